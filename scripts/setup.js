@@ -1,0 +1,178 @@
+// Prepares a machine for `npm run demo` and `npm test`: npm packages, then redis-server, memcached and ffmpeg.
+// Plain JavaScript for Node 20 or newer, because it runs before anything is installed.
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { accessSync, constants, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { delimiter, dirname, join } from 'node:path';
+import process from 'node:process';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const stateDir = join(root, 'node_modules', '.showrunner-setup');
+// Beside node_modules, not inside: npm ci deletes that folder while the lock is held.
+const lockDir = join(root, '.showrunner-setup.lock');
+const lockWaitMs = 15 * 60_000;
+
+/** Programs that are needed, each with the commands that satisfy it and its package names. */
+const programs = [
+  { commands: ['redis-server', 'valkey-server'], apt: 'redis-server', brew: 'redis', env: 'SHOWRUNNER_REDIS_URL' },
+  { commands: ['memcached'], apt: 'memcached', brew: 'memcached', env: undefined },
+  { commands: ['ffmpeg'], apt: 'ffmpeg', brew: 'ffmpeg', env: 'SHOWRUNNER_FFMPEG' },
+  { commands: ['ffprobe'], apt: 'ffmpeg', brew: 'ffmpeg', env: 'SHOWRUNNER_FFPROBE' },
+];
+
+function say(text) {
+  process.stderr.write(`setup: ${text}\n`);
+}
+
+function fail(text) {
+  say(text);
+  process.exit(1);
+}
+
+function onPath(command) {
+  for (const folder of (process.env.PATH ?? '').split(delimiter)) {
+    try {
+      const path = join(folder, command);
+      accessSync(path, constants.X_OK);
+      if (statSync(path).isFile()) return true;
+    } catch {
+      // not in this folder
+    }
+  }
+  return false;
+}
+
+function run(command, args, options = {}) {
+  const result = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], ...options });
+  return result.status === 0;
+}
+
+function lockDigest() {
+  return createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex');
+}
+
+function packagesAreFresh() {
+  try {
+    return (
+      readFileSync(join(stateDir, 'lock.sha256'), 'utf8') === lockDigest() &&
+      existsSync(join(root, 'node_modules', '.bin', 'node'))
+    );
+  } catch {
+    return false;
+  }
+}
+
+function missingPrograms() {
+  return programs.filter(({ commands, env }) => !(env && process.env[env]) && !commands.some(onPath));
+}
+
+function isAlive(pid) {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error.code === 'EPERM';
+  }
+}
+
+/** One setup at a time per checkout; a lock whose owner died is taken over. */
+function acquireLock() {
+  const deadline = Date.now() + lockWaitMs;
+  let told = false;
+  for (;;) {
+    try {
+      mkdirSync(lockDir);
+      writeFileSync(join(lockDir, 'pid'), String(process.pid));
+      process.on('exit', () => rmSync(lockDir, { recursive: true, force: true }));
+      for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
+      return;
+    } catch (error) {
+      if (error.code !== 'EEXIST') throw error;
+    }
+    let owner;
+    try {
+      owner = Number(readFileSync(join(lockDir, 'pid'), 'utf8'));
+    } catch {
+      // The owner is between mkdir and writing its pid, or has just finished; an old empty lock is abandoned.
+      const age = existsSync(lockDir) ? Date.now() - statSync(lockDir).mtimeMs : 0;
+      if (age > 5_000) owner = -1;
+    }
+    if (owner !== undefined && (owner <= 0 || Number.isNaN(owner) || !isAlive(owner))) {
+      rmSync(lockDir, { recursive: true, force: true });
+      continue;
+    }
+    if (Date.now() > deadline) fail(`another setup (pid ${owner}) holds ${lockDir} for over 15 minutes`);
+    if (!told) say('waiting for another setup of this checkout');
+    told = true;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
+  }
+}
+
+function installPackages() {
+  say('installing npm packages (npm ci)');
+  const npmCli = process.env.npm_execpath;
+  const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error'];
+  const ok = npmCli?.endsWith('.js') ? run(process.execPath, [npmCli, ...args]) : run('npm', args);
+  if (!ok) fail('npm ci failed; see its message above');
+  mkdirSync(stateDir, { recursive: true });
+  writeFileSync(join(stateDir, 'lock.sha256'), lockDigest());
+}
+
+function installPrograms(missing) {
+  const names = missing.map(({ commands }) => commands.join(' or ')).join(', ');
+  if (onPath('apt-get')) {
+    const packages = [...new Set(missing.map(({ apt }) => apt))];
+    const root = process.getuid?.() === 0;
+    const sudo = root ? [] : ['sudo', '-n'];
+    if (!root && spawnSync('sudo', ['-n', 'true'], { stdio: 'ignore' }).status !== 0) {
+      fail(`missing ${names}. Type: sudo apt-get update && sudo apt-get install -y ${packages.join(' ')}`);
+    }
+    say(`installing ${packages.join(', ')} (apt-get)`);
+    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+    // Services that the packages would start are not wanted: showrunner starts its own, private ones.
+    const apt = (...args) =>
+      run(
+        ...split([
+          ...sudo,
+          'env',
+          'RUNLEVEL=1',
+          'DEBIAN_FRONTEND=noninteractive',
+          'apt-get',
+          '-o',
+          'DPkg::Lock::Timeout=600',
+          '-qq',
+          ...args,
+        ]),
+        { env, stdio: ['ignore', 'ignore', 'inherit'] },
+      );
+    if (!apt('update')) say('apt-get update failed; trying with the lists at hand');
+    if (!apt('install', '-y', '--no-install-recommends', ...packages)) {
+      fail(`apt-get could not install ${packages.join(', ')}; see its message above`);
+    }
+  } else if (onPath('brew')) {
+    const packages = [...new Set(missing.map(({ brew }) => brew))];
+    say(`installing ${packages.join(', ')} (brew)`);
+    if (!run('brew', ['install', ...packages])) fail(`brew could not install ${packages.join(', ')}`);
+  } else {
+    fail(`missing ${names}, and neither apt-get nor brew is here. Install them and run this again.`);
+  }
+  const left = missingPrograms();
+  if (left.length > 0)
+    fail(`still missing after the installation: ${left.map(({ commands }) => commands[0]).join(', ')}`);
+}
+
+function split([command, ...args]) {
+  return [command, args];
+}
+
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+if (major < 20 || (major === 20 && minor < 9)) fail(`Node 20.9 or newer is needed, this is ${process.versions.node}`);
+if (!packagesAreFresh() || missingPrograms().length > 0) {
+  acquireLock();
+  if (!packagesAreFresh()) installPackages();
+  const missing = missingPrograms();
+  if (missing.length > 0) installPrograms(missing);
+}

@@ -1,0 +1,90 @@
+import type { Code } from './codes.ts';
+import type { AppError } from './errors.ts';
+
+/** How messages flow in a method. */
+export type CallKind = 'unary' | 'client_stream' | 'server_stream' | 'bidi_stream';
+
+/** Metadata as filters and handlers see it: lower-case keys, `-bin` keys carry bytes. */
+export interface CallMetadata {
+  get(key: string): string | undefined;
+  getBinary(key: string): Uint8Array | undefined;
+  set(key: string, value: string | Uint8Array): void;
+  delete(key: string): void;
+  keys(): string[];
+}
+
+/** Who makes the call, as established by an authentication filter. */
+export interface Principal {
+  /** Stable id, e.g. `key:demo` or the JWT subject. */
+  readonly id: string;
+  readonly scopes: ReadonlySet<string>;
+  /** How it was proven. */
+  readonly method: 'api_key' | 'jwt' | 'mtls' | 'none';
+}
+
+/** One RPC in progress, independent of the transport. Built once per call by server/rpc. */
+export interface Call {
+  /** Unique per call; taken from `x-request-id` by the request-id filter where that is present and valid. */
+  id: string;
+  /** Full path, e.g. `/showrunner.jobs.v1.JobService/GetJob`. */
+  readonly path: string;
+  /** Service and method names; for an unknown method they are parsed from the path. */
+  readonly service: string;
+  readonly method: string;
+  readonly kind: CallKind;
+  /** False when no handler is registered: filters still see the call. */
+  readonly known: boolean;
+  readonly requestMetadata: CallMetadata;
+  /** Sent before the first response message. */
+  readonly responseHeaders: CallMetadata;
+  /** Sent with the status. */
+  readonly responseTrailers: CallMetadata;
+  /** Peer address, e.g. `127.0.0.1:51234`. */
+  readonly peer: string;
+  /** Unix ms, Infinity when the caller set none. */
+  readonly deadline: number;
+  /** Aborted when the call is cancelled, its deadline passes or the server force-closes. */
+  readonly signal: AbortSignal;
+  /** Monotonic ms at arrival. */
+  readonly startedAt: number;
+  principal: Principal | undefined;
+  /** Values that filters hand to each other and to handlers; keys are unique symbols owned by their filter. */
+  readonly attributes: Map<symbol, unknown>;
+}
+
+/** A reply given by a filter instead of the endpoint: the response messages (plain protobuf messages). */
+export interface StaticAnswer {
+  readonly messages: readonly unknown[];
+}
+
+/** How a call ended. */
+export interface CallOutcome {
+  readonly code: Code;
+  readonly error: AppError | undefined;
+  readonly durationMs: number;
+  readonly requestMessages: number;
+  readonly responseMessages: number;
+}
+
+/**
+ * What the filter engine does for one call. Hooks may be absent: an absent hook costs nothing.
+ * Order: inbound → (requestMessage per message) → endpoint → (responseMessage per message) → outbound;
+ * on any failure error → end. `end` always runs, exactly once, last.
+ */
+export interface CallSession {
+  /** Runs the inbound filters; throws to refuse the call, gives an answer to replace the endpoint. */
+  inbound?(): StaticAnswer | undefined | Promise<StaticAnswer | undefined>;
+  requestMessage?(message: unknown): unknown | Promise<unknown>;
+  responseMessage?(message: unknown): unknown | Promise<unknown>;
+  /** Runs after the endpoint succeeded, before the status is sent; throws to turn success into failure. */
+  outbound?(): void | Promise<void>;
+  /** Sees (and may replace) the error that ends the call. Never throws. */
+  error?(error: AppError): AppError | Promise<AppError>;
+  end?(outcome: CallOutcome): void;
+}
+
+/** The filter engine as server/rpc sees it. `open` is called once per call, before anything else. */
+export interface CallPipeline {
+  /** Undefined when no filter matches: the call runs bare. */
+  open(call: Call): CallSession | undefined;
+}

@@ -1,0 +1,62 @@
+import { readFileSync } from 'node:fs';
+import { Code } from '../codes.ts';
+import { AppError, messageOf } from '../errors.ts';
+import type { Setting } from './setting.ts';
+import { type Config, type SettingName, settings } from './settings.ts';
+
+const prefix = 'SHOWRUNNER_';
+
+/**
+ * Reads all settings from `env` over the optional file. Every fault is reported in one CONFIG_INVALID error:
+ * unreadable values, unknown SHOWRUNNER_ names (typos), settings that need each other.
+ */
+export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const faults: string[] = [];
+  const given = new Map<string, string>();
+  const path = env[`${prefix}CONFIG`];
+  if (path) {
+    try {
+      for (const [name, value] of parseConfigFile(readFileSync(path, 'utf8'))) given.set(name, value);
+    } catch (error) {
+      faults.push(`${prefix}CONFIG: ${messageOf(error)}`);
+    }
+  }
+  for (const [name, value] of Object.entries(env)) {
+    if (name.startsWith(prefix) && name !== `${prefix}CONFIG` && value !== undefined)
+      given.set(name.slice(prefix.length), value);
+  }
+  for (const name of given.keys()) if (!(name in settings)) faults.push(`${prefix}${name}: no such setting`);
+
+  const values: Record<string, unknown> = {};
+  for (const [name, entry] of Object.entries(settings) as [SettingName, Setting<unknown>][]) {
+    const raw = given.get(name);
+    try {
+      values[name] = raw === undefined ? entry.fallback : entry.read(raw);
+    } catch (error) {
+      faults.push(`${prefix}${name}: ${entry.secret ? 'cannot be read' : messageOf(error)}`);
+    }
+  }
+  const config = values as Config;
+  if (!config.TLS_CERT !== !config.TLS_KEY) faults.push(`${prefix}TLS_CERT and ${prefix}TLS_KEY must be set together`);
+  if (config.TLS_CLIENT_CA && !config.TLS_CERT) faults.push(`${prefix}TLS_CLIENT_CA needs ${prefix}TLS_CERT`);
+  if (faults.length > 0) {
+    throw new AppError({
+      code: Code.INVALID_ARGUMENT,
+      reason: 'CONFIG_INVALID',
+      message: `configuration has ${faults.length} fault(s):\n${faults.map((fault) => `  ${fault}`).join('\n')}`,
+    });
+  }
+  return Object.freeze(config);
+}
+
+/** `NAME=value` lines, with or without the SHOWRUNNER_ prefix; `#` starts a comment line. */
+function* parseConfigFile(source: string): Iterable<[string, string]> {
+  for (const [index, line] of source.split('\n').entries()) {
+    const trimmed = line.trim();
+    if (trimmed === '' || trimmed.startsWith('#')) continue;
+    const split = trimmed.indexOf('=');
+    if (split < 1) throw new Error(`line ${index + 1}: expected NAME=value`);
+    const name = trimmed.slice(0, split).trim();
+    yield [name.startsWith(prefix) ? name.slice(prefix.length) : name, trimmed.slice(split + 1).trim()];
+  }
+}

@@ -1,0 +1,67 @@
+/** One setting: how its text is read, its default (undefined = required or off), and what it is for. */
+export interface Setting<T> {
+  readonly read: (text: string) => T;
+  readonly fallback: T;
+  readonly doc: string;
+  /** Value is never shown or logged. */
+  readonly secret: boolean;
+}
+
+export function setting<T>(
+  read: (text: string) => T,
+  fallback: T,
+  doc: string,
+  options: { secret?: boolean } = {},
+): Setting<T> {
+  return { read, fallback, doc, secret: options.secret ?? false };
+}
+
+export function text(value: string): string {
+  return value;
+}
+
+/** An empty value means "off". */
+export function optionalText(value: string): string | undefined {
+  return value === '' ? undefined : value;
+}
+
+export function flag(value: string): boolean {
+  if (value === 'true' || value === '1') return true;
+  if (value === 'false' || value === '0') return false;
+  throw new Error(`expected true or false, got "${value}"`);
+}
+
+export function integer(least: number, most: number): (value: string) => number {
+  return (value) => {
+    if (!/^-?\d{1,15}$/.test(value)) throw new Error(`expected a whole number, got "${value}"`);
+    const number = Number(value);
+    if (number < least || number > most) throw new Error(`expected ${least} to ${most}, got ${value}`);
+    return number;
+  };
+}
+
+export function oneOf<const T extends string>(...allowed: readonly T[]): (value: string) => T {
+  return (value) => {
+    const found = allowed.find((name) => name === value);
+    if (found === undefined) throw new Error(`expected one of ${allowed.join(', ')}, got "${value}"`);
+    return found;
+  };
+}
+
+/** `host:port`; IPv6 hosts in brackets; port 0 = any free one. */
+export function hostPort(value: string): string {
+  if (!/^(\[[0-9a-f:]+\]|[^:\s]+):\d{1,5}$/i.test(value)) throw new Error(`expected host:port, got "${value}"`);
+  if (Number(value.slice(value.lastIndexOf(':') + 1)) > 65_535) throw new Error(`port out of range in "${value}"`);
+  return value;
+}
+
+export function urlOf(...protocols: readonly string[]): (value: string) => string | undefined {
+  return (value) => {
+    if (value === '') return undefined;
+    const parsed = URL.canParse(value) ? new URL(value) : undefined;
+    if (!parsed || !protocols.includes(parsed.protocol)) {
+      throw new Error(`expected a URL starting with ${protocols.map((p) => `${p}//`).join(' or ')}`);
+    }
+    return value;
+  };
+}

@@ -1,0 +1,67 @@
+import { flag, hostPort, integer, oneOf, optionalText, setting, text, urlOf } from './setting.ts';
+
+/**
+ * Every setting of showrunner. Read once in main.ts from the environment as SHOWRUNNER_<NAME>, or from the
+ * file named by SHOWRUNNER_CONFIG (NAME=value lines; the environment wins). README's list is made from it.
+ */
+export const settings = {
+  ADDRESS: setting(hostPort, '127.0.0.1:7400', 'Where the gRPC server listens; port 0 takes a free one.'),
+  STATE_DIR: setting(text, '.showrunner', 'Folder of records, objects, Redis data; one server at a time may own it.'),
+  LOG_LEVEL: setting(oneOf('debug', 'info', 'warn', 'error'), 'info', 'Least level of log lines on stderr.'),
+  WORKERS: setting(
+    integer(0, 64),
+    2,
+    'Worker processes that `serve` starts; 0 = none, start them with `showrunner worker`.',
+  ),
+  REDIS_URL: setting(
+    urlOf('redis:', 'rediss:', 'unix:'),
+    undefined,
+    'Redis or Valkey for jobs; empty = start a private one.',
+  ),
+  MEMCACHED_URL: setting(
+    urlOf('memcached:'),
+    undefined,
+    'memcached://host:port for the cache service; empty = in-process cache.',
+  ),
+  CACHE_MAX_BYTES: setting(
+    integer(1_048_576, 1_099_511_627_776),
+    67_108_864,
+    'Bound of the in-process cache, in bytes.',
+  ),
+  FFMPEG: setting(
+    optionalText,
+    undefined,
+    'Path of ffmpeg (5.0 or newer, libx264, aac); empty = PATH, then npm packages.',
+  ),
+  FFPROBE: setting(optionalText, undefined, 'Path of ffprobe; empty = beside ffmpeg, then PATH.'),
+  DENO: setting(optionalText, undefined, 'Path of deno for the TypeScript notebook kernel; empty = the npm package.'),
+  FILTERS_DIR: setting(
+    optionalText,
+    undefined,
+    'Folder of additional filters, watched for changes; empty = shipped filters only.',
+  ),
+  FILTERS_CONFIG: setting(optionalText, undefined, 'JSON file: filter id → its configuration.'),
+  API_KEYS: setting(text, '', 'Comma-separated id:secret:scope+scope entries for the auth filter.', { secret: true }),
+  JWT_JWKS: setting(
+    optionalText,
+    undefined,
+    'Path or https URL of the JWKS that signs accepted JWTs; empty = no JWTs.',
+  ),
+  JWT_ISSUER: setting(optionalText, undefined, 'Required `iss` of JWTs.'),
+  JWT_AUDIENCE: setting(optionalText, undefined, 'Required `aud` of JWTs.'),
+  TLS_CERT: setting(optionalText, undefined, 'PEM file of the server certificate chain; with TLS_KEY turns TLS on.'),
+  TLS_KEY: setting(optionalText, undefined, 'PEM file of the server key.'),
+  TLS_CLIENT_CA: setting(optionalText, undefined, 'PEM file of the CA that signs client certificates; turns mTLS on.'),
+  MAX_MESSAGE_BYTES: setting(integer(1024, 268_435_456), 4_194_304, 'Largest message accepted or sent, in bytes.'),
+  MAX_METADATA_BYTES: setting(integer(1024, 1_048_576), 16_384, 'Largest request metadata, in bytes.'),
+  DRAIN_TIMEOUT_MS: setting(integer(0, 600_000), 10_000, 'How long SIGTERM waits for calls in flight, in ms.'),
+  TRACES_KEPT: setting(integer(0, 100_000), 500, 'Recent traces kept in memory for TraceService.'),
+  REFLECTION: setting(flag, true, 'Serve gRPC reflection v1 and v1alpha.'),
+} as const;
+
+export type SettingName = keyof typeof settings;
+
+/** The values of all settings, frozen. */
+export type Config = {
+  readonly [N in SettingName]: ReturnType<(typeof settings)[N]['read']> | (typeof settings)[N]['fallback'];
+};

@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { readConfig } from '../../server/core/config/read-config.ts';
+
+describe('configuration', () => {
+  it('gives every default when nothing is set, frozen', () => {
+    const config = readConfig({});
+    assert.equal(config.ADDRESS, '127.0.0.1:7400');
+    assert.equal(config.MAX_MESSAGE_BYTES, 4_194_304);
+    assert.ok(Object.isFrozen(config));
+  });
+
+  it('reports all faults at once, with a typo among them', () => {
+    const env = {
+      SHOWRUNNER_ADDRESS: 'nope',
+      SHOWRUNNER_WORKERS: '-1',
+      SHOWRUNNER_WROKERS: '2',
+      SHOWRUNNER_TLS_CERT: 'a.pem',
+    };
+    assert.throws(
+      () => readConfig(env),
+      (error: Error) =>
+        [
+          'SHOWRUNNER_ADDRESS: expected host:port',
+          'SHOWRUNNER_WORKERS: expected 0 to 64',
+          'SHOWRUNNER_WROKERS: no such setting',
+          'TLS_KEY must be set together',
+        ].every((part) => error.message.includes(part)) && error.message.includes('4 fault(s)'),
+    );
+  });
+
+  it('reads a file and lets the environment win', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'showrunner-config-'));
+    try {
+      const path = join(folder, 'showrunner.conf');
+      writeFileSync(path, '# a comment\nSHOWRUNNER_WORKERS=4\nLOG_LEVEL = warn\n');
+      const config = readConfig({ SHOWRUNNER_CONFIG: path, SHOWRUNNER_WORKERS: '3' });
+      assert.equal(config.WORKERS, 3);
+      assert.equal(config.LOG_LEVEL, 'warn');
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+});

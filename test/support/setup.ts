@@ -1,0 +1,2 @@
+/** Mocha root hooks and global set-up; see .mocharc.json. */
+export const mochaHooks = {};
