@@ -1,0 +1,40 @@
+/**
+ * Loaded by `node --import` before anything else: without its loader hook OpenTelemetry sees no gRPC call of an
+ * ES module and says nothing. Standard OTEL_* settings decide about exporters; with none set nothing leaves the
+ * process and the span feed alone hears the spans.
+ */
+import { register } from 'node:module';
+import { OTLPTraceExporter as GrpcTraceExporter } from '@opentelemetry/exporter-trace-otlp-grpc';
+import { OTLPTraceExporter as ProtoTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
+import { GrpcInstrumentation } from '@opentelemetry/instrumentation-grpc';
+import { NodeSDK } from '@opentelemetry/sdk-node';
+import { BatchSpanProcessor, type SpanProcessor } from '@opentelemetry/sdk-trace';
+import { createFeedProcessor } from './span-feed.ts';
+
+register('@opentelemetry/instrumentation/hook.mjs', import.meta.url);
+
+const env = process.env;
+const hasEndpoint = Boolean(env['OTEL_EXPORTER_OTLP_ENDPOINT']);
+const sendsTraces = hasEndpoint || Boolean(env['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT']);
+// The SDK would send to localhost when nothing is set; here silence means off.
+if (!hasEndpoint && !env['OTEL_EXPORTER_OTLP_METRICS_ENDPOINT']) env['OTEL_METRICS_EXPORTER'] ??= 'none';
+if (!hasEndpoint && !env['OTEL_EXPORTER_OTLP_LOGS_ENDPOINT']) env['OTEL_LOGS_EXPORTER'] ??= 'none';
+
+const spanProcessors: SpanProcessor[] = [createFeedProcessor()];
+if (sendsTraces && env['OTEL_TRACES_EXPORTER'] !== 'none') {
+  const protocol = env['OTEL_EXPORTER_OTLP_TRACES_PROTOCOL'] ?? env['OTEL_EXPORTER_OTLP_PROTOCOL'];
+  const exporter = protocol === 'grpc' ? new GrpcTraceExporter() : new ProtoTraceExporter();
+  spanProcessors.push(new BatchSpanProcessor({ exporter }));
+}
+
+const sdk = new NodeSDK({
+  serviceName: env['OTEL_SERVICE_NAME'] ?? 'showrunner',
+  instrumentations: [new GrpcInstrumentation({ ignoreGrpcMethods: [/^grpc\.(health|reflection)\./] })],
+  spanProcessors,
+});
+sdk.start();
+
+/** Flushes exporters; called by the lifecycle of the process that was preloaded. */
+export function shutdownTelemetry(): Promise<void> {
+  return sdk.shutdown();
+}
