@@ -1,0 +1,44 @@
+/** Runs a command with its arguments and environment; gives the exit code. */
+export type RunCommand = (args: readonly string[], env: NodeJS.ProcessEnv) => Promise<number>;
+
+export interface Command {
+  readonly name: string;
+  readonly usage: string;
+  readonly doc: string;
+  /** Loaded only when called, so that each command starts with what it needs. */
+  load(): Promise<RunCommand>;
+}
+
+/** Every command of the command line. */
+export const commands: readonly Command[] = [
+  {
+    name: 'serve',
+    usage: 'serve',
+    doc: 'start the server and its workers',
+    load: async () => (await import('./serve.ts')).serve,
+  },
+  {
+    name: 'worker',
+    usage: 'worker',
+    doc: 'start one more worker process for a running server',
+    load: async () => (await import('./worker.ts')).worker,
+  },
+  {
+    name: 'demo',
+    usage: 'demo [--exit]',
+    doc: 'take one title and one member through every service',
+    load: async () => (await import('./demo/demo.ts')).demo,
+  },
+  {
+    name: 'call',
+    usage: 'call SERVICE/METHOD [JSON] [--address A]',
+    doc: 'call a method with a JSON request',
+    load: async () => (await import('./call.ts')).call,
+  },
+  {
+    name: 'bench',
+    usage: 'bench [NAME...]',
+    doc: 'run the benchmarks and print their ratios',
+    load: async () => (await import('./bench.ts')).bench,
+  },
+];
