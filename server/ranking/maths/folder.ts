@@ -1,0 +1,103 @@
+import { notPositiveDefinite } from '../errors.ts';
+import { alignedBytes, createKernels, type F32 } from '../kernels/load-kernels.ts';
+import { fillBase, type IalsOptions, ridgeOf } from './ials.ts';
+
+/** Scores titles for profiles from what they liked, against fixed title factors. Synchronous throughout. */
+export interface Folder {
+  /**
+   * The profile's factors from its positives, by the half step of training; of more than 4,096 the last are used.
+   * Undefined without any.
+   */
+  fold(positives: readonly number[] | Uint32Array): Float32Array | undefined;
+  /** Dot products of the vector with every title, in a fresh array. */
+  scores(vector: Float32Array): Float32Array;
+  /** Cosine similarity of every title with this one; 0 where a title has no factors. */
+  similarities(title: number): Float32Array;
+  /**
+   * The part of `title`'s score that each positive contributes, in their order: exact, the parts sum to the score.
+   * score = q' W sum(q_j) with W the inverse of the half-step matrix, so part j is q' W q_j.
+   */
+  contributions(positives: readonly number[] | Uint32Array, title: number): Float32Array;
+}
+
+export type FolderOptions = Pick<IalsOptions, 'factors' | 'regularization' | 'unobservedWeight'>;
+
+const mostPositives = 4096;
+/** Rows scored per kernel call: the result of a call stays in the first-level cache. */
+const scanRows = 4096;
+
+/** Copies the title factors into a kernel memory of its own and caches a0 Q'Q. */
+export function createFolder(titleFactors: Float32Array, options: FolderOptions): Folder {
+  const d = options.factors;
+  const titles = titleFactors.length / d;
+  const kernels = createKernels(
+    alignedBytes(titleFactors.length) +
+      2 * alignedBytes(d * d) +
+      2 * alignedBytes(d) +
+      alignedBytes(mostPositives) +
+      alignedBytes(scanRows),
+  );
+  const matrix = kernels.f32(titleFactors.length);
+  matrix.set(titleFactors);
+  const base = kernels.f32(d * d);
+  fillBase(kernels, base, matrix, d, options.unobservedWeight);
+  const work = kernels.f32(d * d);
+  const vector = kernels.f32(d);
+  const solution = kernels.f32(d);
+  const indexes = kernels.u32(mostPositives);
+  const chunk = kernels.f32(scanRows);
+
+  const solve = (positives: readonly number[] | Uint32Array): F32 => {
+    const used = positives.slice(-mostPositives);
+    const rows = indexes.subarray(0, used.length);
+    rows.set(used);
+    const fault = kernels.solveRow(base, ridgeOf(options, used.length, titles), matrix, rows, work, solution);
+    if (fault > 0) throw notPositiveDefinite(fault - 1);
+    return solution;
+  };
+  const scan = (source: ArrayLike<number>): Float32Array => {
+    const scores = new Float32Array(titles);
+    vector.set(source);
+    for (let from = 0; from < titles; from += scanRows) {
+      const part = chunk.subarray(0, Math.min(scanRows, titles - from));
+      kernels.dotScan(vector, matrix, part, from);
+      scores.set(part, from);
+    }
+    return scores;
+  };
+  const factorsOf = (title: number) => matrix.subarray(title * d, (title + 1) * d);
+  let norms: Float32Array | undefined;
+  const normsOf = () => {
+    norms ??= Float32Array.from({ length: titles }, (_, title) => Math.hypot(...factorsOf(title)));
+    return norms;
+  };
+
+  return {
+    fold: (positives) => (positives.length === 0 ? undefined : Float32Array.from(solve(positives))),
+    scores: scan,
+    similarities: (title) => {
+      const cosines = scan(factorsOf(title));
+      const lengths = normsOf();
+      const own = lengths[title] ?? 0;
+      for (let other = 0; other < titles; other++) {
+        const product = own * (lengths[other] ?? 0);
+        cosines[other] = product > 0 ? (cosines[other] ?? 0) / product : 0;
+      }
+      return cosines;
+    },
+    contributions: (positives, title) => {
+      if (positives.length === 0) return new Float32Array(0);
+      // Leaves the factor of the half-step matrix in `work`; a second triangular solve gives W q.
+      solve(positives);
+      vector.set(factorsOf(title));
+      kernels.choleskySolve(work, vector);
+      return Float32Array.from(positives, (positive) => dot(vector, factorsOf(positive)));
+    },
+  };
+}
+
+function dot(a: Float32Array, b: Float32Array): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += (a[i] ?? 0) * (b[i] ?? 0);
+  return sum;
+}
