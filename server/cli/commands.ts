@@ -39,6 +39,6 @@ export const commands: readonly Command[] = [
     name: 'bench',
     usage: 'bench [NAME...]',
     doc: 'run the benchmarks and print their ratios',
-    load: async () => (await import('./bench.ts')).bench,
+    load: async () => (await import('../../bench/run-benches.ts')).runBenches,
   },
 ];

@@ -1,0 +1,25 @@
+import { join } from 'node:path';
+import { type BenchReport, formatReport, writeReport } from './report.ts';
+
+const benches: Readonly<Record<string, () => Promise<BenchReport>>> = {
+  rpc: async () => (await import('./rpc/rpc-bench.ts')).runRpcBench(),
+};
+
+/**
+ * Runs the named benchmarks, or all: prints their tables and writes bench/results/<name>.json.
+ * Gives the exit code: 2 for an unknown name. A missed goal is shown, not an error: it is a figure, not a test.
+ */
+export async function runBenches(names: readonly string[]): Promise<number> {
+  const unknown = names.filter((name) => !(name in benches));
+  if (unknown.length > 0) {
+    process.stderr.write(`no bench "${unknown.join('", "')}"; there are ${Object.keys(benches).join(', ')}\n`);
+    return 2;
+  }
+  for (const [name, run] of Object.entries(benches)) {
+    if (names.length > 0 && !names.includes(name)) continue;
+    const report = await run();
+    process.stdout.write(`${formatReport(report)}\n\n`);
+    writeReport(report, join(import.meta.dirname, 'results'));
+  }
+  return 0;
+}
