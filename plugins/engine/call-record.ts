@@ -1,0 +1,102 @@
+import { Code } from '../../server/core/codes.ts';
+import { type FilterTrace, formatFilterLine, Status, statusWords } from './filter-status.ts';
+import type { Chain } from './snapshot.ts';
+
+/** What the filters did in one call, for people. */
+export interface CallExplanation {
+  readonly callId: string;
+  readonly path: string;
+  /** Version of the filter set that the call ran on. */
+  readonly snapshotVersion: number;
+  readonly code: Code;
+  readonly durationMs: number;
+  /** Every filter of the set in running order, also those that were ruled out. */
+  readonly filters: readonly FilterTrace[];
+  /** The same as one line; `parseFilterLine` reads it back. */
+  readonly line: string;
+}
+
+/** A call's account while it runs and after: a byte and a time per filter. Reused, so that calls allocate none. */
+export interface CallRecord {
+  chain: Chain;
+  callId: string;
+  path: string;
+  code: Code;
+  durationMs: number;
+  readonly status: Uint8Array;
+  /** Nanoseconds per filter. */
+  readonly ns: Float64Array;
+}
+
+/** The latest calls by number, and records to reuse. */
+export interface CallRecords {
+  take(chain: Chain, path: string): CallRecord;
+  /** Keeps the record of an ended call in place of the oldest one. */
+  keep(record: CallRecord): void;
+  /** The latest kept call with this id. */
+  find(callId: string): CallRecord | undefined;
+}
+
+/** Every filter of the call in running order. */
+export function tracesOf(record: CallRecord): FilterTrace[] {
+  return record.chain.labels.map(({ id, version, type, index, status }) => {
+    const isInChain = index >= 0;
+    const words = statusWords(isInChain ? (record.status[index] ?? Status.pending) : status);
+    return { id, version, type, ...words, ns: isInChain ? Math.round(record.ns[index] ?? 0) : 0 };
+  });
+}
+
+export function explainRecord(record: CallRecord): CallExplanation {
+  const filters = tracesOf(record);
+  const { callId, path, code, durationMs } = record;
+  const { snapshotVersion } = record.chain;
+  return { callId, path, snapshotVersion, code, durationMs, filters, line: formatFilterLine(filters) };
+}
+
+/** Keeps the last `most` ended calls; 0 keeps none. */
+export function createCallRecords(most: number): CallRecords {
+  const ring: CallRecord[] = [];
+  const free: CallRecord[] = [];
+  const maxFree = Math.max(64, most);
+  let next = 0;
+
+  function recycle(record: CallRecord): void {
+    if (free.length < maxFree) free.push(record);
+  }
+
+  return {
+    take: (chain, path) => {
+      const size = chain.slots.length;
+      const spare = free.pop();
+      if (spare !== undefined && spare.status.length >= size) {
+        spare.status.fill(Status.pending, 0, size);
+        spare.ns.fill(0, 0, size);
+        spare.chain = chain;
+        spare.path = path;
+        return spare;
+      }
+      // Room to spare, so that a record also fits the somewhat longer chain of another method or a later set.
+      const room = Math.ceil((size + 1) / 16) * 16;
+      const status = new Uint8Array(room);
+      const ns = new Float64Array(room);
+      return { chain, callId: '', path, code: Code.OK, durationMs: 0, status, ns };
+    },
+    keep: (record) => {
+      if (most === 0) {
+        recycle(record);
+        return;
+      }
+      const oldest = ring[next];
+      ring[next] = record;
+      next = (next + 1) % most;
+      if (oldest !== undefined) recycle(oldest);
+    },
+    find: (callId) => {
+      for (let back = 1; back <= ring.length; back++) {
+        const record = ring[(next - back + ring.length) % ring.length];
+        if (record?.callId === callId) return record;
+      }
+      return undefined;
+    },
+  };
+}

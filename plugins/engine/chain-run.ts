@@ -1,0 +1,240 @@
+import type { Call } from '../../server/core/call.ts';
+import type { Clock } from '../../server/core/clock.ts';
+import { AppError } from '../../server/core/errors.ts';
+import type { CallRecord } from './call-record.ts';
+import { callAborted, filterFailed, filterOverloaded, filterTimedOut } from './filter-errors.ts';
+import type { FilterFaults } from './filter-faults.ts';
+import { Status } from './filter-status.ts';
+import { Invocation } from './invocation.ts';
+import type { LoadedFilter } from './loaded-filter.ts';
+import { badResult, errorPhase, type Phase } from './phase.ts';
+import type { Slot } from './snapshot.ts';
+
+interface Thenable {
+  then(onValue: (value: unknown) => void, onError: (error: unknown) => void): unknown;
+}
+
+type Settle = (status: Status, value: unknown) => void;
+
+function isThenable(value: unknown): value is Thenable {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
+}
+
+/**
+ * Runs the filters of one call. A passage (`advance`) is a plain loop; the first filter that returns a promise turns
+ * it into one promise that goes on with the rest, so that a chain of synchronous filters makes none.
+ */
+export class ChainRun {
+  readonly #call: Call;
+  readonly #record: CallRecord;
+  readonly #clock: Clock;
+  readonly #faults: FilterFaults;
+  /** Runs that wait for a promise; each entry ends one. */
+  #waits: Set<Settle> | undefined;
+  #onAbort: (() => void) | undefined;
+  #hasEnded = false;
+
+  constructor(call: Call, record: CallRecord, clock: Clock, faults: FilterFaults) {
+    this.#call = call;
+    this.#record = record;
+    this.#clock = clock;
+    this.#faults = faults;
+  }
+
+  /**
+   * Passes the slots from `from` on and gives the carried value, as a promise only when a filter made one.
+   * Throws (or rejects with) the AppError that refuses the call, unless the phase never fails.
+   */
+  advance(phase: Phase, slots: readonly Slot[], from: number, carried: unknown): unknown {
+    if (this.#hasEnded) {
+      if (phase.neverFails) return carried;
+      throw callAborted(this.#call.signal.reason);
+    }
+    let value = carried;
+    let since = -1;
+    for (let at = from; at < slots.length; at++) {
+      const slot = slots[at] as Slot;
+      const { filter } = slot;
+      if (since < 0) since = this.#clock.monotonic();
+      if (!this.takesPart(slot, phase.neverFails)) {
+        // The time of its shouldRun must not be charged to the next filter.
+        if (filter.shouldRun !== undefined) since = -1;
+        continue;
+      }
+      if (phase.isEndedByValue && filter.run === undefined) continue;
+      if (filter.inFlight >= filter.maxConcurrent) {
+        this.#fail(phase, slot, Status.overloaded, filterOverloaded(filter.id, filter.maxConcurrent));
+        continue;
+      }
+      const ctx = new Invocation(filter, phase.neverFails ? undefined : this.#call);
+      filter.inFlight++;
+      let result: unknown;
+      try {
+        result = phase.invoke(filter, value, this.#call, ctx);
+        if (isThenable(result)) return this.#resume(phase, slots, at, value, ctx, result, since);
+      } catch (error) {
+        filter.inFlight--;
+        since = this.#charge(slot, since);
+        value = this.#fail(phase, slot, Status.threw, error) ?? value;
+        continue;
+      }
+      filter.inFlight--;
+      since = this.#charge(slot, since);
+      value = this.#take(phase, slot, value, result);
+      if (phase.isEndedByValue && value !== undefined) break;
+    }
+    return value;
+  }
+
+  /** Decides once per call whether the filter applies; true when it takes part. Throws when deciding fails closed. */
+  takesPart(slot: Slot, neverFails: boolean): boolean {
+    const { filter, index } = slot;
+    const before = this.#record.status[index];
+    if (before !== Status.pending) {
+      return before === Status.applies || before === Status.ran || before === Status.answered;
+    }
+    let status: Status = filter.criterion === undefined ? Status.applies : filter.criterion(this.#call);
+    if (status === Status.applies && filter.shouldRun !== undefined) {
+      try {
+        if (!filter.shouldRun(this.#call, new Invocation(filter, this.#call))) status = Status.skippedShouldRun;
+      } catch (error) {
+        this.#fail(neverFails ? errorPhase : undefined, slot, Status.threw, error);
+        return false;
+      }
+    }
+    this.#record.status[index] = status;
+    return status === Status.applies;
+  }
+
+  /** Ends the run: what still waits is aborted. */
+  end(): void {
+    this.#hasEnded = true;
+    this.#abortWaits();
+    if (this.#onAbort !== undefined) this.#call.signal.removeEventListener('abort', this.#onAbort);
+  }
+
+  /** Adds the time since `since` to the filter's account; gives the time now. */
+  #charge(slot: Slot, since: number): number {
+    const now = this.#clock.monotonic();
+    const { ns } = this.#record;
+    ns[slot.index] = (ns[slot.index] ?? 0) + (now - since) * 1e6;
+    return now;
+  }
+
+  #take(phase: Phase, slot: Slot, carried: unknown, result: unknown): unknown {
+    const next = phase.take(result, carried, this.#call);
+    const { status } = this.#record;
+    if (next === badResult) {
+      const error = new TypeError(`a ${slot.filter.type} filter must not return ${typeof result} like this`);
+      return this.#fail(phase, slot, Status.badResult, error) ?? carried;
+    }
+    if (phase.isEndedByValue && next !== undefined) {
+      status[slot.index] = Status.answered;
+      slot.filter.counts.answered++;
+    } else if (status[slot.index] === Status.applies) {
+      status[slot.index] = Status.ran;
+      slot.filter.counts.ran++;
+    }
+    return next;
+  }
+
+  /**
+   * Books a failure or a verdict. Returns when the call goes on (an AppError if it replaces the carried error);
+   * throws the AppError that ends it.
+   */
+  #fail(phase: Phase | undefined, slot: Slot, cause: Status, error: unknown): AppError | undefined {
+    const { filter, index } = slot;
+    const isVerdict = cause === Status.threw && error instanceof AppError;
+    const status = isVerdict ? Status.refused : cause;
+    this.#record.status[index] = status;
+    if (cause === Status.aborted) {
+      if (phase?.neverFails) return undefined;
+      throw error;
+    }
+    if (isVerdict) filter.counts.refused++;
+    else this.#faults.failed(filter, status, this.#call.id, error);
+    if (phase?.neverFails) return isVerdict ? error : undefined;
+    if (isVerdict) throw error;
+    if (filter.failurePolicy === 'open') return undefined;
+    throw error instanceof AppError ? error : filterFailed(filter.id, error);
+  }
+
+  /** Waits for one filter, then passes the rest. */
+  #resume(
+    phase: Phase,
+    slots: readonly Slot[],
+    at: number,
+    carried: unknown,
+    ctx: Invocation,
+    result: Thenable,
+    since: number,
+  ): Promise<unknown> {
+    const slot = slots[at] as Slot;
+    return new Promise((resolve, reject) => {
+      this.#wait(slot.filter, ctx, result, !phase.neverFails, (status, value) => {
+        try {
+          this.#charge(slot, since);
+          const next =
+            status === Status.ran
+              ? this.#take(phase, slot, carried, value)
+              : (this.#fail(phase, slot, status, value) ?? carried);
+          const isOver = phase.isEndedByValue && next !== undefined;
+          resolve(isOver ? next : this.advance(phase, slots, at + 1, next));
+        } catch (error) {
+          reject(error);
+        }
+      });
+    });
+  }
+
+  /** Calls `settle` exactly once: with the result, the time-out or the end of the call, whichever is first. */
+  #wait(filter: LoadedFilter, ctx: Invocation, result: Thenable, isLinked: boolean, settle: Settle): void {
+    let isDone = false;
+    const finish: Settle = (status, value) => {
+      if (isDone) return;
+      isDone = true;
+      filter.inFlight--;
+      cancelTimer();
+      this.#waits?.delete(finish);
+      if (status === Status.timedOut || status === Status.aborted) ctx.abort(value);
+      settle(status, value);
+    };
+    let isSettled = false;
+    const arrive: Settle = (status, value) => {
+      if (isSettled) return;
+      isSettled = true;
+      if (isDone) this.#faults.late(filter);
+      finish(status, value);
+    };
+    const cancelTimer = this.#clock.schedule(filter.timeoutMs, () =>
+      finish(Status.timedOut, filterTimedOut(filter.id, filter.timeoutMs)),
+    );
+    this.#waits ??= new Set();
+    this.#waits.add(finish);
+    try {
+      result.then(
+        (value) => arrive(Status.ran, value),
+        (error) => arrive(Status.threw, error),
+      );
+    } catch (error) {
+      arrive(Status.threw, error);
+    }
+    if (isLinked) this.#linkAbort();
+  }
+
+  /** One listener per call, set by its first asynchronous filter. */
+  #linkAbort(): void {
+    const { signal } = this.#call;
+    if (signal.aborted) this.#abortWaits();
+    else if (this.#onAbort === undefined) {
+      this.#onAbort = () => this.#abortWaits();
+      signal.addEventListener('abort', this.#onAbort, { once: true });
+    }
+  }
+
+  #abortWaits(): void {
+    if (this.#waits === undefined || this.#waits.size === 0) return;
+    const error = callAborted(this.#call.signal.reason);
+    for (const finish of [...this.#waits]) finish(Status.aborted, error);
+  }
+}

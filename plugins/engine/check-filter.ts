@@ -1,0 +1,95 @@
+import type { FieldViolation } from '../../server/core/errors.ts';
+import { schema } from './config-schema.ts';
+import { type Filter, filterCategories, filterTypes } from './filter.ts';
+import { filterInvalid } from './filter-errors.ts';
+
+const idPattern = /^[a-z][a-z0-9-]*(\.[a-z][a-z0-9-]*)+$/;
+const versionPattern = /^\d{1,6}\.\d{1,6}\.\d{1,6}(-[0-9A-Za-z.-]{1,32})?$/;
+const hooks = ['run', 'onRequestMessage', 'onResponseMessage', 'onEnd'] as const;
+const optionalFunctions = ['open', 'close', 'shouldRun', ...hooks] as const;
+const fields: ReadonlySet<string> = new Set([
+  ...['id', 'version', 'type', 'order', 'category', 'match'],
+  ...['timeoutMs', 'maxConcurrent', 'failurePolicy', 'config'],
+  ...optionalFunctions,
+]);
+
+const globs = schema.optional(schema.list(schema.text(1, 256), 100));
+const matchSchema = schema.shape({
+  services: globs,
+  methods: globs,
+  kinds: schema.optional(schema.list(schema.oneOf('unary', 'client_stream', 'server_stream', 'bidi_stream'), 4)),
+  known: schema.optional(schema.flag()),
+  metadata: schema.optional(
+    schema.table({
+      expects: 'true, false, text or a list of texts',
+      read: (raw, at, faults) => {
+        const isTexts = Array.isArray(raw) && raw.length > 0 && raw.every((item) => typeof item === 'string');
+        if (typeof raw === 'boolean' || typeof raw === 'string' || isTexts) return raw;
+        faults.push({ field: at, description: 'expected true, false, text or a list of texts' });
+        return undefined;
+      },
+    }),
+  ),
+  scope: schema.optional(schema.text(1, 256)),
+  percent: schema.optional(schema.number(0, 100)),
+});
+
+/** Checks the plain data of a filter, each field with a schema. */
+const dataSchemas = {
+  id: {
+    expects: 'namespace.name in lower case',
+    read: (raw: unknown, field: string, faults: FieldViolation[]) => {
+      if (typeof raw !== 'string' || raw.length > 100 || !idPattern.test(raw)) {
+        faults.push({ field, description: 'expected namespace.name in lower case, at most 100 characters' });
+      }
+    },
+  },
+  version: {
+    expects: 'major.minor.patch',
+    read: (raw: unknown, field: string, faults: FieldViolation[]) => {
+      if (typeof raw !== 'string' || !versionPattern.test(raw)) {
+        faults.push({ field, description: 'expected major.minor.patch' });
+      }
+    },
+  },
+  type: schema.oneOf(...filterTypes),
+  order: schema.number(-1e9, 1e9),
+  category: schema.oneOf(...filterCategories),
+  timeoutMs: schema.optional(schema.number(1, 600_000)),
+  maxConcurrent: schema.optional(schema.integer(1, 1_000_000)),
+  failurePolicy: schema.optional(schema.oneOf('closed', 'open')),
+  match: schema.optional(matchSchema),
+} as const;
+
+/** Checks what a filter file exports as `filter`; throws FILTER_INVALID that names the file and each faulty field. */
+export function checkFilter(exported: unknown, file: string): Filter<unknown, unknown> {
+  if (typeof exported !== 'object' || exported === null) {
+    const description = 'expected `export const filter = defineFilter({ … })`';
+    throw filterInvalid(file, [{ field: 'filter', description }]);
+  }
+  const given = exported as Record<string, unknown>;
+  const faults: FieldViolation[] = [];
+  for (const [name, field] of Object.entries(dataSchemas)) field.read(given[name], name, faults);
+  for (const name of optionalFunctions) {
+    if (given[name] !== undefined && typeof given[name] !== 'function') {
+      faults.push({ field: name, description: 'expected a function' });
+    }
+  }
+  for (const name of Object.keys(given)) {
+    if (!fields.has(name)) faults.push({ field: name, description: 'no such field of a filter' });
+  }
+  if (hooks.every((name) => given[name] === undefined)) {
+    faults.push({ field: 'run', description: `expected one of ${hooks.join(', ')}` });
+  }
+  const config = given['config'] as { read?: unknown } | undefined;
+  if (config !== undefined && typeof config?.read !== 'function') {
+    faults.push({ field: 'config', description: 'expected a schema' });
+  }
+  for (const key of Object.keys((given['match'] as { metadata?: object } | undefined)?.metadata ?? {})) {
+    if (!/^[a-z0-9_.-]+$/.test(key)) {
+      faults.push({ field: `match.metadata.${key}`, description: 'expected a metadata key in lower case' });
+    }
+  }
+  if (faults.length > 0) throw filterInvalid(file, faults);
+  return exported as Filter<unknown, unknown>;
+}

@@ -1,0 +1,106 @@
+import { Code } from '../../server/core/codes.ts';
+import { AppError, type FieldViolation } from '../../server/core/errors.ts';
+
+/** The filter threw, or returned what its type does not allow. */
+export function filterFailed(filter: string, cause: unknown): AppError {
+  const message = `filter ${filter} failed`;
+  return new AppError({ code: Code.INTERNAL, reason: 'FILTER_FAILED', message, metadata: { filter }, cause });
+}
+
+export function filterTimedOut(filter: string, timeoutMs: number): AppError {
+  return new AppError({
+    code: Code.UNAVAILABLE,
+    reason: 'FILTER_TIMED_OUT',
+    message: `filter ${filter} gave no result within ${timeoutMs} ms`,
+    metadata: { filter, timeout_ms: String(timeoutMs) },
+  });
+}
+
+export function filterOverloaded(filter: string, maxConcurrent: number): AppError {
+  return new AppError({
+    code: Code.UNAVAILABLE,
+    reason: 'FILTER_OVERLOADED',
+    message: `filter ${filter} already runs ${maxConcurrent} times at once`,
+    metadata: { filter, max_concurrent: String(maxConcurrent) },
+  });
+}
+
+/** The call was cancelled or ran out of time while filters ran. */
+export function callAborted(cause: unknown): AppError {
+  if (cause instanceof AppError) return cause;
+  return new AppError({
+    code: Code.CANCELLED,
+    reason: 'CALL_ABORTED',
+    message: 'the call ended while its filters ran',
+    cause,
+  });
+}
+
+export function engineClosed(): AppError {
+  return new AppError({
+    code: Code.UNAVAILABLE,
+    reason: 'FILTERS_CLOSED',
+    message: 'the filter engine is closed; the server is shutting down',
+  });
+}
+
+/** A filter cannot be loaded; `file` says which, the message what is wrong with it. */
+export function filterLoadFailed(file: string, message: string, cause?: unknown): AppError {
+  return new AppError({
+    code: Code.FAILED_PRECONDITION,
+    reason: 'FILTER_LOAD_FAILED',
+    message: `${file}: ${message}`,
+    metadata: { file },
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
+
+/** The exported object is no filter: every faulty field is named. */
+export function filterInvalid(file: string, faults: readonly FieldViolation[]): AppError {
+  const list = faults.map((fault) => `${fault.field}: ${fault.description}`).join('; ');
+  return new AppError({
+    code: Code.FAILED_PRECONDITION,
+    reason: 'FILTER_INVALID',
+    message: `${file}: ${list}`,
+    metadata: { file },
+    fields: faults,
+  });
+}
+
+export function filterConfigInvalid(filter: string, faults: readonly FieldViolation[]): AppError {
+  const list = faults.map((fault) => `${fault.field}: ${fault.description}`).join('; ');
+  return new AppError({
+    code: Code.INVALID_ARGUMENT,
+    reason: 'FILTER_CONFIG_INVALID',
+    message: `configuration of filter ${filter}: ${list}`,
+    metadata: { filter },
+    fields: faults,
+  });
+}
+
+export function filterDuplicate(id: string, files: readonly string[]): AppError {
+  return new AppError({
+    code: Code.FAILED_PRECONDITION,
+    reason: 'FILTER_DUPLICATE',
+    message: `filter id ${id} is defined by ${files.join(' and ')}`,
+    metadata: { filter: id },
+  });
+}
+
+export function filterMissing(id: string): AppError {
+  return new AppError({
+    code: Code.FAILED_PRECONDITION,
+    reason: 'FILTER_MISSING',
+    message: `required filter ${id} is in no folder`,
+    metadata: { filter: id },
+  });
+}
+
+export function filterUnknown(id: string): AppError {
+  return new AppError({
+    code: Code.NOT_FOUND,
+    reason: 'FILTER_NOT_FOUND',
+    message: `no filter "${id}" is loaded`,
+    metadata: { filter: id },
+  });
+}

@@ -1,0 +1,54 @@
+import type { Clock } from '../../server/core/clock.ts';
+import type { FilterMetrics } from './filter-metrics.ts';
+import { Status, statusWords } from './filter-status.ts';
+import type { LoadedFilter } from './loaded-filter.ts';
+
+/** Counts and logs what goes wrong in filters. */
+export interface FilterFaults {
+  failed(filter: LoadedFilter, status: Status, callId: string, error: unknown): void;
+  /** A result came after its time-out. */
+  late(filter: LoadedFilter): void;
+}
+
+const logIntervalMs = 1000;
+
+/** Every fault is counted; each filter logs at most one line a second, with the number of those left out. */
+export function createFilterFaults(clock: Clock, metrics: FilterMetrics): FilterFaults {
+  const logged = new WeakMap<LoadedFilter, { nextAt: number; suppressed: number }>();
+
+  function log(filter: LoadedFilter, status: Status, callId: string, error: unknown): void {
+    const now = clock.monotonic();
+    const entry = logged.get(filter) ?? { nextAt: Number.NEGATIVE_INFINITY, suppressed: 0 };
+    logged.set(filter, entry);
+    if (now < entry.nextAt) {
+      entry.suppressed++;
+      return;
+    }
+    const { status: word, detail } = statusWords(status);
+    const policy = filter.failurePolicy;
+    filter.log.error('filter failed', {
+      call_id: callId,
+      status: word,
+      detail,
+      policy,
+      left_out: entry.suppressed,
+      error,
+    });
+    entry.nextAt = now + logIntervalMs;
+    entry.suppressed = 0;
+  }
+
+  return {
+    failed: (filter, status, callId, error) => {
+      if (status === Status.timedOut) filter.counts.timedOut++;
+      else if (status === Status.overloaded) filter.counts.overloaded++;
+      else filter.counts.failed++;
+      metrics.failed(filter, status);
+      log(filter, status, callId, error);
+    },
+    late: (filter) => {
+      filter.counts.late++;
+      metrics.late(filter);
+    },
+  };
+}

@@ -1,0 +1,45 @@
+import { metrics } from '@opentelemetry/api';
+import type { CallRecord } from './call-record.ts';
+import { firstSkip, Status, statusWords } from './filter-status.ts';
+import type { LoadedFilter } from './loaded-filter.ts';
+
+/** The engine's instruments. Labels are bounded: filter id, type, status. */
+export interface FilterMetrics {
+  /** Times of the filters that took part in an ended call. */
+  ended(record: CallRecord): void;
+  failed(filter: LoadedFilter, status: Status): void;
+  late(filter: LoadedFilter): void;
+  reloaded(result: 'ok' | 'unchanged' | 'failed'): void;
+}
+
+/** Made when the engine is, so after telemetry has started: the API's meters do not connect later. */
+export function createFilterMetrics(): FilterMetrics {
+  const meter = metrics.getMeter('showrunner.filters');
+  const duration = meter.createHistogram('showrunner.filter.duration', {
+    description: 'Time in one filter per call, waits included.',
+    unit: 's',
+    advice: { explicitBucketBoundaries: [1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1, 10] },
+  });
+  const failures = meter.createCounter('showrunner.filter.failures', {
+    description: 'Filters that threw, gave a wrong result, had too many runs at once, or took too long.',
+  });
+  const late = meter.createCounter('showrunner.filter.late_results', {
+    description: 'Results that came after the filter had timed out; they are dropped.',
+  });
+  const reloads = meter.createCounter('showrunner.filter.reloads', { description: 'Reloads of the filter set.' });
+  return {
+    ended: (record) => {
+      for (const { index, filter } of record.chain.slots) {
+        const status = record.status[index] ?? Status.pending;
+        if (status === Status.pending || status >= firstSkip) continue;
+        duration.record((record.ns[index] ?? 0) / 1e9, filter.attributes[statusWords(status).status]);
+      }
+    },
+    failed: (filter, status) => {
+      const { status: word, detail } = statusWords(status);
+      failures.add(1, { filter: filter.id, type: filter.type, reason: detail || word });
+    },
+    late: (filter) => late.add(1, { filter: filter.id, type: filter.type }),
+    reloaded: (result) => reloads.add(1, { result }),
+  };
+}

@@ -1,0 +1,195 @@
+/**
+ * The contract for authors of filters, and all that a filter imports from showrunner:
+ * types, `defineFilter`, `contextKey`, `schema`, `globMatcher`, `AppError` and `Code`.
+ * Filters outside this checkout import it as `showrunner/filter`.
+ */
+import type { Call, CallKind, CallOutcome, StaticAnswer } from '../../server/core/call.ts';
+import type { Clock } from '../../server/core/clock.ts';
+import type { AppError } from '../../server/core/errors.ts';
+import type { Logger } from '../../server/core/log.ts';
+import type { Random } from '../../server/core/random.ts';
+import type { Schema } from './config-schema.ts';
+
+export type { Call, CallKind, CallMetadata, CallOutcome, Principal, StaticAnswer } from '../../server/core/call.ts';
+export type { Clock } from '../../server/core/clock.ts';
+export { Code, codeName } from '../../server/core/codes.ts';
+export { AppError, invalidField, messageOf } from '../../server/core/errors.ts';
+export { newId } from '../../server/core/ids.ts';
+export type { Logger } from '../../server/core/log.ts';
+export type { Random } from '../../server/core/random.ts';
+export { type Schema, type SchemaValue, schema } from './config-schema.ts';
+export { globMatcher, type TextMatcher } from './glob.ts';
+
+/** When a filter runs: before the endpoint, as the endpoint, after it succeeded, or on any failure. */
+export const filterTypes = ['inbound', 'endpoint', 'outbound', 'error'] as const;
+export type FilterType = (typeof filterTypes)[number];
+
+/** What a filter is for; shown in listings. */
+export const filterCategories = [
+  'abuse',
+  'access',
+  'admin',
+  'authentication',
+  'chaos',
+  'context',
+  'health',
+  'observability',
+  'origin',
+  'overload',
+  'resilience',
+  'routing',
+] as const;
+export type FilterCategory = (typeof filterCategories)[number];
+
+/** `closed`: a failure of the filter refuses the call. `open`: the call goes on without the filter. */
+export type FailurePolicy = 'closed' | 'open';
+
+/**
+ * Declarative criteria, all of which must hold. The first four depend on the method only and are resolved once per
+ * method: a filter they rule out costs nothing per call. Globs know `*`; a leading `!` excludes.
+ */
+export interface FilterMatch {
+  /** Globs on the full service name. */
+  readonly services?: readonly string[];
+  /** Globs on the method name. */
+  readonly methods?: readonly string[];
+  readonly kinds?: readonly CallKind[];
+  /** True: only methods with a handler; false: only those without. */
+  readonly known?: boolean;
+  /** Request metadata: `true` present, `false` absent, text(s) = equal to (one of) them. Keys in lower case. */
+  readonly metadata?: Readonly<Record<string, boolean | string | readonly string[]>>;
+  /** The principal holds this scope. Judged at the filter's turn, so after authentication. */
+  readonly scope?: string;
+  /** Share of calls, 0-100, drawn per call. */
+  readonly percent?: number;
+}
+
+/** What `open` gets. */
+export interface OpenContext {
+  readonly id: string;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Aborted when opening takes too long. */
+  readonly signal: AbortSignal;
+}
+
+/** What each run of a filter gets; made for one run, not to be kept. */
+export interface FilterContext<Config, State> {
+  readonly config: Config;
+  /** What `open` returned. */
+  readonly state: State;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Aborted when the call ends early or the filter's time is up. */
+  readonly signal: AbortSignal;
+}
+
+/** How a call ended, with the account of its filters. */
+export interface FilteredOutcome extends CallOutcome {
+  /** One line: `id@version:type=status/ns, …`; `parseFilterLine` reads it back. */
+  filterLine(): string;
+}
+
+type Awaitable<T> = T | Promise<T>;
+
+/**
+ * What all filters have. A filter applies to a call when `match` and `shouldRun` say so; that is decided once per call,
+ * when the filter is first needed, and holds for all its hooks.
+ *
+ * A thrown `AppError` is a verdict: the call is refused with it, whatever the failure policy. Anything else thrown, a
+ * result of the wrong shape, no result within `timeoutMs`, or more than `maxConcurrent` runs at once is a failure of
+ * the filter and goes by its `failurePolicy`. Hooks that return no promise are run without one.
+ */
+interface FilterBase<Config, State> {
+  /** `namespace.name`, lower case; unique among all loaded filters. */
+  readonly id: string;
+  /** `major.minor.patch`, shown in listings and traces. */
+  readonly version: string;
+  /** Place among filters of its type, lowest first; equal orders go by id. */
+  readonly order: number;
+  readonly category: FilterCategory;
+  readonly match?: FilterMatch;
+  /** Longest wait for one asynchronous run, in ms; default 5000. */
+  readonly timeoutMs?: number;
+  /** Most runs at once; default 4000. A run that timed out no longer counts. */
+  readonly maxConcurrent?: number;
+  /** Default `closed`. */
+  readonly failurePolicy?: FailurePolicy;
+  /** Typed configuration; without it the filter takes none. */
+  readonly config?: Schema<Config>;
+  /** Makes the filter's state, once per loaded version; a failure fails the load. */
+  open?(config: Config, ctx: OpenContext): Awaitable<State>;
+  /** Releases the state after the last call of this version ended. */
+  close?(state: State): Awaitable<void>;
+  /** Criteria that `match` cannot say. Synchronous. */
+  shouldRun?(call: Call, ctx: FilterContext<Config, State>): boolean;
+  /** Sees each request message; a returned value replaces it, undefined keeps it. */
+  onRequestMessage?(message: unknown, call: Call, ctx: FilterContext<Config, State>): unknown;
+  /** Sees each response message; a returned value replaces it, undefined keeps it. */
+  onResponseMessage?(message: unknown, call: Call, ctx: FilterContext<Config, State>): unknown;
+  /**
+   * Runs once after the call ended, well or badly, for every filter that applied: what `run` took is given back here.
+   * Inbound and endpoint filters that were not reached do not apply. Not awaited; a failure is logged and counted.
+   */
+  onEnd?(call: Call, outcome: FilteredOutcome, ctx: FilterContext<Config, State>): void;
+}
+
+/** Inbound: may refuse (throw) or answer in place of the endpoint. Endpoint: chooses the answer; the first one wins. */
+export interface InboundFilter<Config, State> extends FilterBase<Config, State> {
+  readonly type: 'inbound' | 'endpoint';
+  // biome-ignore lint/suspicious/noConfusingVoidType: a filter without an answer returns nothing
+  run?(call: Call, ctx: FilterContext<Config, State>): Awaitable<StaticAnswer | undefined | void>;
+}
+
+/** Runs after the endpoint succeeded (or a filter answered), before the status is sent. */
+export interface OutboundFilter<Config, State> extends FilterBase<Config, State> {
+  readonly type: 'outbound';
+  run?(call: Call, ctx: FilterContext<Config, State>): Awaitable<void>;
+}
+
+/** Runs when the call fails; a returned AppError replaces the error. Its own failure leaves the error as it was. */
+export interface ErrorFilter<Config, State> extends FilterBase<Config, State> {
+  readonly type: 'error';
+  run?(
+    call: Call,
+    ctx: FilterContext<Config, State>,
+    error: AppError,
+    // biome-ignore lint/suspicious/noConfusingVoidType: a filter that keeps the error returns nothing
+  ): Awaitable<AppError | undefined | void>;
+}
+
+export type Filter<Config, State> =
+  | InboundFilter<Config, State>
+  | OutboundFilter<Config, State>
+  | ErrorFilter<Config, State>;
+
+/**
+ * Types a filter; returns it unchanged. A filter folder holds `filter.ts` (or .js) with
+ * `export const filter = defineFilter({ … })`. Write `config` and `open` before the hooks: they set the hooks' types.
+ */
+export function defineFilter<Config = undefined, State = undefined>(
+  filter: Filter<Config, State>,
+): Filter<Config, State> {
+  return filter;
+}
+
+/** A typed place in `call.attributes` that only holders of the key can reach. */
+export interface ContextKey<T> {
+  readonly name: string;
+  get(call: Call): T | undefined;
+  set(call: Call, value: T): void;
+  delete(call: Call): void;
+}
+
+/** A new key, distinct from every other also when the name is the same. */
+export function contextKey<T>(name: string): ContextKey<T> {
+  const symbol = Symbol(name);
+  return {
+    name,
+    get: (call) => call.attributes.get(symbol) as T | undefined,
+    set: (call, value) => void call.attributes.set(symbol, value),
+    delete: (call) => void call.attributes.delete(symbol),
+  };
+}

@@ -1,0 +1,84 @@
+import type { Clock } from '../../server/core/clock.ts';
+import { messageOf } from '../../server/core/errors.ts';
+import type { Logger } from '../../server/core/log.ts';
+import type { Random } from '../../server/core/random.ts';
+import { checkFilter } from './check-filter.ts';
+import type { Filter } from './filter.ts';
+import { filterDuplicate, filterLoadFailed, filterMissing } from './filter-errors.ts';
+import { importFilter } from './import-filter.ts';
+import { type LoadedFilter, openFilter } from './loaded-filter.ts';
+import type { FilterFolder } from './read-folders.ts';
+
+export interface LoadOptions {
+  /** Configuration by filter id. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** Ids that must be present. */
+  readonly required: readonly string[];
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Longest import and longest open of one filter, in ms. */
+  readonly openTimeoutMs: number;
+}
+
+interface Staged {
+  readonly source: FilterFolder;
+  readonly definition: Filter<unknown, unknown>;
+}
+
+/** Time-limits the import: a top-level await that never settles must not block reloads for good. */
+async function stage(source: FilterFolder, { clock, openTimeoutMs }: LoadOptions): Promise<Staged> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const expired = () => reject(filterLoadFailed(source.file, `import took over ${openTimeoutMs} ms`));
+  const cancel = clock.schedule(openTimeoutMs, expired);
+  try {
+    const module = await Promise.race([importFilter(source), promise]);
+    return { source, definition: checkFilter(module.filter, source.file) };
+  } finally {
+    cancel();
+  }
+}
+
+function checkIds(files: readonly { readonly id: string; readonly file: string }[], required: readonly string[]): void {
+  const byId = Map.groupBy(files, ({ id }) => id);
+  for (const [id, same] of byId) {
+    if (same.length > 1)
+      throw filterDuplicate(
+        id,
+        same.map(({ file }) => file),
+      );
+  }
+  for (const id of required) if (!byId.has(id)) throw filterMissing(id);
+}
+
+/**
+ * Loads a whole set, all or nothing: folders with unchanged content keep their filter from `current`, the others are
+ * imported, checked and opened. On any fault the newly opened ones are closed again and the first fault is thrown.
+ */
+export async function loadFilters(
+  folders: readonly FilterFolder[],
+  current: readonly LoadedFilter[],
+  options: LoadOptions,
+): Promise<LoadedFilter[]> {
+  const kept: LoadedFilter[] = [];
+  const staged: Staged[] = [];
+  for (const source of folders) {
+    const same = current.find((filter) => filter.file === source.file && filter.hash === source.hash);
+    if (same === undefined) staged.push(await stage(source, options));
+    else kept.push(same);
+  }
+  const names = staged.map(({ source, definition }) => ({ id: definition.id, file: source.file }));
+  checkIds([...kept, ...names], options.required);
+
+  const opened = await Promise.allSettled(
+    staged.map(({ source, definition }) =>
+      openFilter({ ...options, ...source, definition, rawConfig: options.config[definition.id] }),
+    ),
+  );
+  const filters = opened.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+  const faults = opened.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
+  if (faults.length === 0) return [...kept, ...filters];
+  await Promise.all(filters.map((filter) => filter.close()));
+  for (const fault of faults.slice(1)) options.log.error('filter cannot be loaded', { error: messageOf(fault) });
+  throw faults[0];
+}

@@ -1,0 +1,157 @@
+import type { Attributes } from '@opentelemetry/api';
+import type { Call, CallOutcome } from '../../server/core/call.ts';
+import type { Clock } from '../../server/core/clock.ts';
+import { type AppError, type FieldViolation, messageOf } from '../../server/core/errors.ts';
+import type { Logger } from '../../server/core/log.ts';
+import type { Random } from '../../server/core/random.ts';
+import { type Criterion, callCriterion, methodCriterion } from './criteria.ts';
+import type { FailurePolicy, Filter, FilterCategory, FilteredOutcome, FilterType } from './filter.ts';
+import { filterConfigInvalid, filterLoadFailed } from './filter-errors.ts';
+import { type FilterStatusName, filterStatusNames, type Status } from './filter-status.ts';
+import type { Invocation } from './invocation.ts';
+import { withDeadline } from './with-deadline.ts';
+
+/** What a filter did since it was loaded. */
+export interface FilterCounts {
+  ran: number;
+  answered: number;
+  refused: number;
+  failed: number;
+  timedOut: number;
+  overloaded: number;
+  /** Results that came after the time was up. */
+  late: number;
+}
+
+type Hook = (call: Call, ctx: Invocation) => unknown;
+type MessageHook = (message: unknown, call: Call, ctx: Invocation) => unknown;
+
+/**
+ * One opened version of a filter. Its data and hooks are copied from the author's object when it is loaded, so
+ * that nothing done to that object later can change a chain.
+ */
+export interface LoadedFilter {
+  readonly id: string;
+  readonly version: string;
+  readonly type: FilterType;
+  readonly order: number;
+  readonly category: FilterCategory;
+  readonly failurePolicy: FailurePolicy;
+  readonly timeoutMs: number;
+  readonly maxConcurrent: number;
+  /** Absolute path of the file, and hash of its folder's content. */
+  readonly file: string;
+  readonly hash: string;
+  readonly methodStatus: (call: Pick<Call, 'service' | 'method' | 'kind' | 'known'>) => Status;
+  readonly criterion: Criterion | undefined;
+  readonly shouldRun: ((call: Call, ctx: Invocation) => boolean) | undefined;
+  readonly run: ((call: Call, ctx: Invocation, error: AppError | undefined) => unknown) | undefined;
+  readonly onRequestMessage: MessageHook | undefined;
+  readonly onResponseMessage: MessageHook | undefined;
+  readonly onEnd: ((call: Call, outcome: CallOutcome & FilteredOutcome, ctx: Invocation) => unknown) | undefined;
+  readonly config: unknown;
+  readonly state: unknown;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly counts: FilterCounts;
+  /** Metric attributes by status, made once. */
+  readonly attributes: Readonly<Record<FilterStatusName, Attributes>>;
+  /** Runs in progress. */
+  inFlight: number;
+  /** Snapshots that hold it. */
+  holders: number;
+  /** Releases the state; never rejects. */
+  close(): Promise<void>;
+}
+
+export interface OpenFilterOptions {
+  readonly definition: Filter<unknown, unknown>;
+  readonly file: string;
+  readonly hash: string;
+  readonly rawConfig: unknown;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly openTimeoutMs: number;
+}
+
+function readConfig({ definition, rawConfig }: OpenFilterOptions): unknown {
+  const faults: FieldViolation[] = [];
+  let config: unknown;
+  if (definition.config === undefined) {
+    if (rawConfig !== undefined) faults.push({ field: 'config', description: 'this filter takes none' });
+  } else {
+    try {
+      config = definition.config.read(rawConfig, 'config', faults);
+    } catch (error) {
+      faults.push({ field: 'config', description: messageOf(error) });
+    }
+  }
+  if (faults.length > 0) throw filterConfigInvalid(definition.id, faults);
+  return deepFreeze(config);
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
+  Object.freeze(value);
+  for (const inner of Object.values(value)) deepFreeze(inner);
+  return value;
+}
+
+async function openState(options: OpenFilterOptions, config: unknown, log: Logger): Promise<unknown> {
+  const { definition, file, clock, random, openTimeoutMs } = options;
+  const { open } = definition;
+  if (open === undefined) return undefined;
+  const expired = () => filterLoadFailed(file, `open took over ${openTimeoutMs} ms`);
+  const late = (state: unknown) => void closeState(options, state, log);
+  try {
+    return await withDeadline({ clock, timeoutMs: openTimeoutMs, expired, late }, (signal) =>
+      open.call(definition, config, { id: definition.id, log, clock, random, signal }),
+    );
+  } catch (error) {
+    throw filterLoadFailed(file, `open failed: ${messageOf(error)}`, error);
+  }
+}
+
+async function closeState(options: OpenFilterOptions, state: unknown, log: Logger): Promise<void> {
+  const { definition, clock, openTimeoutMs } = options;
+  const expired = () => new Error(`close took over ${openTimeoutMs} ms`);
+  try {
+    await withDeadline({ clock, timeoutMs: openTimeoutMs, expired }, () => definition.close?.(state));
+  } catch (error) {
+    log.error('filter close failed', { error: messageOf(error) });
+  }
+}
+
+/** Reads the configuration and opens the filter. Throws FILTER_CONFIG_INVALID or FILTER_LOAD_FAILED. */
+export async function openFilter(options: OpenFilterOptions): Promise<LoadedFilter> {
+  const { definition, file, hash, clock, random } = options;
+  const { id, version, type, order, category } = definition;
+  const log = options.log.child({ filter: id });
+  const config = readConfig(options);
+  const state = await openState(options, config, log);
+  const labels = filterStatusNames.map((status) => [status, { filter: id, type, status }] as const);
+  let closing: Promise<void> | undefined;
+  return {
+    ...{ id, version, type, order, category, file, hash, config, state, log, clock, random },
+    failurePolicy: definition.failurePolicy ?? 'closed',
+    timeoutMs: definition.timeoutMs ?? 5000,
+    maxConcurrent: definition.maxConcurrent ?? 4000,
+    methodStatus: methodCriterion(definition.match),
+    criterion: callCriterion(definition.match, random),
+    shouldRun: definition.shouldRun?.bind(definition),
+    run: definition.run?.bind(definition) as Hook | undefined,
+    onRequestMessage: definition.onRequestMessage?.bind(definition),
+    onResponseMessage: definition.onResponseMessage?.bind(definition),
+    onEnd: definition.onEnd?.bind(definition),
+    counts: { ran: 0, answered: 0, refused: 0, failed: 0, timedOut: 0, overloaded: 0, late: 0 },
+    attributes: Object.fromEntries(labels) as Record<FilterStatusName, (typeof labels)[number][1]>,
+    inFlight: 0,
+    holders: 0,
+    close: () => {
+      closing ??= closeState(options, state, log);
+      return closing;
+    },
+  };
+}

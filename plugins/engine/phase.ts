@@ -1,0 +1,69 @@
+import type { Call, StaticAnswer } from '../../server/core/call.ts';
+import { AppError } from '../../server/core/errors.ts';
+import type { Invocation } from './invocation.ts';
+import type { LoadedFilter } from './loaded-filter.ts';
+
+/** What `take` gives for a result that the phase does not allow. */
+export const badResult = Symbol('bad result');
+
+/** One kind of passage through a chain: which hook runs, and what its result does to the carried value. */
+export interface Phase {
+  invoke(filter: LoadedFilter, carried: unknown, call: Call, ctx: Invocation): unknown;
+  /** The next carried value, or `badResult`. */
+  take(result: unknown, carried: unknown, call: Call): unknown;
+  /** The first carried value that is not undefined ends the passage. */
+  readonly isEndedByValue: boolean;
+  /** The passage never fails: a failing filter leaves the carried value as it was. */
+  readonly neverFails: boolean;
+}
+
+function isAnswer(value: unknown): value is StaticAnswer {
+  return typeof value === 'object' && value !== null && Array.isArray((value as { messages?: unknown }).messages);
+}
+
+/** Carries the answer. It is copied, so that a filter that keeps it cannot change it later. */
+export const inboundPhase: Phase = {
+  invoke: (filter, _carried, call, ctx) => filter.run?.(call, ctx, undefined),
+  take: (result, _carried, call) => {
+    if (result === undefined) return undefined;
+    if (!isAnswer(result)) return badResult;
+    const isSingle = call.kind === 'unary' || call.kind === 'client_stream';
+    if (isSingle && result.messages.length !== 1) return badResult;
+    return Object.freeze({ messages: Object.freeze([...result.messages]) });
+  },
+  isEndedByValue: true,
+  neverFails: false,
+};
+
+const takeMessage: Phase['take'] = (result, carried) => (result === undefined ? carried : result);
+
+/** Carries the message. */
+export const requestMessagePhase: Phase = {
+  invoke: (filter, message, call, ctx) => filter.onRequestMessage?.(message, call, ctx),
+  take: takeMessage,
+  isEndedByValue: false,
+  neverFails: false,
+};
+
+/** Carries the message. */
+export const responseMessagePhase: Phase = {
+  invoke: (filter, message, call, ctx) => filter.onResponseMessage?.(message, call, ctx),
+  take: takeMessage,
+  isEndedByValue: false,
+  neverFails: false,
+};
+
+export const outboundPhase: Phase = {
+  invoke: (filter, _carried, call, ctx) => filter.run?.(call, ctx, undefined),
+  take: () => undefined,
+  isEndedByValue: false,
+  neverFails: false,
+};
+
+/** Carries the error. */
+export const errorPhase: Phase = {
+  invoke: (filter, error, call, ctx) => filter.run?.(call, ctx, error as AppError),
+  take: (result, error) => (result === undefined ? error : result instanceof AppError ? result : badResult),
+  isEndedByValue: false,
+  neverFails: true,
+};

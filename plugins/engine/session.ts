@@ -1,0 +1,105 @@
+import { type Span, trace } from '@opentelemetry/api';
+import type { Call, CallOutcome, CallSession, StaticAnswer } from '../../server/core/call.ts';
+import type { Clock } from '../../server/core/clock.ts';
+import type { AppError } from '../../server/core/errors.ts';
+import { type CallRecord, type CallRecords, tracesOf } from './call-record.ts';
+import { ChainRun } from './chain-run.ts';
+import { engineClosed } from './filter-errors.ts';
+import type { FilterFaults } from './filter-faults.ts';
+import type { FilterMetrics } from './filter-metrics.ts';
+import { firstSkip, formatFilterLine, Status } from './filter-status.ts';
+import { Invocation } from './invocation.ts';
+import { errorPhase, inboundPhase, outboundPhase, requestMessagePhase, responseMessagePhase } from './phase.ts';
+import type { Chain, Snapshot } from './snapshot.ts';
+
+export interface SessionDeps {
+  readonly clock: Clock;
+  readonly records: CallRecords;
+  readonly faults: FilterFaults;
+  readonly metrics: FilterMetrics;
+}
+
+/** Runs the end hooks of the filters that applied; each hook's failure is its own. */
+function runEndHooks(
+  call: Call,
+  outcome: CallOutcome,
+  chain: Chain,
+  run: ChainRun,
+  record: CallRecord,
+  deps: SessionDeps,
+) {
+  if (chain.end.length === 0) return;
+  let line: string | undefined;
+  const filterLine = () => {
+    line ??= formatFilterLine(tracesOf(record));
+    return line;
+  };
+  const filtered = { ...outcome, filterLine };
+  for (const slot of chain.end) {
+    const { filter, index } = slot;
+    const isEntered = filter.type === 'outbound' || filter.type === 'error';
+    if (record.status[index] === Status.pending && isEntered) run.takesPart(slot, true);
+    const status = record.status[index] ?? Status.pending;
+    if (status === Status.pending || status >= firstSkip) continue;
+    const failed = (error: unknown) => deps.faults.failed(filter, Status.threw, call.id, error);
+    try {
+      const result = filter.onEnd?.(call, filtered, new Invocation(filter, undefined));
+      if (result instanceof Promise) result.catch(failed);
+    } catch (error) {
+      failed(error);
+    }
+  }
+  // The record is reused for another call one day: a filter that kept the outcome must not read that one.
+  filterLine();
+}
+
+/** The session of a call on `snapshot`, with only the hooks that its chain has; it leaves the snapshot at the end. */
+export function createSession(call: Call, chain: Chain, snapshot: Snapshot, deps: SessionDeps): CallSession {
+  const record = deps.records.take(chain, call.path);
+  const run = new ChainRun(call, record, deps.clock, deps.faults);
+  const active = trace.getActiveSpan();
+  const span: Span | undefined = active?.isRecording() ? active : undefined;
+  snapshot.enter();
+  let hasEnded = false;
+
+  const session: CallSession = {
+    end: (outcome) => {
+      if (hasEnded) return;
+      hasEnded = true;
+      runEndHooks(call, outcome, chain, run, record, deps);
+      run.end();
+      record.callId = call.id;
+      record.code = outcome.code;
+      record.durationMs = outcome.durationMs;
+      deps.metrics.ended(record);
+      if (span?.isRecording()) span.addEvent('filters', { filters: formatFilterLine(tracesOf(record)) });
+      deps.records.keep(record);
+      snapshot.leave();
+    },
+  };
+  if (chain.inbound.length > 0) {
+    session.inbound = () => run.advance(inboundPhase, chain.inbound, 0, undefined) as StaticAnswer | undefined;
+  }
+  if (chain.requestMessage.length > 0) {
+    session.requestMessage = (message) => run.advance(requestMessagePhase, chain.requestMessage, 0, message);
+  }
+  if (chain.responseMessage.length > 0) {
+    session.responseMessage = (message) => run.advance(responseMessagePhase, chain.responseMessage, 0, message);
+  }
+  if (chain.outbound.length > 0) {
+    session.outbound = () => run.advance(outboundPhase, chain.outbound, 0, undefined) as Promise<void>;
+  }
+  if (chain.error.length > 0) {
+    session.error = (error) => run.advance(errorPhase, chain.error, 0, error) as AppError;
+  }
+  return session;
+}
+
+/** The session of a call that arrives after the engine closed: refused, never let through. */
+export function closedSession(): CallSession {
+  return {
+    inbound: () => {
+      throw engineClosed();
+    },
+  };
+}
