@@ -6,6 +6,11 @@ import { flag, hostPort, integer, oneOf, optionalText, setting, text, urlOf } fr
  */
 export const settings = {
   ADDRESS: setting(hostPort, '127.0.0.1:7400', 'Where the gRPC server listens; port 0 takes a free one.'),
+  ORIGIN_ADDRESS: setting(
+    hostPort,
+    '127.0.0.1:7401',
+    'Where the HTTP origin serves published title files; port 0 takes a free one.',
+  ),
   STATE_DIR: setting(text, '.showrunner', 'Folder of records, objects, Redis data; one server at a time may own it.'),
   LOG_LEVEL: setting(oneOf('debug', 'info', 'warn', 'error'), 'info', 'Least level of log lines on stderr.'),
   WORKERS: setting(
