@@ -1,0 +1,36 @@
+/** Where progress is shown; a bar that redraws itself on a terminal, a line per stage elsewhere. */
+export interface ProgressOutput {
+  readonly isTTY?: boolean | undefined;
+  write(text: string): unknown;
+}
+
+export interface ProgressBar {
+  /** `fraction` 0 to 1. */
+  update(fraction: number, stage: string, note: string): void;
+  /** Ends the line; keeps the last state on the screen. */
+  end(): void;
+}
+
+const barWidth = 28;
+
+export function createProgressBar(output: ProgressOutput, title: string): ProgressBar {
+  let lastStage = '';
+  let lastWidth = 0;
+  const draw = (fraction: number, stage: string, note: string) => {
+    const filled = Math.round(Math.min(1, Math.max(0, fraction)) * barWidth);
+    const bar = '█'.repeat(filled) + '░'.repeat(barWidth - filled);
+    const line = `  ${title} ${bar} ${String(Math.floor(fraction * 100)).padStart(3)} %  ${stage} ${note}`.trimEnd();
+    output.write(`\r${line}${' '.repeat(Math.max(0, lastWidth - line.length))}`);
+    lastWidth = line.length;
+  };
+  return {
+    update: (fraction, stage, note) => {
+      if (output.isTTY) draw(fraction, stage, note);
+      else if (stage !== lastStage) output.write(`  ${title}: ${`${stage} ${note}`.trim()}\n`);
+      lastStage = stage;
+    },
+    end: () => {
+      if (output.isTTY) output.write('\n');
+    },
+  };
+}
