@@ -1,0 +1,34 @@
+import { create, type DescMessage, fromBinary, type Message, toBinary } from '@bufbuild/protobuf';
+import { requestMalformed, responseTooLarge } from './errors.ts';
+
+/** Serialiser for a transport whose messages are bytes already: the one protobuf pass happens in this folder. */
+export const passBytes = (bytes: Buffer): Buffer => bytes;
+
+/** Throws REQUEST_MALFORMED. */
+export function decodeRequest(desc: DescMessage, bytes: Uint8Array): unknown {
+  try {
+    return fromBinary(desc, bytes);
+  } catch (cause) {
+    throw requestMalformed(desc.typeName, cause);
+  }
+}
+
+/**
+ * Encodes a response: a message, an init that makes one, or bytes that are encoded already.
+ * Throws RESPONSE_TOO_LARGE.
+ */
+export function encodeResponse(desc: DescMessage, response: unknown, maxBytes: number): Buffer {
+  const bytes = response instanceof Uint8Array ? response : toBinary(desc, toMessage(desc, response));
+  if (bytes.byteLength > maxBytes) throw responseTooLarge(desc.typeName, bytes.byteLength, maxBytes);
+  return viewOf(bytes);
+}
+
+/** A message stays as it is, an init becomes one, nothing becomes the empty message. */
+export function toMessage(desc: DescMessage, init: unknown): Message {
+  return create(desc, (init ?? {}) as Record<string, unknown>);
+}
+
+/** The same bytes as a Buffer, without a copy. */
+export function viewOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

@@ -1,0 +1,49 @@
+import type { Server } from '@grpc/grpc-js';
+import { internalError } from './errors.ts';
+
+/** A handler as grpc-js keeps it in its table. */
+export interface TableEntry {
+  readonly func: unknown;
+  readonly serialize: (value: Buffer) => Buffer;
+  readonly deserialize: (bytes: Buffer) => Buffer;
+  readonly type: 'bidi';
+  readonly path: string;
+}
+
+class MethodTable extends Map<string, unknown> {
+  readonly #makeUnknown: (path: string) => TableEntry;
+
+  constructor(makeUnknown: (path: string) => TableEntry) {
+    super();
+    this.#makeUnknown = makeUnknown;
+  }
+
+  override get(path: string): unknown {
+    return super.get(path) ?? this.#makeUnknown(path);
+  }
+}
+
+/**
+ * Makes a grpc-js server hand calls of unknown methods to a handler of ours; by itself it answers them before any
+ * interceptor, so that no filter sees them. grpc-js has no public hook for it, hence this one touch of a private
+ * field: the table from path to handler. Call it before any `register`. Throws when grpc-js has no such table.
+ */
+export function catchUnknownMethods(server: Server, makeUnknown: (path: string) => TableEntry): void {
+  if (!(Reflect.get(server, 'handlers') instanceof Map)) {
+    throw internalError(new Error('this version of @grpc/grpc-js keeps its method handlers elsewhere'));
+  }
+  Reflect.set(server, 'handlers', new MethodTable(makeUnknown));
+}
+
+/**
+ * Raises what HTTP/2 itself accepts, in bytes, so that metadata a little over our limit reaches our own check and its
+ * clear error. grpc-js passes no such option, hence the touch of a private field. Call it before `bindAsync`.
+ */
+export function allowMetadataBytes(server: Server, maxBytes: number): void {
+  const options: unknown = Reflect.get(server, 'commonServerOptions');
+  if (typeof options !== 'object' || options === null) {
+    throw internalError(new Error('this version of @grpc/grpc-js keeps its HTTP/2 options elsewhere'));
+  }
+  const settings: unknown = Reflect.get(options, 'settings');
+  Reflect.set(options, 'settings', { ...(settings as object | undefined), maxHeaderListSize: maxBytes });
+}

@@ -1,0 +1,136 @@
+import type { Metadata, ServerUnaryCall } from '@grpc/grpc-js';
+import type { Call, CallKind, CallMetadata, Principal } from '../core/call.ts';
+import type { Clock } from '../core/clock.ts';
+import type { AppError } from '../core/errors.ts';
+import { newId } from '../core/ids.ts';
+import { type TlsPeer, tlsPeer } from '../core/tls-peer.ts';
+import { WireMetadata } from './metadata.ts';
+
+/** What all four kinds of grpc-js server calls share. */
+export type Wire = Pick<
+  ServerUnaryCall<Buffer, Buffer>,
+  'metadata' | 'cancelled' | 'getPeer' | 'getDeadline' | 'getAuthContext' | 'sendMetadata'
+> & { once(event: 'cancelled', listener: () => void): unknown };
+
+/** The parts of a Call that are fixed per method. */
+export interface CallTarget {
+  readonly path: string;
+  readonly service: string;
+  readonly method: string;
+  readonly kind: CallKind;
+  readonly known: boolean;
+}
+
+/**
+ * The Call of one grpc-js call. Whatever costs (id, metadata views, signal, attributes, peer certificate)
+ * is made when first asked for: most calls ask for little.
+ */
+export class ServerCall implements Call {
+  readonly startedAt: number;
+  principal: Principal | undefined = undefined;
+  readonly #target: CallTarget;
+  readonly #wire: Wire;
+  readonly #clock: Clock;
+  #id: string | undefined;
+  #requestMetadata: WireMetadata | undefined;
+  #responseHeaders: WireMetadata | undefined;
+  #responseTrailers: WireMetadata | undefined;
+  #attributes: Map<symbol, unknown> | undefined;
+  #controller: AbortController | undefined;
+  #abortReason: AppError | undefined;
+
+  constructor(target: CallTarget, wire: Wire, clock: Clock) {
+    this.#target = target;
+    this.#wire = wire;
+    this.#clock = clock;
+    this.startedAt = clock.monotonic();
+  }
+
+  get id(): string {
+    this.#id ??= newId(this.#clock.now());
+    return this.#id;
+  }
+  set id(id: string) {
+    this.#id = id;
+  }
+  get path(): string {
+    return this.#target.path;
+  }
+  get service(): string {
+    return this.#target.service;
+  }
+  get method(): string {
+    return this.#target.method;
+  }
+  get kind(): CallKind {
+    return this.#target.kind;
+  }
+  get known(): boolean {
+    return this.#target.known;
+  }
+  get requestMetadata(): CallMetadata {
+    this.#requestMetadata ??= new WireMetadata(this.#wire.metadata);
+    return this.#requestMetadata;
+  }
+  get responseHeaders(): CallMetadata {
+    this.#responseHeaders ??= new WireMetadata();
+    return this.#responseHeaders;
+  }
+  get responseTrailers(): CallMetadata {
+    this.#responseTrailers ??= new WireMetadata();
+    return this.#responseTrailers;
+  }
+  get peer(): string {
+    return this.#wire.getPeer();
+  }
+  get deadline(): number {
+    return Number(this.#wire.getDeadline());
+  }
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#abortReason !== undefined) this.#controller.abort(this.#abortReason);
+    }
+    return this.#controller.signal;
+  }
+  get attributes(): Map<symbol, unknown> {
+    if (this.#attributes === undefined) {
+      this.#attributes = new Map();
+      const peer = readTlsPeer(this.#wire);
+      if (peer !== undefined) this.#attributes.set(tlsPeer, peer);
+    }
+    return this.#attributes;
+  }
+
+  /** Why the call was stopped from outside, undefined while it was not. */
+  get abortReason(): AppError | undefined {
+    return this.#abortReason;
+  }
+
+  /** Aborts the signal; only the first reason counts. */
+  abort(reason: AppError): void {
+    if (this.#abortReason !== undefined) return;
+    this.#abortReason = reason;
+    this.#controller?.abort(reason);
+  }
+
+  /** Sends the response headers if anybody set any; the transport ignores a second time. */
+  sendHeaders(): void {
+    if (this.#responseHeaders !== undefined) this.#wire.sendMetadata(this.#responseHeaders.wire);
+  }
+
+  /** Trailers that somebody set. */
+  get trailers(): Metadata | undefined {
+    return this.#responseTrailers?.wire;
+  }
+}
+
+function readTlsPeer(wire: Wire): TlsPeer | undefined {
+  const certificate = wire.getAuthContext().sslPeerCertificate;
+  if (certificate === undefined) return undefined;
+  return {
+    commonName: [certificate.subject.CN ?? ''].flat().join(','),
+    alternativeNames: certificate.subjectaltname ?? '',
+    fingerprint: certificate.fingerprint256,
+  };
+}

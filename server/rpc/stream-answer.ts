@@ -1,0 +1,46 @@
+import type { handleBidiStreamingCall, handleServerStreamingCall } from '@grpc/grpc-js';
+import { CallRun, type RpcHost } from './call-run.ts';
+import type { MethodEntry } from './method-entry.ts';
+import { RequestStream } from './request-stream.ts';
+import { pumpResponses, type ResponseWire } from './response-pump.ts';
+import { takeRequest } from './session-hooks.ts';
+import type { StatusError } from './status.ts';
+
+/** Ends a streaming call with an error, after the messages that were written before. */
+export function streamErrorSender(wire: ResponseWire): (status: StatusError) => void {
+  return (status) => void wire.emit('error', status);
+}
+
+/** Adapter of server-streaming methods. */
+export function serverStreamAdapter(host: RpcHost, entry: MethodEntry): handleServerStreamingCall<Buffer, Buffer> {
+  return (wire) => {
+    const run = new CallRun(host, entry, wire, streamErrorSender(wire));
+    const takeInput = () => takeRequest(run, entry.desc.input, wire.request);
+    run.settleWith(answer(run, entry, wire, takeInput));
+  };
+}
+
+/** Adapter of bidirectional methods. */
+export function bidiAdapter(host: RpcHost, entry: MethodEntry): handleBidiStreamingCall<Buffer, Buffer> {
+  return (wire) => {
+    const run = new CallRun(host, entry, wire, streamErrorSender(wire));
+    const takeInput = () => {
+      const requests = new RequestStream(run, entry.desc.input, wire);
+      run.onStop(() => requests.wake());
+      return requests;
+    };
+    run.settleWith(answer(run, entry, wire, takeInput));
+  };
+}
+
+async function answer(run: CallRun, entry: MethodEntry, wire: ResponseWire, takeInput: () => unknown): Promise<void> {
+  run.check();
+  let replaced = run.session?.inbound?.();
+  if (replaced instanceof Promise) replaced = await replaced;
+  if (replaced !== undefined) return pumpResponses(run, entry.desc.output, wire, replaced.messages);
+  let input = takeInput();
+  if (input instanceof Promise) input = await input;
+  // The method kind says that the handler gives a stream; serviceOf has checked it.
+  const responses = entry.handler(input, run.context) as AsyncIterable<unknown>;
+  return pumpResponses(run, entry.desc.output, wire, responses);
+}
