@@ -31,7 +31,7 @@ export const commands: readonly Command[] = [
   },
   {
     name: 'call',
-    usage: 'call SERVICE/METHOD [JSON] [--address A]',
+    usage: 'call SERVICE/METHOD [JSON]',
     doc: 'call a method with a JSON request',
     load: async () => (await import('./call.ts')).call,
   },
