@@ -1,0 +1,90 @@
+import { invalidField } from '../core/errors.ts';
+import type { EventLog } from '../stores/events/event-log.ts';
+import { offsetExpired } from './errors.ts';
+import type { StoredEvent } from './event.ts';
+import { parseEventEntry } from './event-record.ts';
+
+export interface EventFilter {
+  /** Empty = all kinds. */
+  readonly kinds: readonly string[];
+  /** Empty = all profiles. */
+  readonly profile: string;
+}
+
+export interface EventPage {
+  readonly events: StoredEvent[];
+  /** Offset to go on from. */
+  readonly nextOffset: bigint;
+  /** True when the log had no more. */
+  readonly end: boolean;
+}
+
+export interface EventReader {
+  /** Events after the offset that the filter lets through; reads at most 5,000 entries per call. */
+  list(after: bigint, limit: number, filter: EventFilter): Promise<EventPage>;
+  /**
+   * Events after the offset (0 = only new ones) as they come, until the signal aborts (then it throws the reason). Holds one small batch: a slow
+   * reader reads the log later. OFFSET_EXPIRED when the log no longer holds the reader's next event.
+   */
+  watch(after: bigint, filter: EventFilter, signal: AbortSignal): AsyncGenerator<StoredEvent, void>;
+}
+
+const batchEntries = 100;
+const maxScannedEntries = 5_000;
+
+export function createEventReader({ log, logName }: { log: EventLog; logName: string }): EventReader {
+  async function list(after: bigint, limit: number, filter: EventFilter): Promise<EventPage> {
+    const passes = createPredicate(filter);
+    const events: StoredEvent[] = [];
+    let nextOffset = after;
+    for (let scanned = 0; scanned < maxScannedEntries; scanned += batchEntries) {
+      const entries = await log.read(logName, nextOffset, batchEntries);
+      for (const entry of entries) {
+        const { event } = parseEventEntry(entry);
+        nextOffset = entry.offset;
+        if (!passes(event)) continue;
+        events.push(event);
+        if (events.length === limit) {
+          const { newest } = await log.position(logName);
+          return { events, nextOffset, end: newest <= nextOffset };
+        }
+      }
+      if (entries.length < batchEntries) return { events, nextOffset, end: true };
+    }
+    return { events, nextOffset, end: false };
+  }
+
+  async function startOf(after: bigint): Promise<bigint> {
+    const { oldest, newest } = await log.position(logName);
+    if (after === 0n) return newest;
+    if (after > newest) throw invalidField('after_offset', `must not be beyond the newest offset ${newest}`);
+    if (after + 1n < oldest) throw offsetExpired(after, oldest);
+    return after;
+  }
+
+  async function* watch(after: bigint, filter: EventFilter, signal: AbortSignal): AsyncGenerator<StoredEvent, void> {
+    const passes = createPredicate(filter);
+    let place = await startOf(after);
+    for (;;) {
+      signal.throwIfAborted();
+      const entries = await log.read(logName, place, batchEntries);
+      if (entries.length === 0) {
+        await log.waitForAppend(logName, place, signal);
+        continue;
+      }
+      for (const entry of entries) {
+        if (entry.offset > place + 1n) throw offsetExpired(place, entry.offset);
+        place = entry.offset;
+        const { event } = parseEventEntry(entry);
+        if (passes(event)) yield event;
+      }
+    }
+  }
+
+  return { list, watch };
+}
+
+function createPredicate({ kinds, profile }: EventFilter): (event: StoredEvent) => boolean {
+  const wanted = new Set(kinds);
+  return (event) => (wanted.size === 0 || wanted.has(event.kind)) && (profile === '' || profile === event.profile);
+}
