@@ -1,0 +1,50 @@
+import { createReadStream } from 'node:fs';
+
+const pieceBytes = 1024 * 1024;
+
+/** The body as pieces of at most 1 MiB, so that hashing and writing never hold the event loop for long. */
+export async function* piecesOf(
+  body: Uint8Array | AsyncIterable<Uint8Array>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array> {
+  const chunks = body instanceof Uint8Array ? [body] : abortable(body, signal);
+  for await (const chunk of chunks) {
+    for (let start = 0; start < chunk.byteLength; start += pieceBytes) {
+      signal?.throwIfAborted();
+      yield chunk.subarray(start, start + pieceBytes);
+    }
+  }
+  signal?.throwIfAborted();
+}
+
+/** The bytes of a local file. */
+export function fileBytes(path: string): AsyncIterable<Uint8Array> {
+  return createReadStream(path, { highWaterMark: pieceBytes });
+}
+
+/** The same chunks; rejects with the signal's reason also while the source keeps silent. */
+async function* abortable<T>(source: AsyncIterable<T>, signal: AbortSignal | undefined): AsyncGenerator<T> {
+  if (signal === undefined) {
+    yield* source;
+    return;
+  }
+  const aborted = Promise.withResolvers<never>();
+  aborted.promise.catch(() => {}); // Raced below; when nobody waits any more there is nobody to tell.
+  const onAbort = () => aborted.reject(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  const iterator = source[Symbol.asyncIterator]();
+  let isDone = false;
+  try {
+    for (;;) {
+      const next = await Promise.race([iterator.next(), aborted.promise]);
+      isDone = next.done === true;
+      if (next.done) return;
+      yield next.value;
+    }
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+    // Not awaited: a source that keeps silent would hold the caller up for ever.
+    if (!isDone) iterator.return?.()?.catch(() => {});
+  }
+}
