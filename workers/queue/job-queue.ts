@@ -1,0 +1,166 @@
+import { context } from '@opentelemetry/api';
+import { Queue } from 'bullmq';
+import type { Clock } from '../../server/core/clock.ts';
+import { AppError, messageOf } from '../../server/core/errors.ts';
+import type { Logger } from '../../server/core/log.ts';
+import { contextOfTraceparent } from '../../server/core/telemetry/trace-parent.ts';
+import { cancelTree } from './cancel-tree.ts';
+import { openConnection } from './connection.ts';
+import { type CronSchedule, openScheduleWorker, scheduleClass, setSchedule } from './cron-schedules.ts';
+import { createJobLedger } from './job-ledger.ts';
+import type { JobOutcome } from './job-outcome.ts';
+import { queueUnavailable } from './queue-errors.ts';
+import { type QueueEvent, readQueueEvents } from './queue-events.ts';
+import { defaultPrefix, queueKeys } from './queue-keys.ts';
+import { createQueueTelemetry } from './queue-telemetry.ts';
+import { bullOptions, type QueuedJob } from './queued-job.ts';
+
+export interface JobQueueOptions {
+  /** redis:, rediss: or unix: URL. */
+  readonly url: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly prefix?: string;
+}
+
+/** What the queue knows of a job. `missing` = neither queued nor held nor ended: it must be enqueued (again). */
+export type QueueState = { readonly ended: JobOutcome } | { readonly ended?: never; readonly missing: boolean };
+
+/** Jobs of one queue class. */
+export interface QueueCounts {
+  readonly waiting: number;
+  readonly active: number;
+  readonly delayed: number;
+  /** Parked until their children end. */
+  readonly parked: number;
+}
+
+/** The server's side of the queue. Every method but `events` rejects with QUEUE_UNAVAILABLE while Redis is away. */
+export interface JobQueue {
+  /** Adds a job; adding the same id again changes nothing. The trace of `traceparent` continues on the worker. */
+  enqueue(job: QueuedJob, traceparent?: string): Promise<void>;
+  /** Ends a job and its parts: queued ones never run, running ones are aborted within a second. */
+  cancel(jobId: string, queueClass: string): Promise<JobOutcome>;
+  inspect(jobs: readonly { readonly jobId: string; readonly queueClass: string }[]): Promise<QueueState[]>;
+  /** Lets what Redis keeps of an ended job expire. */
+  release(jobId: string): Promise<void>;
+  counts(queueClass: string): Promise<QueueCounts>;
+  events(after: string, signal: AbortSignal): AsyncGenerator<QueueEvent[]>;
+  /** Calls back whenever Redis has come back after an outage. */
+  onReconnect(listener: () => void): void;
+  setSchedule(schedule: CronSchedule): Promise<void>;
+  removeSchedule(id: string): Promise<void>;
+  /** Starts to serve schedule slots in this process. */
+  onSlot(handler: (scheduleId: string, slotMs: number) => Promise<void>): void;
+  isConnected(): boolean;
+  close(): Promise<void>;
+}
+
+const callTimeoutMs = 5_000;
+
+export function createJobQueue(options: JobQueueOptions): JobQueue {
+  const { url, clock, log, prefix = defaultPrefix } = options;
+  const keys = queueKeys(prefix);
+  const commands = openConnection(url, 'producer', log);
+  const reader = openConnection(url, 'worker', log);
+  const ledger = createJobLedger(commands, keys, clock);
+  const telemetry = createQueueTelemetry();
+  const closing = new AbortController();
+  const closers: (() => Promise<void>)[] = [];
+  const listeners: (() => void)[] = [];
+  let readies = 0;
+  const firstReady = Promise.withResolvers<void>();
+  commands.on('ready', () => {
+    firstReady.resolve();
+    if (readies++ > 0) for (const listener of listeners) listener();
+  });
+
+  const queues = new Map<string, Queue>();
+  const queueOf = (queueClass: string): Queue => {
+    const known = queues.get(queueClass);
+    if (known !== undefined) return known;
+    const queue = new Queue(queueClass, { connection: commands, prefix, telemetry, skipMetasUpdate: true });
+    queue.on('error', (error) => log.debug('queue error', { queue: queueClass, error: messageOf(error) }));
+    queues.set(queueClass, queue);
+    // A connection that broke during its first commands leaves a queue that never works: the next call makes another.
+    queue.waitUntilReady().catch(() => queues.delete(queueClass));
+    return queue;
+  };
+
+  /** Fails fast while Redis is away, and bounds the wait for it. */
+  const call = async <T>(work: () => Promise<T>): Promise<T> => {
+    if (commands.status !== 'ready' && readies > 0) throw queueUnavailable();
+    const done = new AbortController();
+    const late = clock.sleep(callTimeoutMs, done.signal).then(() => {
+      throw queueUnavailable();
+    });
+    late.catch(() => {});
+    try {
+      return await Promise.race([firstReady.promise.then(work), late]);
+    } catch (error) {
+      throw error instanceof AppError ? error : queueUnavailable(error);
+    } finally {
+      done.abort();
+    }
+  };
+
+  return {
+    enqueue: (job, traceparent = '') =>
+      call(() =>
+        context.with(contextOfTraceparent(traceparent), async () => {
+          await queueOf(job.queueClass).add(job.kind, job, bullOptions(job));
+        }),
+      ),
+    cancel: (jobId, queueClass) => call(() => cancelTree({ ledger, queueOf }, jobId, queueClass, 'JOB_CANCELLED')),
+    inspect: (jobs) =>
+      call(async () => {
+        // States first: whoever ends a job writes the outcome before it leaves the queue.
+        const states = await Promise.all(jobs.map(({ jobId, queueClass }) => queueOf(queueClass).getJobState(jobId)));
+        const entries = await ledger.inspect(jobs.map(({ jobId }) => jobId));
+        return entries.map(({ outcome }, index): QueueState => {
+          if (outcome !== undefined) return { ended: outcome };
+          return { missing: ['unknown', 'completed', 'failed'].includes(states[index] ?? 'unknown') };
+        });
+      }),
+    release: (jobId) => call(() => ledger.release(jobId)),
+    counts: (queueClass) =>
+      call(async () => {
+        const counts = await queueOf(queueClass).getJobCounts(
+          'wait',
+          'prioritized',
+          'active',
+          'delayed',
+          'waiting-children',
+        );
+        const of = (name: string) => counts[name] ?? 0;
+        return {
+          waiting: of('wait') + of('prioritized'),
+          active: of('active'),
+          delayed: of('delayed'),
+          parked: of('waiting-children'),
+        };
+      }),
+    events: (after, signal) => {
+      const either = AbortSignal.any([signal, closing.signal]);
+      return readQueueEvents({ redis: reader, ledger, stream: keys.events, clock, log }, after, either);
+    },
+    onReconnect: (listener) => void listeners.push(listener),
+    setSchedule: (schedule) => call(() => setSchedule(queueOf(scheduleClass), schedule)),
+    removeSchedule: (id) =>
+      call(async () => {
+        await queueOf(scheduleClass).removeJobScheduler(id);
+      }),
+    onSlot: (handler) => {
+      const worker = openScheduleWorker({ url, prefix, log }, handler);
+      closers.push(() => worker.close());
+    },
+    isConnected: () => commands.status === 'ready',
+    close: async () => {
+      closing.abort();
+      reader.disconnect();
+      for (const close of closers) await close();
+      for (const queue of queues.values()) await queue.close().catch(() => {});
+      commands.disconnect();
+    },
+  };
+}

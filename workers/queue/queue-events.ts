@@ -1,0 +1,95 @@
+import type { Redis } from 'ioredis';
+import type { Clock } from '../../server/core/clock.ts';
+import { messageOf } from '../../server/core/errors.ts';
+import type { Logger } from '../../server/core/log.ts';
+import type { JobProgress } from './job-kind.ts';
+import type { ChildNote, JobLedger, LeaveReason, StartBody } from './job-ledger.ts';
+import type { JobOutcome } from './job-outcome.ts';
+
+/** Something that happened to a job, as told by the ledger. */
+export type QueueEvent = {
+  /** Place in the stream, e.g. `1764027310123-0`: grows, also over restarts of Redis. */
+  readonly position: string;
+  readonly jobId: string;
+  readonly atMs: number;
+  readonly fence: bigint;
+  readonly attempt: number;
+} & (
+  | { readonly type: 'added'; readonly child: ChildNote }
+  | { readonly type: 'started'; readonly start: StartBody }
+  | { readonly type: 'progress'; readonly progress: JobProgress }
+  | { readonly type: 'left'; readonly reason: LeaveReason | { readonly why: 'lost' } }
+  | { readonly type: 'finished'; readonly outcome: JobOutcome }
+);
+
+const blockMs = 5_000;
+const batchSize = 256;
+const errorPauseMs = 500;
+
+type StreamReply = [string, [string, string[]][]][] | null;
+
+/**
+ * Events after `after` in order, in batches as they come, until the signal. Redis keeps the last 50,000:
+ * who was away for longer finds the outcomes by `inspect`. An outage of Redis is waited out.
+ */
+export async function* readQueueEvents(
+  { redis, ledger, stream, clock, log }: { redis: Redis; ledger: JobLedger; stream: string; clock: Clock; log: Logger },
+  after: string,
+  signal: AbortSignal,
+): AsyncGenerator<QueueEvent[]> {
+  for (let position = after; !signal.aborted; ) {
+    let events: QueueEvent[];
+    try {
+      const reply = (await redis.xread(
+        'COUNT',
+        batchSize,
+        'BLOCK',
+        blockMs,
+        'STREAMS',
+        stream,
+        position,
+      )) as StreamReply;
+      const entries = reply?.[0]?.[1] ?? [];
+      position = entries.at(-1)?.[0] ?? position;
+      events = (await Promise.all(entries.map((entry) => readEvent(entry, ledger)))).filter(
+        (event) => event !== undefined,
+      );
+    } catch (error) {
+      if (signal.aborted) return;
+      log.debug('job events could not be read', { error: messageOf(error) });
+      await clock.sleep(errorPauseMs, signal).catch(() => {});
+      continue;
+    }
+    if (events.length > 0) yield events;
+  }
+}
+
+async function readEvent([position, fields]: [string, string[]], ledger: JobLedger): Promise<QueueEvent | undefined> {
+  const field = (name: string) => fields[fields.indexOf(name) + 1] ?? '';
+  const jobId = field('id');
+  const common = {
+    position,
+    jobId,
+    atMs: Number(field('at')),
+    fence: BigInt(field('fence')),
+    attempt: Number(field('attempt')),
+  };
+  const text = field('body');
+  const body = text === '' ? (await ledger.inspect([jobId]))[0]?.outcome : JSON.parse(text);
+  // A large outcome that has expired meanwhile: a server took it over long ago.
+  if (body === undefined) return undefined;
+  switch (field('type')) {
+    case 'added':
+      return { ...common, type: 'added', child: body };
+    case 'started':
+      return { ...common, type: 'started', start: body };
+    case 'progress':
+      return { ...common, type: 'progress', progress: body };
+    case 'left':
+      return { ...common, type: 'left', reason: body };
+    case 'finished':
+      return { ...common, type: 'finished', outcome: body };
+    default:
+      return undefined;
+  }
+}

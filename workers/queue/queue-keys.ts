@@ -1,0 +1,31 @@
+/** Default prefix of all keys; the braces keep them on one node of a Redis Cluster. */
+export const defaultPrefix = '{showrunner}';
+
+/** Names of everything the queue keeps in Redis besides BullMQ's own keys. */
+export interface QueueKeys {
+  readonly prefix: string;
+  /** Stream of job events, from workers to servers. */
+  readonly events: string;
+  /** Channel on which ids of cancelled jobs are published. */
+  readonly cancelChannel: string;
+  /** Stream of finished spans, from workers to servers. */
+  readonly spans: string;
+  /** Hash with fence, attempt, outcome and counters of a job. */
+  job(jobId: string): string;
+  /** Hash of a job's step memos. */
+  memo(jobId: string): string;
+  /** Hash of a job's children: child id → queue class. */
+  children(jobId: string): string;
+}
+
+export function queueKeys(prefix: string): QueueKeys {
+  return {
+    prefix,
+    events: `${prefix}:job-events`,
+    cancelChannel: `${prefix}:job-cancel`,
+    spans: `${prefix}:spans`,
+    job: (jobId) => `${prefix}:job:${jobId}`,
+    memo: (jobId) => `${prefix}:job:${jobId}:memo`,
+    children: (jobId) => `${prefix}:job:${jobId}:children`,
+  };
+}

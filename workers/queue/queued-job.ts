@@ -1,0 +1,51 @@
+import type { Json } from './job-kind.ts';
+import { jobNameInvalid } from './queue-errors.ts';
+
+/** A job as it stands in the queue. */
+export interface QueuedJob {
+  /** Bare id, unique for ever: adding the same id again changes nothing. */
+  readonly jobId: string;
+  readonly kind: string;
+  readonly queueClass: string;
+  readonly params: Json;
+  /** 0 (first come first served) to 9 (soonest). */
+  readonly priority: number;
+  /** Fences and attempts of this job start above these: kept by the record when Redis lost its data. */
+  readonly least?: { readonly fence: string; readonly attempt: number };
+  /** Unix ms after which a first attempt is skipped (JobSchedule.start_within). */
+  readonly startByMs?: number;
+  /** Set on a child. */
+  readonly parent?: { readonly jobId: string; readonly queueClass: string };
+  /** Shown to people; set on a child. */
+  readonly label?: string;
+}
+
+/** Most bytes of parameters as JSON. */
+export const maxParamsBytes = 256 * 1024;
+
+/**
+ * Options of BullMQ for a job. Retries are decided by the worker runner (it knows the class of a failure),
+ * so BullMQ's own attempts only catch a fault of the runner itself.
+ */
+export function bullOptions(job: QueuedJob) {
+  return {
+    jobId: job.jobId,
+    // BullMQ runs priority 0 before all others and lower numbers first.
+    priority: 10 - job.priority,
+    attempts: 1_000_000,
+    backoff: { type: 'fixed', delay: 1_000 },
+    removeOnComplete: { count: 100 },
+    removeOnFail: { count: 100 },
+    sizeLimit: maxParamsBytes + 4_096,
+    stackTraceLimit: 3,
+  };
+}
+
+/** Names that become part of ids: step names, child groups, child keys. Throws JOB_NAME_INVALID. */
+export function checkName(what: string, value: string): void {
+  if (!/^[A-Za-z0-9_-]{1,64}$/.test(value)) throw jobNameInvalid(what, value);
+}
+
+export function childId(parentId: string, group: string, key: string): string {
+  return `${parentId}.${group}.${key}`;
+}

@@ -1,0 +1,184 @@
+import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { Queue, Worker } from 'bullmq';
+import { type Clock, systemClock } from '../../server/core/clock.ts';
+import { messageOf } from '../../server/core/errors.ts';
+import type { Logger } from '../../server/core/log.ts';
+import { type Random, systemRandom } from '../../server/core/random.ts';
+import { openConnection, redisOptions } from './connection.ts';
+import { createJobAttempts, type JobAttempts } from './job-attempts.ts';
+import type { JobKind } from './job-kind.ts';
+import { createJobLedger, type JobLedger } from './job-ledger.ts';
+import { jobCancelled, leaseLost, workerStopping } from './queue-errors.ts';
+import { defaultPrefix, queueKeys } from './queue-keys.ts';
+import { createQueueTelemetry } from './queue-telemetry.ts';
+import type { QueuedJob } from './queued-job.ts';
+import { verifyAttempts } from './running-attempt.ts';
+
+export interface WorkerRunnerOptions {
+  /** redis:, rediss: or unix: URL. */
+  readonly url: string;
+  readonly kinds: readonly JobKind[];
+  /** Jobs run at once per queue class; a class that is absent or 0 is not served. */
+  readonly slots: Readonly<Record<string, number>>;
+  /** Folder for private folders of attempts. */
+  readonly workDir: string;
+  readonly log: Logger;
+  readonly clock?: Clock;
+  readonly random?: Random;
+  readonly prefix?: string;
+  /** A job whose worker gives no sign for this long runs elsewhere, in ms. Default 2,500. */
+  readonly leaseMs?: number;
+  /** How long an aborted attempt may take to stop, in ms. Default 5,000. */
+  readonly abortGraceMs?: number;
+  /** Wait before a retry: base doubles per failure up to max, jittered, in ms. Default 500 and 30,000. */
+  readonly retryBackoff?: { readonly baseMs: number; readonly maxMs: number };
+}
+
+export interface WorkerRunner {
+  /** Jobs that run at this moment. */
+  running(): number;
+  /** Takes no more jobs, lets running ones end until the deadline, hands the rest back to the queue. */
+  close(deadlineMs: number): Promise<void>;
+}
+
+/** Stall checks are made this often by every worker of a class, in ms. */
+const stalledIntervalMs = 1_000;
+/** Fence and outcome of running jobs are looked at this often, should a cancel message get lost, in ms. */
+const verifyIntervalMs = 1_000;
+const closeTimeoutMs = 5_000;
+
+/**
+ * Runs jobs of the given kinds until closed. After kill -9 of a worker its jobs begin again on another one within
+ * `leaseMs` + 1 s. An outage of Redis is waited out: what a job has finished is told when Redis is back.
+ */
+export async function createWorkerRunner(options: WorkerRunnerOptions): Promise<WorkerRunner> {
+  const { url, log, clock = systemClock, prefix = defaultPrefix } = options;
+  const keys = queueKeys(prefix);
+  const commands = openConnection(url, 'worker', log);
+  const ledger = createJobLedger(commands, keys, clock);
+  const telemetry = createQueueTelemetry();
+  const workDir = await claimWorkDir(options.workDir);
+
+  const queues = new Map<string, Queue>();
+  const queueOf = (queueClass: string): Queue => {
+    const known = queues.get(queueClass);
+    if (known !== undefined) return known;
+    const queue = new Queue(queueClass, { connection: commands, prefix, telemetry });
+    queue.on('error', (error) => log.debug('queue error', { queue: queueClass, error: messageOf(error) }));
+    queues.set(queueClass, queue);
+    return queue;
+  };
+  const attempts = createJobAttempts({
+    ledger,
+    queueOf,
+    kinds: new Map(options.kinds.map((kind) => [kind.name, kind])),
+    clock,
+    random: options.random ?? systemRandom,
+    log,
+    workDir,
+    worker: `${hostname()}/${process.pid}`,
+    abortGraceMs: options.abortGraceMs ?? 5_000,
+    retryBackoff: options.retryBackoff ?? { baseMs: 500, maxMs: 30_000 },
+  });
+  const subscriber = openConnection(url, 'worker', log);
+  subscriber.on('message', (_channel, jobId: string) => {
+    for (const attempt of attempts.running()) if (attempt.holder.jobId === jobId) attempt.abort(jobCancelled());
+  });
+  await Promise.all([subscriber.subscribe(keys.cancelChannel), commands.ping()]);
+  const stopVerifying = startVerifying(ledger, attempts, clock, log);
+  const workers = Object.entries(options.slots)
+    .filter(([, slots]) => slots > 0)
+    .map(([queueClass, slots]) => openWorker(options, prefix, queueClass, slots, attempts));
+  await Promise.all(workers.map((worker) => worker.waitUntilReady()));
+
+  return {
+    running: () => attempts.running().length,
+    close: async (deadlineMs) => {
+      attempts.stopIntake();
+      const closed = Promise.all(workers.map((worker) => worker.close()));
+      await settledWithin(closed, deadlineMs, clock);
+      for (const attempt of attempts.running()) attempt.abort(workerStopping());
+      await settledWithin(closed, closeTimeoutMs + (options.abortGraceMs ?? 5_000), clock);
+      stopVerifying();
+      for (const queue of queues.values()) await settledWithin(queue.close(), closeTimeoutMs, clock);
+      subscriber.disconnect();
+      commands.disconnect();
+      await rm(workDir, { recursive: true, force: true });
+    },
+  };
+}
+
+function openWorker(
+  { url, log, leaseMs = 2_500 }: WorkerRunnerOptions,
+  prefix: string,
+  queueClass: string,
+  slots: number,
+  attempts: JobAttempts,
+): Worker<QueuedJob, null> {
+  const worker = new Worker<QueuedJob, null>(queueClass, (job) => attempts.process(job), {
+    connection: redisOptions(url, 'worker'),
+    prefix,
+    concurrency: slots,
+    telemetry: createQueueTelemetry(),
+    lockDuration: leaseMs,
+    stalledInterval: stalledIntervalMs,
+    // Lost workers are counted by the ledger, which knows the kind's limit.
+    maxStalledCount: 1_000_000,
+    runRetryDelay: 500,
+  });
+  worker.on('error', (error) => log.debug('worker error', { queue: queueClass, error: messageOf(error) }));
+  worker.on('stalled', (jobId) => log.warn('job of a lost worker is queued again', { job_id: jobId }));
+  worker.on('lockRenewalFailed', (jobIds) => {
+    for (const attempt of attempts.running()) {
+      if (jobIds.includes(attempt.holder.jobId) && !attempt.parked) attempt.abort(leaseLost());
+    }
+  });
+  return worker;
+}
+
+/** Looks at the ledger for all running attempts in turns that never overlap. Gives the function that ends it. */
+function startVerifying(ledger: JobLedger, attempts: JobAttempts, clock: Clock, log: Logger): () => void {
+  let cancelNext: () => void;
+  let stopped = false;
+  const turn = async () => {
+    try {
+      await verifyAttempts(ledger, attempts.running());
+    } catch (error) {
+      if (!stopped) log.debug('running jobs could not be verified', { error: messageOf(error) });
+    }
+    if (!stopped) cancelNext = clock.schedule(verifyIntervalMs, () => void turn());
+  };
+  cancelNext = clock.schedule(verifyIntervalMs, () => void turn());
+  return () => {
+    stopped = true;
+    cancelNext();
+  };
+}
+
+/** Waits for the work, but no longer than `ms`; a failure of it is the same as its end. */
+async function settledWithin(work: Promise<unknown>, ms: number, clock: Clock): Promise<void> {
+  const enough = new AbortController();
+  await Promise.race([work.catch(() => {}), clock.sleep(ms, enough.signal).catch(() => {})]);
+  enough.abort();
+}
+
+/** This process's own folder; those of processes that are gone are removed. */
+async function claimWorkDir(root: string): Promise<string> {
+  await mkdir(root, { recursive: true });
+  for (const name of await readdir(root)) {
+    const pid = /^(\d+)-/.exec(name)?.[1];
+    if (pid !== undefined && !isAlive(Number(pid))) await rm(join(root, name), { recursive: true, force: true });
+  }
+  return await mkdtemp(join(root, `${process.pid}-`));
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

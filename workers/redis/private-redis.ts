@@ -1,0 +1,160 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join, resolve } from 'node:path';
+import { type Clock, systemClock } from '../../server/core/clock.ts';
+import type { Logger } from '../../server/core/log.ts';
+import { redisDirInUse, redisMissing, redisNotReady } from './redis-errors.ts';
+import { pingRedis, type RedisAddress } from './redis-ping.ts';
+import { findRedisServer, type RedisProcess, startRedisProcess } from './redis-process.ts';
+
+export interface OpenRedisOptions {
+  /** A running Redis or Valkey (redis:, rediss:, unix:); absent = start a private one. */
+  readonly url?: string | undefined;
+  /** Folder of the private Redis' data; created when absent. */
+  readonly dir: string;
+  readonly log: Logger;
+  readonly clock?: Clock;
+  /** PATH to look for redis-server and valkey-server on. Default: this process's. */
+  readonly path?: string;
+  /** How long to wait until it answers (it may have much to load), in ms. Default 30,000. */
+  readonly readyTimeoutMs?: number;
+}
+
+export interface OpenedRedis {
+  /** Give it to createJobQueue and createWorkerRunner. */
+  readonly url: string;
+  /** Process id of the private Redis at this moment; undefined with a given URL or between restarts. */
+  pid(): number | undefined;
+  /** Ends the private Redis; a given one is left alone. */
+  close(): Promise<void>;
+}
+
+/** Longest path of a unix socket that every platform takes (macOS: 104 bytes with the closing zero). */
+const maxSocketPathBytes = 100;
+const minBackoffMs = 100;
+const maxBackoffMs = 5_000;
+/** A run longer than this was healthy: the next restart starts at the least backoff again. */
+const healthyRunMs = 30_000;
+const stopTimeoutMs = 10_000;
+
+/**
+ * The Redis of the job queue: the given one, or a private one whose data lives under `dir`.
+ * The private one ends with its owner (also by kill -9) and is restarted on the same data when it dies.
+ * Throws REDIS_MISSING, REDIS_NOT_READY, REDIS_DIR_IN_USE.
+ */
+export async function openRedis(options: OpenRedisOptions): Promise<OpenedRedis> {
+  if (options.url !== undefined && options.url !== '') {
+    return { url: options.url, pid: () => undefined, close: async () => {} };
+  }
+  const { log, clock = systemClock, readyTimeoutMs = 30_000 } = options;
+  const binary = findRedisServer(options.path ?? process.env['PATH'] ?? '');
+  if (binary === undefined) throw redisMissing();
+  const dir = resolve(options.dir);
+  await mkdir(dir, { recursive: true, mode: 0o700 });
+  await waitUntilFree(dir, clock);
+  const address = await chooseAddress(dir);
+  await writeFile(join(dir, 'address.json'), JSON.stringify(address), { mode: 0o600 });
+
+  const stopping = new AbortController();
+  const supervisor = { current: undefined as RedisProcess | undefined };
+  const start = async (): Promise<RedisProcess> => {
+    const redis = startRedisProcess(binary, dir, address);
+    supervisor.current = redis;
+    try {
+      await waitUntilReady(redis, address, clock, readyTimeoutMs);
+    } catch (error) {
+      await redis.stop(0);
+      throw error;
+    }
+    return redis;
+  };
+  const first = await start();
+  const supervised = keepRunning(first, { start, clock, log, signal: stopping.signal });
+  return {
+    url: urlOf(address),
+    pid: () => supervisor.current?.pid,
+    close: async () => {
+      stopping.abort();
+      await supervisor.current?.stop(stopTimeoutMs);
+      await supervised;
+    },
+  };
+}
+
+interface Keeping {
+  readonly start: () => Promise<RedisProcess>;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+}
+
+/** Starts Redis again whenever it ends, until the signal; waits longer after each end that follows soon. */
+async function keepRunning(first: RedisProcess, { start, clock, log, signal }: Keeping): Promise<void> {
+  let redis: RedisProcess | undefined = first;
+  let backoffMs = minBackoffMs;
+  while (!signal.aborted) {
+    const startedAt = clock.monotonic();
+    const end = await redis?.exited;
+    if (signal.aborted) return;
+    if (redis !== undefined) {
+      if (clock.monotonic() - startedAt > healthyRunMs) backoffMs = minBackoffMs;
+      log.warn('private redis ended, restarting', { ...end, restart_in_ms: backoffMs, output: redis.output() });
+    }
+    await clock.sleep(backoffMs, signal).catch(() => {});
+    if (signal.aborted) return;
+    backoffMs = Math.min(backoffMs * 2, maxBackoffMs);
+    redis = await start().catch((error: unknown) => {
+      if (!signal.aborted) log.error('private redis did not restart', { error });
+      return undefined;
+    });
+  }
+}
+
+/** A former owner that was killed leaves its Redis to the watchdog for a moment: wait for its end. */
+async function waitUntilFree(dir: string, clock: Clock): Promise<void> {
+  const stored = await readFile(join(dir, 'address.json'), 'utf8').catch(() => undefined);
+  if (stored === undefined) return;
+  const former = JSON.parse(stored) as RedisAddress;
+  const deadline = clock.monotonic() + stopTimeoutMs;
+  while ((await pingRedis(former)) !== 'absent') {
+    if (clock.monotonic() > deadline) throw redisDirInUse(dir);
+    await clock.sleep(50);
+  }
+}
+
+async function waitUntilReady(redis: RedisProcess, address: RedisAddress, clock: Clock, timeoutMs: number) {
+  let ended = false;
+  void redis.exited.then(() => {
+    ended = true;
+  });
+  const startedAt = clock.monotonic();
+  while ((await pingRedis(address)) !== 'ready') {
+    const waitedMs = Math.round(clock.monotonic() - startedAt);
+    if (ended || waitedMs > timeoutMs) throw redisNotReady(waitedMs, redis.output());
+    await clock.sleep(10);
+  }
+}
+
+async function chooseAddress(dir: string): Promise<RedisAddress> {
+  const socketPath = join(dir, 'redis.sock');
+  if (Buffer.byteLength(socketPath) <= maxSocketPathBytes) return { socketPath };
+  return { port: await freePort(), password: randomBytes(24).toString('hex') };
+}
+
+function freePort(): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  const server = createServer();
+  server.on('error', reject);
+  server.listen(0, '127.0.0.1', () => {
+    const address = server.address();
+    server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
+  });
+  return promise;
+}
+
+function urlOf(address: RedisAddress): string {
+  return 'socketPath' in address
+    ? `unix:${address.socketPath}`
+    : `redis://:${address.password}@127.0.0.1:${address.port}`;
+}
