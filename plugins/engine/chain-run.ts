@@ -151,12 +151,11 @@ export class ChainRun {
       if (phase?.neverFails) return undefined;
       throw error;
     }
+    const isRefusal = !phase?.neverFails && (isVerdict || filter.failurePolicy === 'closed');
     if (isVerdict) filter.counts.refused++;
-    else this.#faults.failed(filter, status, this.#call.id, error);
-    if (phase?.neverFails) return isVerdict ? error : undefined;
-    if (isVerdict) throw error;
-    if (filter.failurePolicy === 'open') return undefined;
-    throw error instanceof AppError ? error : filterFailed(filter.id, error);
+    else this.#faults.failed(filter, status, this.#call, error, isRefusal && !(error instanceof AppError));
+    if (isRefusal) throw error instanceof AppError ? error : filterFailed(filter.id, error);
+    return isVerdict ? error : undefined;
   }
 
   /** Waits for one filter, then passes the rest. */

@@ -1,3 +1,4 @@
+import type { Call } from '../../server/core/call.ts';
 import type { Clock } from '../../server/core/clock.ts';
 import type { FilterMetrics } from './filter-metrics.ts';
 import { Status, statusWords } from './filter-status.ts';
@@ -5,7 +6,8 @@ import type { LoadedFilter } from './loaded-filter.ts';
 
 /** Counts and logs what goes wrong in filters. */
 export interface FilterFaults {
-  failed(filter: LoadedFilter, status: Status, callId: string, error: unknown): void;
+  /** `isThrown`: the call ends with it as INTERNAL, which server/rpc logs. */
+  failed(filter: LoadedFilter, status: Status, call: Call, error: unknown, isThrown: boolean): void;
   /** A result came after its time-out. */
   late(filter: LoadedFilter): void;
 }
@@ -39,12 +41,12 @@ export function createFilterFaults(clock: Clock, metrics: FilterMetrics): Filter
   }
 
   return {
-    failed: (filter, status, callId, error) => {
+    failed: (filter, status, call, error, isThrown) => {
       if (status === Status.timedOut) filter.counts.timedOut++;
       else if (status === Status.overloaded) filter.counts.overloaded++;
       else filter.counts.failed++;
       metrics.failed(filter, status);
-      log(filter, status, callId, error);
+      if (!isThrown) log(filter, status, call.id, error);
     },
     late: (filter) => {
       filter.counts.late++;

@@ -17,6 +17,7 @@ export { AppError, invalidField, messageOf } from '../../server/core/errors.ts';
 export { newId } from '../../server/core/ids.ts';
 export type { Logger } from '../../server/core/log.ts';
 export type { Random } from '../../server/core/random.ts';
+export { type TlsPeer, tlsPeer } from '../../server/core/tls-peer.ts';
 export { type Schema, type SchemaValue, schema } from './config-schema.ts';
 export { globMatcher, type TextMatcher } from './glob.ts';
 

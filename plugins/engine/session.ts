@@ -1,4 +1,3 @@
-import { type Span, trace } from '@opentelemetry/api';
 import type { Call, CallOutcome, CallSession, StaticAnswer } from '../../server/core/call.ts';
 import type { Clock } from '../../server/core/clock.ts';
 import type { AppError } from '../../server/core/errors.ts';
@@ -11,6 +10,7 @@ import { firstSkip, formatFilterLine, Status } from './filter-status.ts';
 import { Invocation } from './invocation.ts';
 import { errorPhase, inboundPhase, outboundPhase, requestMessagePhase, responseMessagePhase } from './phase.ts';
 import type { Chain, Snapshot } from './snapshot.ts';
+import { createSpanEvent } from './span-event.ts';
 
 export interface SessionDeps {
   readonly clock: Clock;
@@ -41,7 +41,7 @@ function runEndHooks(
     if (record.status[index] === Status.pending && isEntered) run.takesPart(slot, true);
     const status = record.status[index] ?? Status.pending;
     if (status === Status.pending || status >= firstSkip) continue;
-    const failed = (error: unknown) => deps.faults.failed(filter, Status.threw, call.id, error);
+    const failed = (error: unknown) => deps.faults.failed(filter, Status.threw, call, error, false);
     try {
       const result = filter.onEnd?.(call, filtered, new Invocation(filter, undefined));
       if (result instanceof Promise) result.catch(failed);
@@ -57,8 +57,7 @@ function runEndHooks(
 export function createSession(call: Call, chain: Chain, snapshot: Snapshot, deps: SessionDeps): CallSession {
   const record = deps.records.take(chain, call.path);
   const run = new ChainRun(call, record, deps.clock, deps.faults);
-  const active = trace.getActiveSpan();
-  const span: Span | undefined = active?.isRecording() ? active : undefined;
+  const span = createSpanEvent(record);
   snapshot.enter();
   let hasEnded = false;
 
@@ -72,7 +71,7 @@ export function createSession(call: Call, chain: Chain, snapshot: Snapshot, deps
       record.code = outcome.code;
       record.durationMs = outcome.durationMs;
       deps.metrics.ended(record);
-      if (span?.isRecording()) span.addEvent('filters', { filters: formatFilterLine(tracesOf(record)) });
+      span?.add();
       deps.records.keep(record);
       snapshot.leave();
     },
@@ -86,11 +85,18 @@ export function createSession(call: Call, chain: Chain, snapshot: Snapshot, deps
   if (chain.responseMessage.length > 0) {
     session.responseMessage = (message) => run.advance(responseMessagePhase, chain.responseMessage, 0, message);
   }
-  if (chain.outbound.length > 0) {
-    session.outbound = () => run.advance(outboundPhase, chain.outbound, 0, undefined) as Promise<void>;
+  // The last hook before the status adds the span event: a span ends with the status, before `end`.
+  if (chain.outbound.length > 0 || span !== undefined) {
+    session.outbound = () => {
+      const result = run.advance(outboundPhase, chain.outbound, 0, undefined) as Promise<void> | undefined;
+      return span === undefined ? result : span.addAfter(result);
+    };
   }
-  if (chain.error.length > 0) {
-    session.error = (error) => run.advance(errorPhase, chain.error, 0, error) as AppError;
+  if (chain.error.length > 0 || span !== undefined) {
+    session.error = (error) => {
+      const result = run.advance(errorPhase, chain.error, 0, error) as AppError | Promise<AppError>;
+      return span === undefined ? result : span.addAfter(result);
+    };
   }
   return session;
 }

@@ -1,0 +1,36 @@
+import { trace } from '@opentelemetry/api';
+import { type CallRecord, tracesOf } from './call-record.ts';
+import { formatFilterLine } from './filter-status.ts';
+
+/** The event of a call's filters on the call's span. */
+export interface SpanEvent {
+  /** Adds the event, once. */
+  add(): void;
+  /** Adds it when `result` is there, and gives `result`. */
+  addAfter<T>(result: T | Promise<T>): T | Promise<T>;
+}
+
+/** Undefined when no span is recording, which is the common case and costs one look-up. */
+export function createSpanEvent(record: CallRecord): SpanEvent | undefined {
+  const span = trace.getActiveSpan();
+  if (!span?.isRecording()) return undefined;
+  let isAdded = false;
+  const add = () => {
+    if (isAdded || !span.isRecording()) return;
+    isAdded = true;
+    span.addEvent('filters', { filters: formatFilterLine(tracesOf(record)) });
+  };
+  return {
+    add,
+    addAfter: (result) => {
+      if (!(result instanceof Promise)) {
+        add();
+        return result;
+      }
+      return result.then((value) => {
+        add();
+        return value;
+      });
+    },
+  };
+}

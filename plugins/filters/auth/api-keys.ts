@@ -1,0 +1,49 @@
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import type { Principal, Schema } from '../../engine/filter.ts';
+
+export interface ApiKey {
+  readonly id: string;
+  /** Keyed hash of the secret, in hex. */
+  readonly digest: string;
+  readonly scopes: readonly string[];
+}
+
+/** Finds the principal of a secret. */
+export type ApiKeyFinder = (secret: string) => Principal | undefined;
+
+// A key of this process alone: a digest that leaks is of no use anywhere else.
+const pepper = randomBytes(32);
+
+function hashOf(secret: string): Buffer {
+  return createHmac('sha256', pepper).update(secret).digest();
+}
+
+/** Reads a secret as its digest, so that the configuration holds no secret. */
+export function secretDigest(least: number, most: number): Schema<string> {
+  const expects = `a secret of ${least} to ${most} characters`;
+  return {
+    expects,
+    read: (raw, at, faults) => {
+      if (typeof raw === 'string' && raw.length >= least && raw.length <= most) return hashOf(raw).toString('hex');
+      faults.push({ field: at, description: `expected ${expects}` });
+      return '';
+    },
+  };
+}
+
+/**
+ * A look-up compares with every entry in constant time, so that its duration tells nothing about which entry, or how
+ * much of one, matched.
+ */
+export function createApiKeyFinder(keys: readonly ApiKey[]): ApiKeyFinder {
+  const entries = keys.map(({ id, digest, scopes }) => ({
+    hash: Buffer.from(digest, 'hex'),
+    principal: Object.freeze<Principal>({ id: `key:${id}`, scopes: new Set(scopes), method: 'api_key' }),
+  }));
+  return (secret) => {
+    const hash = hashOf(secret);
+    let found: Principal | undefined;
+    for (const entry of entries) if (timingSafeEqual(entry.hash, hash)) found = entry.principal;
+    return found;
+  };
+}
