@@ -1,0 +1,61 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { systemClock } from '../../server/core/clock.ts';
+import { silentLogger } from '../../server/core/log.ts';
+import type { ChildJob, JobContext, JobKind, JobProgress, Json } from '../../workers/queue/job-kind.ts';
+
+export interface JobRun {
+  readonly result: Json;
+  readonly progress: readonly JobProgress[];
+  /** Children in the order they ran. */
+  readonly children: readonly { job: ChildJob; result: Json }[];
+}
+
+export interface RunJobOptions {
+  readonly kinds: readonly JobKind[];
+  readonly kind: string;
+  readonly params: Json;
+  /** Folder for the job's private folders. */
+  readonly dir: string;
+  readonly signal?: AbortSignal;
+  /** Called before a child starts. */
+  readonly onChild?: (job: ChildJob) => void;
+}
+
+let runs = 0;
+
+/** Runs a job and its children one after the other in this process, by the contract of JobContext. */
+export async function runJob(options: RunJobOptions): Promise<JobRun> {
+  const kind = options.kinds.find((each) => each.name === options.kind);
+  if (!kind) throw new Error(`no kind ${options.kind}`);
+  const workDir = join(options.dir, `job-${runs++}`);
+  await mkdir(workDir, { recursive: true });
+  const progress: JobProgress[] = [];
+  const children: { job: ChildJob; result: Json }[] = [];
+  const runChildren = async (jobs: readonly ChildJob[]) => {
+    for (const job of jobs) {
+      options.onChild?.(job);
+      const { result } = await runJob({ ...options, kind: job.kind, params: job.params });
+      children.push({ job, result });
+    }
+    return children.map((child) => child.result);
+  };
+  const context: JobContext = {
+    jobId: `test-${runs}`,
+    attempt: 1,
+    fence: 1n,
+    signal: options.signal ?? new AbortController().signal,
+    log: silentLogger,
+    clock: systemClock,
+    workDir,
+    progress: (report) => void progress.push(report),
+    step: (_name, work) => work(),
+    children: <R extends Json>(_name: string, jobs: readonly ChildJob[]) => runChildren(jobs) as Promise<R[]>,
+  };
+  try {
+    const result = await kind.run(context, kind.parseParams(options.params));
+    return { result, progress, children };
+  } finally {
+    await rm(workDir, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,134 @@
+import { type Rational, rational, toNumber } from '../rational.ts';
+import {
+  type AudioTrack,
+  initName,
+  type MediaSegment,
+  type Presentation,
+  targetSeconds,
+  type VideoTrack,
+} from './media-track.ts';
+
+const entities: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&apos;',
+};
+
+/** Text for an XML attribute or element; control characters, which XML 1.0 cannot hold, are dropped. */
+export function escapeXml(text: string): string {
+  return [...text]
+    .filter((char) => char >= ' ' || char === '\t' || char === '\n')
+    .map((char) => entities[char] ?? char)
+    .join('');
+}
+
+type Attributes = Readonly<Record<string, string | number | undefined>>;
+
+function element(name: string, attributes: Attributes, children: readonly string[] = []): string {
+  const written = Object.entries(attributes)
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => ` ${key}="${escapeXml(String(value))}"`)
+    .join('');
+  if (children.length === 0) return `<${name}${written}/>`;
+  const inner = children
+    .join('\n')
+    .split('\n')
+    .map((line) => `  ${line}`)
+    .join('\n');
+  return `<${name}${written}>\n${inner}\n</${name}>`;
+}
+
+/** xs:duration in seconds, to the microsecond, with no trailing zeros. */
+function duration(seconds: Rational): string {
+  return `PT${toNumber(seconds)
+    .toFixed(6)
+    .replace(/\.?0+$/, '')}S`;
+}
+
+function timeline(segments: readonly MediaSegment[]): string {
+  const runs: { t: number; d: number; r: number }[] = [];
+  for (const { startTicks, durationTicks } of segments) {
+    const last = runs.at(-1);
+    if (last && last.d === durationTicks && last.t + (last.r + 1) * last.d === startTicks) last.r++;
+    else runs.push({ t: startTicks, d: durationTicks, r: 0 });
+  }
+  const lines = runs.map(({ t, d, r }) => element('S', { t, d, r: r > 0 ? r : undefined }));
+  return element('SegmentTimeline', {}, lines);
+}
+
+function template(track: VideoTrack | AudioTrack): string {
+  const folder = track.folder.slice(0, track.folder.length - track.id.length);
+  const attributes = {
+    timescale: track.timescale,
+    startNumber: 1,
+    initialization: `${folder}$RepresentationID$/${initName}`,
+    media: `${folder}$RepresentationID$/seg-$Number%05d$.m4s`,
+  };
+  return element('SegmentTemplate', attributes, [timeline(track.segments)]);
+}
+
+function videoSet(tracks: readonly VideoTrack[]): string[] {
+  const first = tracks[0];
+  if (!first) return [];
+  const aspect = rational(first.width, first.height);
+  const attributes = {
+    id: 1,
+    contentType: 'video',
+    mimeType: 'video/mp4',
+    segmentAlignment: 'true',
+    startWithSAP: 1,
+    par: `${aspect.num}:${aspect.den}`,
+    maxWidth: Math.max(...tracks.map((track) => track.width)),
+    maxHeight: Math.max(...tracks.map((track) => track.height)),
+  };
+  const representations = tracks.map((track) =>
+    element('Representation', {
+      id: track.id,
+      bandwidth: track.peakBps,
+      codecs: track.codec,
+      width: track.width,
+      height: track.height,
+      frameRate: track.frameRate.den === 1 ? track.frameRate.num : `${track.frameRate.num}/${track.frameRate.den}`,
+      sar: '1:1',
+    }),
+  );
+  // All rungs share one plan, so one template and one timeline describe them all.
+  return [element('AdaptationSet', attributes, [template(first), ...representations])];
+}
+
+const channelScheme = 'urn:mpeg:dash:23003:3:audio_channel_configuration:2011';
+
+function audioSet(track: AudioTrack, id: number): string {
+  const attributes = {
+    id,
+    contentType: 'audio',
+    mimeType: 'audio/mp4',
+    lang: track.language || undefined,
+    segmentAlignment: 'true',
+    startWithSAP: 1,
+  };
+  const channels = element('AudioChannelConfiguration', { schemeIdUri: channelScheme, value: track.channels });
+  const role = element('Role', { schemeIdUri: 'urn:mpeg:dash:role:2011', value: 'main' });
+  const shape = { id: track.id, bandwidth: track.peakBps, codecs: track.codec, audioSamplingRate: track.sampleRateHz };
+  return element('AdaptationSet', attributes, [role, template(track), element('Representation', shape, [channels])]);
+}
+
+/** Static MPD of the isoff-live profile (ISO/IEC 23009-1) over the same files as the HLS playlists. */
+export function writeMpd(presentation: Presentation): string {
+  const longest = Math.max(1, ...[...presentation.video, ...presentation.audio].map(targetSeconds));
+  const attributes = {
+    xmlns: 'urn:mpeg:dash:schema:mpd:2011',
+    profiles: 'urn:mpeg:dash:profile:isoff-live:2011',
+    type: 'static',
+    mediaPresentationDuration: duration(presentation.seconds),
+    minBufferTime: `PT${longest}S`,
+  };
+  const sets = [
+    ...videoSet(presentation.video),
+    ...presentation.audio.map((track, index) => audioSet(track, index + 2)),
+  ];
+  const period = element('Period', { id: 'p0', start: 'PT0S' }, sets);
+  return `<?xml version="1.0" encoding="UTF-8"?>\n${element('MPD', attributes, [period])}\n`;
+}

@@ -1,0 +1,62 @@
+import type { Rational } from '../rational.ts';
+
+/** One media segment of a track; times are ticks of presentation, exact. */
+export type MediaSegment = {
+  /** File name in the track's folder, e.g. `seg-00001.m4s`. */
+  readonly name: string;
+  readonly startTicks: number;
+  readonly durationTicks: number;
+  readonly bytes: number;
+};
+
+interface TrackBase {
+  /** Path of the track's folder from the title's, e.g. `video/720p`. */
+  readonly folder: string;
+  /** Last part of the folder: DASH representation id. */
+  readonly id: string;
+  /** RFC 6381. */
+  readonly codec: string;
+  readonly timescale: number;
+  readonly segments: readonly MediaSegment[];
+  /** Most bits a second that any stretch of about one target duration takes: what a player must be ready for. */
+  readonly peakBps: number;
+  readonly averageBps: number;
+}
+
+export interface VideoTrack extends TrackBase {
+  readonly width: number;
+  readonly height: number;
+  readonly frameRate: Rational;
+}
+
+export interface AudioTrack extends TrackBase {
+  /** BCP 47, empty when unknown. */
+  readonly language: string;
+  readonly channels: number;
+  readonly sampleRateHz: number;
+}
+
+/** What both manifests describe: one set of files. */
+export interface Presentation {
+  /** Length of the video: exact. */
+  readonly seconds: Rational;
+  /** Lowest bitrate first: players that do not measure begin with the first. */
+  readonly video: readonly VideoTrack[];
+  readonly audio: readonly AudioTrack[];
+}
+
+/** Names shared by the writers of files and manifests. */
+export const initName = 'init.mp4';
+export const mediaPlaylistName = 'index.m3u8';
+export const masterPlaylistName = 'master.m3u8';
+export const mpdName = 'manifest.mpd';
+
+/** `seg-00001.m4s` for index 0. */
+export function segmentName(index: number): string {
+  return `seg-${String(index + 1).padStart(5, '0')}.m4s`;
+}
+
+/** Whole seconds that no segment exceeds when rounded (RFC 8216 §4.3.3.1). */
+export function targetSeconds(track: { timescale: number; segments: readonly MediaSegment[] }): number {
+  return Math.max(1, ...track.segments.map((segment) => Math.round(segment.durationTicks / track.timescale)));
+}

@@ -1,0 +1,173 @@
+import { canonicalJson } from '../../server/core/canonical-json.ts';
+import type { ObjectStore } from '../../server/stores/objects/object-store.ts';
+import type { AudioRecord } from './encode-audio.ts';
+import type { ChunkRecord } from './encode-chunk.ts';
+import type { EncodeSet, EncodeSetFile, EncodeSetObject } from './encode-set.ts';
+import { titleRejected } from './errors.ts';
+import type { Rung } from './ladder.ts';
+import { writeMpd } from './manifest/dash.ts';
+import { writeMasterPlaylist } from './manifest/hls.ts';
+import { type AudioTrack, masterPlaylistName, mpdName, type VideoTrack } from './manifest/media-track.ts';
+import type { PlannedAudio, TranscodePlan } from './plan.ts';
+import { createVersionFolder, type PublishedTrack, publishTrack, type VersionFolder } from './publish-track.ts';
+import { rational, rationalText, toNumber } from './rational.ts';
+import { stitchAudio, stitchVideo } from './stitch.ts';
+import { putJsonOnce } from './stored-json.ts';
+import { verifyTitle } from './verify-title.ts';
+
+/** Raised when the packager writes other bytes for the same encodes; part of every version's name. */
+export const packagerVersion = 1;
+
+export interface PackageJob {
+  readonly plan: TranscodePlan;
+  readonly title: string;
+  readonly version: string;
+  /** Folder of the version, without a trailing slash. */
+  readonly folder: string;
+  readonly chunks: readonly ChunkRecord[];
+  readonly audio: AudioRecord | undefined;
+  readonly signal: AbortSignal;
+  /** 0..1 of the segments written. */
+  readonly onProgress: (fraction: number) => void;
+}
+
+interface Rendition {
+  readonly rung: Rung;
+  readonly track: PublishedTrack;
+}
+
+function videoTrack(plan: TranscodePlan, { rung, track }: Rendition): VideoTrack {
+  const { folder, segments, peakBps, averageBps } = track;
+  const { codec, timescale, width, height } = track.info;
+  return { folder, id: rung.id, codec, timescale, segments, peakBps, averageBps, width, height, frameRate: plan.rate };
+}
+
+function audioTrack(planned: PlannedAudio, track: PublishedTrack): AudioTrack {
+  const { folder, segments, peakBps, averageBps } = track;
+  const { codec, timescale, channels, sampleRateHz } = track.info;
+  const id = folder.slice(folder.lastIndexOf('/') + 1);
+  const shape = { folder, id, codec, timescale, segments, peakBps, averageBps };
+  return { ...shape, language: planned.language, channels, sampleRateHz };
+}
+
+function trackFile(job: PackageJob, track: PublishedTrack, kind: 'video' | 'audio', profile: string): EncodeSetFile {
+  return {
+    id: track.audit.id,
+    kind,
+    profile,
+    codec: track.info.codec,
+    bitrateBps: track.averageBps,
+    peakBps: track.peakBps,
+    language: kind === 'audio' ? (job.plan.audio?.language ?? '') : '',
+    width: track.info.width,
+    height: track.info.height,
+    totalBytes: track.totalBytes,
+    sha256: track.sha256,
+    objectKey: `${job.folder}/${track.folder}/`,
+    segmentCount: track.segments.length,
+  };
+}
+
+function manifestFile(id: string, object: EncodeSetObject): EncodeSetFile {
+  const none = { codec: '', bitrateBps: 0, peakBps: 0, language: '', width: 0, height: 0, segmentCount: 0 };
+  const { bytes, sha256, key } = object;
+  return { id, kind: 'manifest', profile: id, ...none, totalBytes: bytes, sha256, objectKey: key };
+}
+
+async function publishTracks(objects: ObjectStore, job: PackageJob, out: VersionFolder) {
+  const { plan, signal } = job;
+  const trackCount = plan.rungs.length + (job.audio ? 1 : 0);
+  const total = plan.segments.length * trackCount;
+  let written = 0;
+  const onSegment = () => job.onProgress(Math.min(1, ++written / total));
+  const longest = Math.max(...plan.segments.map(({ start, end }) => end - start));
+  const windowSeconds = Math.max(1, Math.round(longest / toNumber(plan.rate)));
+  const video: Rendition[] = [];
+  for (const rung of plan.rungs) {
+    const stitched = await stitchVideo(objects, plan, job.chunks, rung.id, signal);
+    const place = {
+      folder: `video/${rung.id}`,
+      id: `video-${rung.id}`,
+      kind: 'video',
+      windowSeconds,
+      onSegment,
+    } as const;
+    video.push({ rung, track: await publishTrack(out, stitched, place) });
+  }
+  video.sort((a, b) => a.track.averageBps - b.track.averageBps);
+  if (!job.audio || !plan.audio) return { video, audio: undefined };
+  const name = plan.audio.language.toLowerCase() || 'main';
+  const place = { folder: `audio/${name}`, id: `audio-${name}`, kind: 'audio', windowSeconds, onSegment } as const;
+  const track = await publishTrack(out, await stitchAudio(objects, plan, job.audio, signal), place);
+  return { video, audio: { planned: plan.audio, track } };
+}
+
+type Tracks = Awaited<ReturnType<typeof publishTracks>>;
+
+function verify(plan: TranscodePlan, { video, audio }: Tracks) {
+  return verifyTitle(
+    plan,
+    video.map(({ rung, track }) => ({ ...rung, audit: track.audit, declaredPeakBps: track.peakBps })),
+    audio && {
+      audit: audio.track.audit,
+      timescale: audio.track.info.timescale,
+      skipTicks: audio.track.info.skipTicks,
+      declaredPeakBps: audio.track.peakBps,
+    },
+  );
+}
+
+async function publishManifests(plan: TranscodePlan, { video, audio }: Tracks, out: VersionFolder) {
+  const presentation = {
+    seconds: rational(plan.frameCount * plan.rate.den, plan.rate.num),
+    video: video.map((each) => videoTrack(plan, each)),
+    audio: audio ? [audioTrack(audio.planned, audio.track)] : [],
+  };
+  const master = Buffer.from(writeMasterPlaylist(presentation));
+  const mpd = Buffer.from(writeMpd(presentation));
+  return {
+    hls: await out.put(masterPlaylistName, master, 'application/vnd.apple.mpegurl'),
+    dash: await out.put(mpdName, mpd, 'application/dash+xml'),
+  };
+}
+
+/**
+ * Stitches, checks and publishes a title version: tracks, the verification, both manifests, and last the commit record
+ * `encode-set.json`. Until that record is there nothing is published; a second run writes the same bytes again.
+ * INTERNAL VERIFICATION_FAILED, ENCODE_REJECTED; errors of the object store.
+ */
+export async function packageTitle(objects: ObjectStore, job: PackageJob): Promise<EncodeSet> {
+  const { plan, signal } = job;
+  const out = createVersionFolder(objects, job.folder, signal);
+  const tracks = await publishTracks(objects, job, out);
+  const verification = verify(plan, tracks);
+  if (!verification.ok) {
+    const failed = verification.checks.filter((check) => !check.ok);
+    throw titleRejected(failed.map((check) => `${check.name}: ${check.detail}`));
+  }
+  const report = Buffer.from(canonicalJson(verification));
+  const reportObject = await out.put('verification.json', report, 'application/json');
+  const { hls, dash } = await publishManifests(plan, tracks, out);
+  const encodeSet: EncodeSet = {
+    format: 1,
+    title: job.title,
+    version: job.version,
+    sourceSha256: plan.source.sha256,
+    frameCount: plan.frameCount,
+    frameRate: rationalText(plan.rate),
+    durationSeconds: (plan.frameCount * plan.rate.den) / plan.rate.num,
+    hlsObjectKey: hls.key,
+    dashObjectKey: dash.key,
+    verificationObjectKey: reportObject.key,
+    totalBytes: out.objects.reduce((sum, object) => sum + object.bytes, 0),
+    files: [
+      ...tracks.video.map(({ rung, track }) => trackFile(job, track, 'video', rung.profileName)),
+      ...(tracks.audio ? [trackFile(job, tracks.audio.track, 'audio', 'aac-stereo')] : []),
+      manifestFile('hls', hls),
+      manifestFile('dash', dash),
+    ],
+    objects: out.objects,
+  };
+  await putJsonOnce(objects, `${job.folder}/encode-set.json`, encodeSet, signal);
+  return encodeSet;
+}

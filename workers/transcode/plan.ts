@@ -1,0 +1,139 @@
+import { planFrames, trackClock } from './frame-plan.ts';
+import { measureRate } from './frame-rate.ts';
+import { chooseRungs, type DisplaySize, fixedLadder, type LadderStep, type Rung } from './ladder.ts';
+import { type Rational, rational, toNumber } from './rational.ts';
+import type { Demuxer } from './sniff-container.ts';
+import type { SourceAudio, SourceProbe, SourceVideo } from './source-probe.ts';
+
+/** One encode job of a plan: output frames `[start, end)`. */
+export type PlannedChunk = {
+  readonly start: number;
+  readonly end: number;
+  /** Source time to start reading at, in seconds: a keyframe at least one source GOP early; null = the start. */
+  readonly seekSeconds: number | null;
+};
+
+export type PlannedAudio = {
+  readonly streamIndex: number;
+  /** BCP 47, empty when unknown. */
+  readonly language: string;
+  readonly sourceChannels: number;
+  readonly sourceLayout: string;
+  readonly bitrateKbps: number;
+};
+
+/**
+ * All that is decided before the first frame is encoded. Stored once, content-addressed; jobs carry its key.
+ * The same source, ladder and encoder build give the same bytes.
+ */
+export type TranscodePlan = {
+  readonly format: 1;
+  readonly source: { readonly key: string; readonly sha256: string; readonly demuxer: Demuxer };
+  /** ffmpeg build that the chunk keys stand for. */
+  readonly encoderBuild: string;
+  readonly rate: Rational;
+  readonly timescale: number;
+  readonly ticksPerFrame: number;
+  readonly frameCount: number;
+  readonly gopFrames: number;
+  readonly segments: readonly { readonly start: number; readonly end: number }[];
+  readonly chunks: readonly PlannedChunk[];
+  readonly video: {
+    readonly streamIndex: number;
+    /** Presentation time of the first frame, in source ticks: the title's zero. */
+    readonly startTicks: number;
+    readonly timeBase: Rational;
+    readonly deinterlace: boolean;
+    /** True for PQ and HLG sources: mapped to SDR. */
+    readonly toneMap: boolean;
+    readonly variableRate: boolean;
+  };
+  readonly rungs: readonly Rung[];
+  readonly audio: PlannedAudio | null;
+};
+
+export interface PlanInput {
+  readonly probe: SourceProbe;
+  readonly sourceKey: string;
+  readonly sourceSha256: string;
+  readonly encoderBuild: string;
+  /** Default: the fixed ladder. */
+  readonly ladder?: readonly LadderStep[] | undefined;
+}
+
+/** Upright, square-pixel size of a source. */
+export function displaySize(video: SourceVideo): DisplaySize {
+  const aspect = toNumber(video.pixelAspect);
+  // Anamorphic pictures grow, so no line is lost before the ladder scales.
+  const width = aspect >= 1 ? Math.round(video.width * aspect) : video.width;
+  const height = aspect >= 1 ? video.height : Math.round(video.height / aspect);
+  return video.rotation % 180 === 0 ? { width, height } : { width: height, height: width };
+}
+
+/**
+ * Where to start reading for output frame `start`: two keyframes back, so that at least one whole source GOP is
+ * decoded and thrown away. Open-GOP leading frames and encoder-delay frames fall into it.
+ */
+function seekFor(start: number, rate: Rational, video: SourceVideo): number | null {
+  const startTicks = video.ptsTicks[0] ?? 0;
+  const wanted = startTicks + start / toNumber(rate) / toNumber(video.timeBase);
+  const before = video.keyframeTicks.filter((ticks) => ticks <= wanted);
+  const seek = before.at(-2);
+  return seek === undefined || seek <= startTicks ? null : seek * toNumber(video.timeBase);
+}
+
+/** BCP 47 form of a container's language tag (`eng` → `en`); empty when it is none. */
+export function languageTag(tag: string): string {
+  if (tag === '' || tag === 'und') return '';
+  try {
+    return Intl.getCanonicalLocales(tag)[0] ?? '';
+  } catch {
+    return '';
+  }
+}
+
+function planAudio(tracks: readonly SourceAudio[]): PlannedAudio | null {
+  const first = tracks[0];
+  if (!first) return null;
+  return {
+    streamIndex: first.streamIndex,
+    language: languageTag(first.language),
+    sourceChannels: first.channels,
+    sourceLayout: first.layout,
+    bitrateKbps: 128,
+  };
+}
+
+const hdrTransfers = new Set(['smpte2084', 'arib-std-b67']);
+
+/** Decides everything about a title from what the probe saw. Pure: the same input gives the same plan. */
+export function planTranscode(input: PlanInput): TranscodePlan {
+  const { video, audio, demuxer } = input.probe;
+  const measured = measureRate(video.ptsTicks, video.timeBase, video.claimedRates);
+  const frames = planFrames(measured.frameCount, measured.rate);
+  return {
+    format: 1,
+    source: { key: input.sourceKey, sha256: input.sourceSha256, demuxer },
+    encoderBuild: input.encoderBuild,
+    rate: measured.rate,
+    ...trackClock(measured.rate),
+    frameCount: frames.frameCount,
+    gopFrames: frames.gopFrames,
+    segments: frames.segments,
+    chunks: frames.chunks.map(({ start, end }) => ({
+      start,
+      end,
+      seekSeconds: start === 0 ? null : seekFor(start, measured.rate, video),
+    })),
+    video: {
+      streamIndex: video.streamIndex,
+      startTicks: video.ptsTicks[0] ?? 0,
+      timeBase: rational(video.timeBase.num, video.timeBase.den),
+      deinterlace: video.interlaced,
+      toneMap: hdrTransfers.has(video.colorTransfer),
+      variableRate: measured.variable,
+    },
+    rungs: chooseRungs(input.ladder ?? fixedLadder, displaySize(video), measured.rate),
+    audio: planAudio(audio),
+  };
+}

@@ -1,0 +1,98 @@
+import { stat } from 'node:fs/promises';
+import { sourceRefused } from './errors.ts';
+import { readPackets } from './probe-packets.ts';
+import { type ProbedStream, readStreams } from './probe-streams.ts';
+import { type Rational, rational, toNumber } from './rational.ts';
+import type { FfmpegRuntime } from './run-ffmpeg.ts';
+import { sniffContainer } from './sniff-container.ts';
+import type { SourceAudio, SourceLimits, SourceProbe, SourceVideo } from './source-probe.ts';
+
+const interlacedOrders = new Set(['tt', 'bb', 'tb', 'bt']);
+
+/**
+ * Looks into a source without trusting its container: the demuxer is chosen by the first bytes, frames are counted by
+ * packets, the rate comes from their times. Only the `file` protocol is open to ffprobe, so nothing a file names can be
+ * fetched. INVALID_ARGUMENT with a SOURCE_* reason for what cannot become a title; errors of runProcess.
+ */
+export async function probeSource(runtime: FfmpegRuntime, path: string, limits: SourceLimits): Promise<SourceProbe> {
+  const { size: bytes } = await stat(path);
+  if (bytes === 0) throw sourceRefused('SOURCE_EMPTY', 'the file has no bytes');
+  if (bytes > limits.maxBytes) {
+    throw sourceRefused('SOURCE_TOO_LARGE', `${bytes} bytes are more than the ${limits.maxBytes} allowed`);
+  }
+  const demuxer = await sniffContainer(path);
+  const { streams, warnings } = await readStreams(runtime, demuxer, path);
+  const stream = chooseVideo(streams);
+  refuseSize(stream, limits);
+  const timeBase = stream.timeBase;
+  if (!timeBase) throw sourceRefused('SOURCE_UNREADABLE', 'the video stream has no clock');
+  const packets = await readPackets(runtime, demuxer, path, stream.index, limits.maxFrames);
+  if (packets.ptsTicks.length === 0) throw sourceRefused('SOURCE_NOT_VIDEO', 'the video stream has no frames');
+  if (stream.frameCount !== undefined && packets.count < stream.frameCount) {
+    const why = `the index lists ${stream.frameCount} frames, the file holds ${packets.count}`;
+    throw sourceRefused('SOURCE_TRUNCATED', why);
+  }
+  refuseDuration(packets.ptsTicks, timeBase, limits);
+  return {
+    demuxer,
+    bytes,
+    video: videoOf(stream, timeBase, packets),
+    audio: streams.filter((each) => each.type === 'audio' && each.channels > 0).map(audioOf),
+    warnings: [...warnings, ...packets.warnings],
+  };
+}
+
+function chooseVideo(streams: readonly ProbedStream[]): ProbedStream {
+  const candidates = streams.filter((stream) => stream.type === 'video' && !stream.attachedPicture);
+  const chosen = candidates.find((stream) => stream.isDefault) ?? candidates[0];
+  if (!chosen) throw sourceRefused('SOURCE_NOT_VIDEO', 'the file has no video stream');
+  if (chosen.codec === '' || chosen.width === 0 || chosen.height === 0) {
+    throw sourceRefused('SOURCE_UNREADABLE', 'the video stream cannot be read: its codec or size is unknown');
+  }
+  return chosen;
+}
+
+function refuseSize(stream: ProbedStream, limits: SourceLimits): void {
+  if (stream.width <= limits.maxWidth && stream.height <= limits.maxHeight) return;
+  const why = `${stream.width}x${stream.height} is more than the ${limits.maxWidth}x${limits.maxHeight} allowed`;
+  throw sourceRefused('SOURCE_TOO_LARGE', why);
+}
+
+function refuseDuration(ptsTicks: Float64Array, timeBase: Rational, limits: SourceLimits): void {
+  const seconds = ((ptsTicks.at(-1) ?? 0) - (ptsTicks[0] ?? 0)) * toNumber(timeBase);
+  if (seconds <= limits.maxSeconds) return;
+  throw sourceRefused('SOURCE_TOO_LARGE', `${Math.round(seconds)} s are more than the ${limits.maxSeconds} s allowed`);
+}
+
+function videoOf(
+  stream: ProbedStream,
+  timeBase: Rational,
+  packets: { ptsTicks: Float64Array; keyframeTicks: Float64Array },
+): SourceVideo {
+  return {
+    streamIndex: stream.index,
+    codec: stream.codec,
+    width: stream.width,
+    height: stream.height,
+    rotation: stream.rotation,
+    pixelAspect: stream.pixelAspect ?? rational(1, 1),
+    interlaced: interlacedOrders.has(stream.fieldOrder),
+    pixelFormat: stream.pixelFormat,
+    colorTransfer: stream.colorTransfer,
+    timeBase,
+    claimedRates: stream.rates,
+    ptsTicks: packets.ptsTicks,
+    keyframeTicks: packets.keyframeTicks,
+  };
+}
+
+function audioOf(stream: ProbedStream): SourceAudio {
+  return {
+    streamIndex: stream.index,
+    codec: stream.codec,
+    channels: stream.channels,
+    layout: stream.channelLayout,
+    sampleRateHz: stream.sampleRateHz,
+    language: stream.language,
+  };
+}

@@ -1,0 +1,32 @@
+import { createHash } from 'node:crypto';
+import { canonicalJson } from '../../server/core/canonical-json.ts';
+import { AppError } from '../../server/core/errors.ts';
+import type { ObjectInfo, ObjectStore } from '../../server/stores/objects/object-store.ts';
+import { storedObjectChanged } from './errors.ts';
+
+/**
+ * Publishes a record under a content-addressed key, once: a second writer with the same bytes succeeds too, other
+ * bytes are DATA_LOSS CONTENT_MISMATCH.
+ */
+export async function putJsonOnce(
+  objects: ObjectStore,
+  key: string,
+  value: unknown,
+  signal: AbortSignal,
+): Promise<ObjectInfo> {
+  const body = Buffer.from(canonicalJson(value));
+  try {
+    return await objects.put(key, body, { ifAbsent: true, contentType: 'application/json', signal });
+  } catch (error) {
+    if (!(error instanceof AppError) || error.reason !== 'OBJECT_EXISTS') throw error;
+    const there = await objects.stat(key);
+    if (there?.sha256 === createHash('sha256').update(body).digest('hex')) return there;
+    throw storedObjectChanged(key);
+  }
+}
+
+/** A record put by putJsonOnce; undefined when the key is free. The keys are this folder's own, and so is the shape. */
+export async function findJson<T>(objects: ObjectStore, key: string, signal: AbortSignal): Promise<T | undefined> {
+  if (!(await objects.stat(key))) return undefined;
+  return JSON.parse(Buffer.from(await objects.read(key, { signal })).toString('utf8')) as T;
+}

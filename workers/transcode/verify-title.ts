@@ -1,0 +1,108 @@
+import { aacFrameSamples } from './encode-audio.ts';
+import type { TranscodePlan } from './plan.ts';
+import type { TrackAudit } from './track-audit.ts';
+
+export type TitleCheck = { readonly name: string; readonly ok: boolean; readonly detail: string };
+
+/** Outcome of all checks over a stitched title; stored as verification.json. */
+export type TitleVerification = {
+  readonly ok: boolean;
+  readonly checks: readonly TitleCheck[];
+  readonly tracks: readonly (TrackAudit & { readonly declaredPeakBps: number })[];
+};
+
+export interface AuditedAudio {
+  readonly audit: TrackAudit;
+  readonly timescale: number;
+  readonly skipTicks: number;
+  readonly declaredPeakBps: number;
+}
+
+export interface AuditedVideo {
+  readonly audit: TrackAudit;
+  readonly declaredPeakBps: number;
+  readonly maxrateKbps: number;
+  readonly bufsizeKbps: number;
+}
+
+function check(name: string, faults: readonly string[], detail: string): TitleCheck {
+  return { name, ok: faults.length === 0, detail: faults.length === 0 ? detail : faults.slice(0, 10).join('; ') };
+}
+
+function framesCheck(plan: TranscodePlan, video: readonly AuditedVideo[]): TitleCheck {
+  const wanted = plan.frameCount * plan.ticksPerFrame;
+  const faults = video.flatMap(({ audit }) => [
+    ...(audit.samples === plan.frameCount ? [] : [`${audit.id}: ${audit.samples} frames`]),
+    ...(audit.durationTicks === wanted ? [] : [`${audit.id}: ${audit.durationTicks} ticks, not ${wanted}`]),
+  ]);
+  return check('frame_count', faults, `${plan.frameCount} frames in each of ${video.length} rungs`);
+}
+
+function alignmentCheck(plan: TranscodePlan, video: readonly AuditedVideo[]): TitleCheck {
+  const wanted = plan.segments.map((segment) => segment.start * plan.ticksPerFrame).join();
+  const faults = video.filter(({ audit }) => audit.segmentStartTicks.join() !== wanted).map(({ audit }) => audit.id);
+  return check('aligned_segments', faults, `${plan.segments.length} segments start at the same ticks in every rung`);
+}
+
+function startCheck(video: readonly AuditedVideo[]): TitleCheck {
+  const faults = video
+    .filter(({ audit }) => audit.firstPresentationTicks !== 0)
+    .map(({ audit }) => `${audit.id} starts at tick ${audit.firstPresentationTicks}`);
+  return check('starts_at_zero', faults, 'the first frame is presented at 0 without an edit list');
+}
+
+/** Audio must end with the video: a difference of a frame or more would grow into a gap before the next title. */
+function lengthCheck(plan: TranscodePlan, audio: AuditedAudio): TitleCheck {
+  const videoSeconds = (plan.frameCount * plan.rate.den) / plan.rate.num;
+  const audioSeconds = (audio.audit.durationTicks - audio.skipTicks) / audio.timescale;
+  const apartMs = (audioSeconds - videoSeconds) * 1000;
+  const limitMs = (aacFrameSamples / audio.timescale) * 1000;
+  const detail = `audio is ${apartMs.toFixed(3)} ms longer than video, limit ±${limitMs.toFixed(3)} ms`;
+  return check('audio_video_length', Math.abs(apartMs) < limitMs ? [] : [detail], detail);
+}
+
+function peakCheck(tracks: readonly { audit: TrackAudit; declaredPeakBps: number }[]): TitleCheck {
+  const faults = tracks
+    .filter(({ audit, declaredPeakBps }) => audit.windowPeakBps > declaredPeakBps)
+    .map(({ audit, declaredPeakBps }) => `${audit.id}: ${audit.windowPeakBps} b/s over ${declaredPeakBps} declared`);
+  return check('window_peak', faults, 'no window of one target duration takes more than the declared rate');
+}
+
+/**
+ * The rate control's promise: a window of T seconds takes at most maxrate x T plus one buffer, and one buffer more for
+ * a chunk edge inside it, where rate control starts anew. 5 % for boxes and rounding.
+ */
+function capCheck(video: readonly AuditedVideo[]): TitleCheck {
+  const faults = video
+    .map(({ audit, maxrateKbps, bufsizeKbps }) => {
+      const capBps = (maxrateKbps + (2 * bufsizeKbps) / audit.windowSeconds) * 1000 * 1.05;
+      return { id: audit.id, peak: audit.windowPeakBps, capBps: Math.ceil(capBps) };
+    })
+    .filter(({ peak, capBps }) => peak > capBps)
+    .map(({ id, peak, capBps }) => `${id}: ${peak} b/s over the cap of ${capBps}`);
+  return check('rate_cap', faults, 'every rung stays within maxrate and its buffer, joins included');
+}
+
+/** Judges a stitched title by what its published bytes hold. */
+export function verifyTitle(
+  plan: TranscodePlan,
+  video: readonly AuditedVideo[],
+  audio: AuditedAudio | undefined,
+): TitleVerification {
+  const tracks = [...video, ...(audio ? [audio] : [])];
+  const continuity = tracks.flatMap(({ audit }) => audit.faults.map((fault) => `${audit.id}: ${fault}`));
+  const checks = [
+    framesCheck(plan, video),
+    check('continuous_ticks', continuity, 'every sample starts where the one before it ends'),
+    alignmentCheck(plan, video),
+    startCheck(video),
+    ...(audio ? [lengthCheck(plan, audio)] : []),
+    peakCheck(tracks),
+    capCheck(video),
+  ];
+  return {
+    ok: checks.every((each) => each.ok),
+    checks,
+    tracks: tracks.map(({ audit, declaredPeakBps }) => ({ ...audit, declaredPeakBps })),
+  };
+}
