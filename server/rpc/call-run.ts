@@ -66,7 +66,7 @@ export class CallRun {
   }
 
   get context(): CallContext {
-    return new RunContext(this.call, this.host.log);
+    return new RunContext(this);
   }
 
   /** Throws what forbids the call before any handler or filter runs. */
@@ -190,12 +190,12 @@ export class CallRun {
 
 class RunContext implements CallContext {
   readonly call: ServerCall;
-  readonly #log: Logger;
+  readonly #run: CallRun;
   #child: Logger | undefined;
 
-  constructor(call: ServerCall, log: Logger) {
-    this.call = call;
-    this.#log = log;
+  constructor(run: CallRun) {
+    this.call = run.call;
+    this.#run = run;
   }
   get signal(): AbortSignal {
     return this.call.signal;
@@ -207,7 +207,10 @@ class RunContext implements CallContext {
     return this.call.principal;
   }
   get log(): Logger {
-    this.#child ??= this.#log.child({ call_id: this.call.id, method: this.call.path });
+    this.#child ??= this.#run.host.log.child({ call_id: this.call.id, method: this.call.path });
     return this.#child;
+  }
+  stop(reason: AppError): void {
+    this.#run.stop(reason);
   }
 }

@@ -1,5 +1,6 @@
 import type { DescMessage, DescMethod, DescService, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import type { Call, Principal } from '../core/call.ts';
+import type { AppError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 
 /** What a handler gets beside its request. */
@@ -13,6 +14,8 @@ export interface CallContext {
   readonly log: Logger;
   /** Set by an authentication filter. */
   readonly principal: Principal | undefined;
+  /** Ends the call with this error at once, e.g. a stream whose reader has stopped: its handler is told to return. */
+  stop(reason: AppError): void;
 }
 
 /** One request, one response (a message, or the init that makes one). */
