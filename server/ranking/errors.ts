@@ -94,3 +94,14 @@ export function profileConflict(profile: string): AppError {
     retryAfterMs: 50,
   });
 }
+
+/** More events are under way than the nearline tier takes on. */
+export function nearlineOverloaded(bound: number): AppError {
+  return new AppError({
+    code: Code.RESOURCE_EXHAUSTED,
+    reason: 'NEARLINE_OVERLOADED',
+    message: `${bound} events are being folded in already`,
+    metadata: { bound: String(bound) },
+    retryAfterMs: 100,
+  });
+}

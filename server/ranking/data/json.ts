@@ -1,8 +1,8 @@
 /** JSON value, as in headers and commit records. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 
-/** JSON as stored in records and objects. */
-export function encodeJson(value: Json): Uint8Array {
+/** JSON as stored in records and objects; the value holds nothing that JSON cannot. */
+export function encodeJson(value: object): Uint8Array {
   return Buffer.from(JSON.stringify(value));
 }
 

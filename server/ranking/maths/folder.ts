@@ -14,10 +14,10 @@ export interface Folder {
   /** Cosine similarity of every title with this one; 0 where a title has no factors. */
   similarities(title: number): Float32Array;
   /**
-   * The part of `title`'s score that each positive contributes, in their order: exact, the parts sum to the score.
-   * score = q' W sum(q_j) with W the inverse of the half-step matrix, so part j is q' W q_j.
+   * For each title the part of its score that each positive contributes, in their order: exact, the parts sum to
+   * the score. score = q' W sum(q_j) with W the inverse of the half-step matrix, so part j is q' W q_j.
    */
-  contributions(positives: readonly number[] | Uint32Array, title: number): Float32Array;
+  contributions(positives: readonly number[] | Uint32Array, titles: readonly number[]): Float32Array[];
 }
 
 export type FolderOptions = Pick<IalsOptions, 'factors' | 'regularization' | 'unobservedWeight'>;
@@ -29,7 +29,7 @@ const scanRows = 4096;
 /** Copies the title factors into a kernel memory of its own and caches a0 Q'Q. */
 export function createFolder(titleFactors: Float32Array, options: FolderOptions): Folder {
   const d = options.factors;
-  const titles = titleFactors.length / d;
+  const titleCount = titleFactors.length / d;
   const kernels = createKernels(
     alignedBytes(titleFactors.length) +
       2 * alignedBytes(d * d) +
@@ -51,15 +51,15 @@ export function createFolder(titleFactors: Float32Array, options: FolderOptions)
     const used = positives.slice(-mostPositives);
     const rows = indexes.subarray(0, used.length);
     rows.set(used);
-    const fault = kernels.solveRow(base, ridgeOf(options, used.length, titles), matrix, rows, work, solution);
+    const fault = kernels.solveRow(base, ridgeOf(options, used.length, titleCount), matrix, rows, work, solution);
     if (fault > 0) throw notPositiveDefinite(fault - 1);
     return solution;
   };
   const scan = (source: ArrayLike<number>): Float32Array => {
-    const scores = new Float32Array(titles);
+    const scores = new Float32Array(titleCount);
     vector.set(source);
-    for (let from = 0; from < titles; from += scanRows) {
-      const part = chunk.subarray(0, Math.min(scanRows, titles - from));
+    for (let from = 0; from < titleCount; from += scanRows) {
+      const part = chunk.subarray(0, Math.min(scanRows, titleCount - from));
       kernels.dotScan(vector, matrix, part, from);
       scores.set(part, from);
     }
@@ -68,7 +68,7 @@ export function createFolder(titleFactors: Float32Array, options: FolderOptions)
   const factorsOf = (title: number) => matrix.subarray(title * d, (title + 1) * d);
   let norms: Float32Array | undefined;
   const normsOf = () => {
-    norms ??= Float32Array.from({ length: titles }, (_, title) => Math.hypot(...factorsOf(title)));
+    norms ??= Float32Array.from({ length: titleCount }, (_, title) => Math.hypot(...factorsOf(title)));
     return norms;
   };
 
@@ -79,19 +79,22 @@ export function createFolder(titleFactors: Float32Array, options: FolderOptions)
       const cosines = scan(factorsOf(title));
       const lengths = normsOf();
       const own = lengths[title] ?? 0;
-      for (let other = 0; other < titles; other++) {
+      for (let other = 0; other < titleCount; other++) {
         const product = own * (lengths[other] ?? 0);
         cosines[other] = product > 0 ? (cosines[other] ?? 0) / product : 0;
       }
       return cosines;
     },
-    contributions: (positives, title) => {
-      if (positives.length === 0) return new Float32Array(0);
-      // Leaves the factor of the half-step matrix in `work`; a second triangular solve gives W q.
+    contributions: (positives, titles) => {
+      if (positives.length === 0) return titles.map(() => new Float32Array(0));
+      // Leaves the factor of the half-step matrix in `work`; one more triangular solve per title gives W q.
       solve(positives);
-      vector.set(factorsOf(title));
-      kernels.choleskySolve(work, vector);
-      return Float32Array.from(positives, (positive) => dot(vector, factorsOf(positive)));
+      const unused = positives.length - mostPositives;
+      return titles.map((title) => {
+        vector.set(factorsOf(title));
+        kernels.choleskySolve(work, vector);
+        return Float32Array.from(positives, (positive, at) => (at < unused ? 0 : dot(vector, factorsOf(positive))));
+      });
     },
   };
 }

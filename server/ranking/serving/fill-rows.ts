@@ -1,0 +1,77 @@
+import type { Title } from '../data/title.ts';
+import type { ServingModel } from '../models/serving-model.ts';
+import type { Contribution, PageRequest, PageRow } from './page.ts';
+import type { Pick, RowPlan } from './row-source.ts';
+
+export interface FillRows {
+  readonly model: ServingModel;
+  readonly request: PageRequest;
+  /** 1 for titles the profile has played or rated. */
+  readonly seen: Uint8Array;
+  /** Liked titles, for explanations. */
+  readonly positives: readonly number[];
+  /** True when the time is up: the rows filled so far are the page. */
+  readonly isLate: () => boolean;
+}
+
+/** A row with fewer titles is not worth a heading, unless it is the first. */
+const leastRowTitles = 4;
+const mostContributions = 3;
+
+/**
+ * Fills the planned rows in order until there are enough. A title stands once on the page, in the first row that
+ * wants it; titles that were seen or excluded stand nowhere. Rows that end up short are left out.
+ */
+export function fillRows(plans: Iterable<RowPlan>, context: FillRows): PageRow[] {
+  const { model, request, isLate } = context;
+  const taken = context.seen.slice();
+  for (const id of request.exclude) {
+    const title = model.ranker.titles.indexOf(id);
+    if (title !== undefined) taken[title] = 1;
+  }
+  const accepts = (title: number) =>
+    taken[title] === 0 && (request.genre === '' || model.hasGenre(title, request.genre));
+  const least = Math.min(leastRowTitles, request.pageSize);
+  const rows: PageRow[] = [];
+  for (const plan of plans) {
+    if (rows.length >= request.rowCount || (rows.length > 0 && isLate())) break;
+    const picks = plan.source(request.pageSize, accepts);
+    if (picks.length < (rows.length === 0 ? 1 : least)) continue;
+    for (const { title } of picks) taken[title] = 1;
+    const because = request.explain ? explain(plan, picks, context) : [];
+    rows.push({
+      id: plan.id,
+      name: plan.name,
+      titles: picks.map(({ title, score, baseRank }, at) => ({
+        title: titleOf(model, title),
+        score,
+        baseRank,
+        because: because[at] ?? [],
+      })),
+    });
+  }
+  return rows;
+}
+
+function explain(plan: RowPlan, picks: readonly Pick[], { model, positives }: FillRows): Contribution[][] {
+  const { becauseOf } = plan;
+  if (becauseOf !== undefined) {
+    return picks.map(({ score }) => [{ title: titleOf(model, becauseOf), amount: score }]);
+  }
+  if (!plan.isPersonal) return [];
+  const titles = picks.map(({ title }) => title);
+  return model.folder.contributions(positives, titles).map((amounts) =>
+    positives
+      .map((title, at) => ({ title, amount: amounts[at] ?? 0 }))
+      .filter(({ amount }) => amount > 0)
+      .sort((a, b) => b.amount - a.amount)
+      .slice(0, mostContributions)
+      .map(({ title, amount }) => ({ title: titleOf(model, title), amount })),
+  );
+}
+
+/** The catalogue's entry of a title index. */
+export function titleOf(model: ServingModel, title: number): Title {
+  const id = model.ranker.titles.ids[title] ?? '';
+  return model.ranker.catalogue[title] ?? { id, name: id, genres: [] };
+}
