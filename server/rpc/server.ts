@@ -1,4 +1,4 @@
-import { Server, type ServerCredentials } from '@grpc/grpc-js';
+import { Server, type ServerCredentials, setLogger } from '@grpc/grpc-js';
 import { Health } from '../../proto/gen/grpc/health/v1/health_pb.ts';
 import type { CallPipeline } from '../core/call.ts';
 import type { Clock } from '../core/clock.ts';
@@ -88,6 +88,7 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
     failed: 0,
   };
   const credentials = serverCredentials(options.tls);
+  redirectTransportLog(options.log);
   const server = createServer(options);
   catchUnknownMethods(server, (path) => unknownMethodEntry(host, path));
   allowMetadataBytes(server, Math.max(leastHeaderListBytes, 2 * options.maxMetadataBytes));
@@ -105,6 +106,12 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
     stats: () => ({ callsInFlight: host.inFlight.size, callsStarted: host.started, callsFailed: host.failed }),
     [Symbol.asyncDispose]: close,
   };
+}
+
+/** grpc-js writes to the console by itself, metadata values included: only the start of its texts is kept. */
+function redirectTransportLog(log: Logger): void {
+  const write = (text: unknown) => log.debug('transport', { text: String(text).split(': ', 1)[0] });
+  setLogger({ error: write, info: write, debug: write });
 }
 
 function createServer({ maxMessageBytes, maxStreamsPerConnection = 4_096 }: RpcServerOptions): Server {
