@@ -1,0 +1,75 @@
+import { readFileSync } from 'node:fs';
+import { Code } from '../core/codes.ts';
+import type { Config } from '../core/config/settings.ts';
+import { AppError, messageOf } from '../core/errors.ts';
+
+/** Configuration by filter id, as the filter engine takes it. */
+export type FilterSettings = Readonly<Record<string, unknown>>;
+
+/** Scope of the services that change or show the server itself, by glob on the service name. */
+const requiredScopes = {
+  'showrunner.filters.*': 'filters.admin',
+  'showrunner.telemetry.*': 'telemetry.read',
+} as const;
+
+const openPaths = ['/grpc.health.v1.Health/*', '/grpc.reflection.*/*'];
+
+function settingsFault(message: string, cause?: unknown): AppError {
+  return new AppError({ code: Code.INVALID_ARGUMENT, reason: 'CONFIG_INVALID', message, cause });
+}
+
+/**
+ * What the shipped filters get: the settings of the environment, under those of the SHOWRUNNER_FILTERS_CONFIG file
+ * (its entries replace whole keys of a filter). `localKey` is the administrator's key of the state folder.
+ * Throws CONFIG_INVALID.
+ */
+export function filterSettings(config: Config, localKey: string): FilterSettings {
+  const shipped: Record<string, Record<string, unknown>> = {
+    'showrunner.auth': {
+      keys: [
+        { id: 'local-admin', secret: localKey, scopes: Object.values(requiredScopes) },
+        ...readKeys(config.API_KEYS),
+      ],
+      ...(config.JWT_JWKS === undefined ? {} : { jwks: config.JWT_JWKS }),
+      ...(config.JWT_ISSUER === undefined ? {} : { issuer: config.JWT_ISSUER }),
+      ...(config.JWT_AUDIENCE === undefined ? {} : { audience: config.JWT_AUDIENCE }),
+      openPaths,
+      requiredScopes,
+    },
+    'showrunner.access-log': { quietPaths: openPaths },
+    'showrunner.rate-limit': { exemptPaths: openPaths },
+  };
+  if (config.FILTERS_CONFIG === undefined) return shipped;
+  const given = readFile(config.FILTERS_CONFIG);
+  const merged: Record<string, unknown> = { ...shipped };
+  for (const [id, entry] of Object.entries(given)) {
+    merged[id] = { ...shipped[id], ...entry };
+  }
+  return merged;
+}
+
+function readFile(path: string): Record<string, Record<string, unknown>> {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw settingsFault(`SHOWRUNNER_FILTERS_CONFIG ${path}: ${messageOf(error)}`, error);
+  }
+  const isObject = (value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value);
+  if (!isObject(parsed) || !Object.values(parsed as object).every(isObject)) {
+    throw settingsFault(`SHOWRUNNER_FILTERS_CONFIG ${path}: expected an object of filter id → configuration object`);
+  }
+  return parsed as Record<string, Record<string, unknown>>;
+}
+
+/** `id:secret:scope+scope,…`; the scopes may be left out. */
+function readKeys(setting: string) {
+  if (setting.trim() === '') return [];
+  return setting.split(',').map((entry, index) => {
+    const [id = '', secret = '', scopes = ''] = entry.trim().split(':');
+    // The entry holds a secret: only its place is named.
+    if (id === '' || secret === '')
+      throw settingsFault(`SHOWRUNNER_API_KEYS: entry ${index + 1} is not id:secret:scopes`);
+    return { id, secret, scopes: scopes.split('+').filter((scope) => scope !== '') };
+  });
+}

@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { filterSettings } from '../../server/app/filter-settings.ts';
+import { readConfig } from '../../server/core/config/read-config.ts';
+import { createTempDir } from '../support/temp-dir.ts';
+
+describe('settings of the shipped filters', () => {
+  it('carry the local key, the keys of the environment and the scopes of the admin services', () => {
+    const config = readConfig({ SHOWRUNNER_API_KEYS: 'tv:s3cret-tv:, ops:s3cret-ops:filters.admin+telemetry.read' });
+    const auth = filterSettings(config, 'local-key')['showrunner.auth'] as { keys: unknown[]; requiredScopes: object };
+    assert.deepEqual(auth.keys, [
+      { id: 'local-admin', secret: 'local-key', scopes: ['filters.admin', 'telemetry.read'] },
+      { id: 'tv', secret: 's3cret-tv', scopes: [] },
+      { id: 'ops', secret: 's3cret-ops', scopes: ['filters.admin', 'telemetry.read'] },
+    ]);
+    assert.deepEqual(Object.values(auth.requiredScopes), ['filters.admin', 'telemetry.read']);
+  });
+
+  it('refuse a malformed key entry without repeating it', () => {
+    const config = readConfig({ SHOWRUNNER_API_KEYS: 'only-a-secret' });
+    assert.throws(
+      () => filterSettings(config, 'k'),
+      (error: Error) => error.message.includes('entry 1') && !error.message.includes('only-a-secret'),
+    );
+  });
+
+  it('let the file replace whole keys of a filter and add other filters', async () => {
+    await using dir = await createTempDir();
+    const path = join(dir.path, 'filters.json');
+    writeFileSync(path, JSON.stringify({ 'showrunner.auth': { allowAnonymous: true }, 'acme.x': { a: 1 } }));
+    const merged = filterSettings(readConfig({ SHOWRUNNER_FILTERS_CONFIG: path }), 'k');
+    assert.equal((merged['showrunner.auth'] as { allowAnonymous: boolean }).allowAnonymous, true);
+    assert.ok((merged['showrunner.auth'] as { keys: unknown[] }).keys.length === 1);
+    assert.deepEqual(merged['acme.x'], { a: 1 });
+  });
+
+  it('name the file when it cannot be read', () => {
+    assert.throws(
+      () => filterSettings(readConfig({ SHOWRUNNER_FILTERS_CONFIG: '/nowhere.json' }), 'k'),
+      /nowhere\.json/,
+    );
+  });
+});
