@@ -1,0 +1,49 @@
+import type { Call, CallOutcome, CallPipeline } from '../../../server/core/call.ts';
+import { Code } from '../../../server/core/codes.ts';
+import { AppError } from '../../../server/core/errors.ts';
+
+export interface RunResult {
+  readonly outcome: CallOutcome;
+  readonly error: AppError | undefined;
+  /** What the caller got. */
+  readonly responses: readonly unknown[];
+  /** What the endpoint got; undefined when it did not run. */
+  readonly endpointSaw: readonly unknown[] | undefined;
+}
+
+export interface RunOptions {
+  readonly requests?: readonly unknown[];
+  /** Default: echoes the requests. */
+  readonly endpoint?: (requests: readonly unknown[]) => readonly unknown[] | Promise<readonly unknown[]>;
+}
+
+/** Takes a call through a pipeline in the order of the contract in server/core/call.ts. */
+export async function runCall(pipeline: CallPipeline, call: Call, options: RunOptions = {}): Promise<RunResult> {
+  const { requests = ['request'], endpoint = (seen) => seen } = options;
+  const session = pipeline.open(call);
+  const responses: unknown[] = [];
+  let endpointSaw: unknown[] | undefined;
+  let error: AppError | undefined;
+  try {
+    const answer = await session?.inbound?.();
+    let given: readonly unknown[];
+    if (answer === undefined) {
+      endpointSaw = [];
+      for (const message of requests) {
+        endpointSaw.push(session?.requestMessage ? await session.requestMessage(message) : message);
+      }
+      given = await endpoint(endpointSaw);
+    } else given = answer.messages;
+    for (const message of given) {
+      responses.push(session?.responseMessage ? await session.responseMessage(message) : message);
+    }
+    await session?.outbound?.();
+  } catch (thrown) {
+    if (!(thrown instanceof AppError)) throw thrown;
+    error = (await session?.error?.(thrown)) ?? thrown;
+  }
+  const counts = { requestMessages: requests.length, responseMessages: responses.length };
+  const outcome = { code: error?.code ?? Code.OK, error, durationMs: 1, ...counts };
+  session?.end?.(outcome);
+  return { outcome, error, responses, endpointSaw };
+}
