@@ -1,0 +1,97 @@
+import { Code } from '../server/core/codes.ts';
+import { AppError, type FieldViolation } from '../server/core/errors.ts';
+
+/** The document is not a notebook we can run; `field` is the path of the fault, e.g. `cells[3].outputs[0]`. */
+export function notebookInvalid(field: string, description: string): AppError {
+  return new AppError({
+    code: Code.INVALID_ARGUMENT,
+    reason: 'NOTEBOOK_INVALID',
+    message: field === '' ? `notebook: ${description}` : `notebook ${field}: ${description}`,
+    metadata: { field },
+    fields: [{ field, description }],
+  });
+}
+
+/** The notebook file does not exist or cannot be read. */
+export function notebookUnreadable(path: string, cause: unknown): AppError {
+  return new AppError({
+    code: Code.NOT_FOUND,
+    reason: 'NOTEBOOK_NOT_FOUND',
+    message: `notebook "${path}" cannot be read`,
+    metadata: { path },
+    cause,
+  });
+}
+
+/** Parameters that the notebook does not take; every fault is named. */
+export function parametersInvalid(fields: readonly FieldViolation[]): AppError {
+  return new AppError({
+    code: Code.INVALID_ARGUMENT,
+    reason: 'NOTEBOOK_PARAMETERS_INVALID',
+    message: fields.map((fault) => `${fault.field}: ${fault.description}`).join('; '),
+    fields,
+  });
+}
+
+/** Parameters were given for a language into which we cannot render values. */
+export function languageUnsupported(language: string): AppError {
+  return new AppError({
+    code: Code.INVALID_ARGUMENT,
+    reason: 'NOTEBOOK_LANGUAGE_UNSUPPORTED',
+    message: `parameters cannot be rendered for the language "${language}"; supported: TypeScript, JavaScript, Python`,
+    metadata: { language },
+  });
+}
+
+/** Output and source are the same file: the run would overwrite its own source. */
+export function outputIsSource(path: string): AppError {
+  return new AppError({
+    code: Code.INVALID_ARGUMENT,
+    reason: 'NOTEBOOK_OUTPUT_IS_SOURCE',
+    message: `output "${path}" is the source notebook itself; the source is never changed`,
+    metadata: { path },
+    fields: [{ field: 'outputPath', description: 'must not be the source notebook' }],
+  });
+}
+
+/** The output path cannot be written. */
+export function outputUnwritable(path: string, cause: unknown): AppError {
+  return new AppError({
+    code: Code.FAILED_PRECONDITION,
+    reason: 'NOTEBOOK_OUTPUT_UNWRITABLE',
+    message: `output notebook "${path}" cannot be written`,
+    metadata: { path },
+    cause,
+  });
+}
+
+/** No kernel of that name is installed; `remedy` says what to do. */
+export function kernelMissing(name: string, remedy: string): AppError {
+  return new AppError({
+    code: Code.FAILED_PRECONDITION,
+    reason: 'KERNEL_MISSING',
+    message: `no kernel "${name}": ${remedy}`,
+    metadata: { kernel: name },
+  });
+}
+
+/** A kernel.json that cannot be used. */
+export function kernelspecInvalid(path: string, description: string): AppError {
+  return new AppError({
+    code: Code.FAILED_PRECONDITION,
+    reason: 'KERNELSPEC_INVALID',
+    message: `kernelspec "${path}": ${description}`,
+    metadata: { path },
+  });
+}
+
+/** The kernel process ended or stayed silent before it was ready; a later try may succeed. */
+export function kernelStartFailed(name: string, description: string, cause?: unknown): AppError {
+  return new AppError({
+    code: Code.UNAVAILABLE,
+    reason: 'KERNEL_START_FAILED',
+    message: `kernel "${name}" did not start: ${description}`,
+    metadata: { kernel: name },
+    cause,
+  });
+}

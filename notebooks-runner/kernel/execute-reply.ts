@@ -1,0 +1,40 @@
+import type { JsonObject } from '../nbformat/json-value.ts';
+import type { KernelExit } from './kernel-process.ts';
+
+/** What a kernel says about one execute_request. */
+export interface ExecuteReply {
+  /** `aborted` = the kernel did not run it. */
+  readonly status: 'ok' | 'error' | 'aborted';
+  readonly executionCount: number | null;
+  readonly ename: string;
+  readonly evalue: string;
+  readonly traceback: readonly string[];
+}
+
+/** How a request ended: with the kernel's answer, or with the kernel. */
+export type ExecuteOutcome =
+  | { readonly kind: 'replied'; readonly reply: ExecuteReply }
+  | { readonly kind: 'died'; readonly exit: KernelExit };
+
+/** Reads the content of an execute_reply; a status that is not known counts as an error. */
+export function readExecuteReply(content: JsonObject): ExecuteReply {
+  const { status, execution_count: count, ename, evalue, traceback } = content as Readonly<Record<string, unknown>>;
+  // `abort` is how one kernel spells it.
+  const known = status === 'ok' ? 'ok' : status === 'aborted' || status === 'abort' ? 'aborted' : 'error';
+  return {
+    status: known,
+    executionCount: typeof count === 'number' && Number.isInteger(count) ? count : null,
+    ename: typeof ename === 'string' ? ename : 'Error',
+    evalue: typeof evalue === 'string' ? evalue : '',
+    traceback: Array.isArray(traceback) ? traceback.filter((line) => typeof line === 'string') : [],
+  };
+}
+
+/** The outcome of a request after which the kernel became idle without ever answering. */
+export const missingReply: ExecuteReply = {
+  status: 'error',
+  executionCount: null,
+  ename: 'KernelProtocolError',
+  evalue: 'the kernel became idle without a reply to the cell',
+  traceback: [],
+};

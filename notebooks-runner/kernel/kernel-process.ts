@@ -1,0 +1,89 @@
+import { execFile, spawn } from 'node:child_process';
+import { promisify } from 'node:util';
+
+/** How a kernel process ended. */
+export interface KernelExit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** One kernel process and everything in its process group. */
+export interface KernelProcess {
+  readonly pid: number;
+  /** Resolves when the process has ended; never rejects. */
+  readonly exited: Promise<KernelExit>;
+  hasExited(): boolean;
+  /** The last 8 KiB that the process wrote to its own stdout and stderr, which are no notebook output. */
+  logTail(): string;
+  /** Signals the whole group; false when nobody is left. */
+  signalGroup(signal: NodeJS.Signals): boolean;
+}
+
+export interface SpawnOptions {
+  readonly argv: readonly string[];
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+const tailBytes = 8_192;
+
+/**
+ * Starts a kernel as the leader of its own process group. Where `setpriv` is available the kernel is killed when
+ * this process dies, however that happens (the Deno kernel would live on).
+ */
+export async function spawnKernel({ argv, cwd, env }: SpawnOptions): Promise<KernelProcess> {
+  const [command = '', ...args] = [...(await deathSignalPrefix()), ...argv];
+  const child = spawn(command, args, { cwd, env: { ...env }, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  const { promise: exited, resolve } = Promise.withResolvers<KernelExit>();
+  let tail = '';
+  const keepTail = (chunk: string) => {
+    tail = (tail + chunk).slice(-tailBytes);
+  };
+  child.stdout.setEncoding('utf8').on('data', keepTail);
+  child.stderr.setEncoding('utf8').on('data', keepTail);
+  let exit: KernelExit | undefined;
+  // After the end the pid may belong to somebody else.
+  const signalGroup = (signal: NodeJS.Signals) => exit === undefined && signalProcessGroup(child.pid, signal);
+  const finish = (how: KernelExit) => {
+    if (exit !== undefined) return;
+    // Children of the kernel would live on, and hold its output pipes open.
+    signalGroup('SIGKILL');
+    exit = how;
+    resolve(how);
+  };
+  child.once('exit', (code, signal) => finish({ code, signal }));
+  child.once('error', (error) => {
+    keepTail(error.message);
+    finish({ code: 127, signal: null });
+  });
+  return { pid: child.pid ?? 0, exited, hasExited: () => exit !== undefined, logTail: () => tail.trim(), signalGroup };
+}
+
+function signalProcessGroup(pid: number | undefined, signal: NodeJS.Signals): boolean {
+  if (pid === undefined) return false;
+  try {
+    return process.kill(-pid, signal);
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && (error.code === 'ESRCH' || error.code === 'EPERM')) return false;
+    throw error;
+  }
+}
+
+let prefix: Promise<readonly string[]> | undefined;
+
+/** Probed once per process: some versions of setpriv lack the option. */
+function deathSignalPrefix(): Promise<readonly string[]> {
+  prefix ??= probeSetpriv();
+  return prefix;
+}
+
+async function probeSetpriv(): Promise<readonly string[]> {
+  if (process.platform !== 'linux') return [];
+  const command = ['setpriv', '--pdeathsig', 'KILL', '--'];
+  try {
+    await promisify(execFile)('setpriv', [...command.slice(1), 'true'], { timeout: 5_000 });
+    return command;
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,82 @@
+import type { Clock } from '../../server/core/clock.ts';
+import { messageOf } from '../../server/core/errors.ts';
+import type { Logger } from '../../server/core/log.ts';
+import type { Kernel } from './kernel.ts';
+import { residentBytes } from './resident-memory.ts';
+
+/** Why a running kernel must be ended. */
+export type KernelTrip =
+  | { readonly kind: 'memory'; readonly bytes: number; readonly maxBytes: number }
+  | { readonly kind: 'unresponsive'; readonly silentMs: number };
+
+export interface KernelWatchOptions {
+  readonly kernel: Kernel;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Resident memory of the kernel and its children, in bytes. */
+  readonly maxMemoryBytes: number;
+  /** How long a heartbeat may stay unanswered, in ms. */
+  readonly heartbeatTimeoutMs: number;
+  /** Called at most once. */
+  onTrip(trip: KernelTrip): void;
+}
+
+/** Watches one kernel until stopped or tripped. */
+export interface KernelWatch {
+  /** Highest resident memory seen, in bytes; 0 where the system does not tell. */
+  peakBytes(): number;
+  stop(): void;
+}
+
+const memoryIntervalMs = 250;
+const heartbeatIntervalMs = 5_000;
+
+/** Starts the memory and heartbeat watch of a kernel. */
+export function watchKernel(options: KernelWatchOptions): KernelWatch {
+  const { kernel, clock, log, maxMemoryBytes, heartbeatTimeoutMs } = options;
+  const stop = new AbortController();
+  let peak = 0;
+  const trip = (how: KernelTrip) => {
+    if (stop.signal.aborted) return;
+    stop.abort();
+    options.onTrip(how);
+  };
+
+  async function watchMemory(): Promise<void> {
+    while (!stop.signal.aborted) {
+      const bytes = await residentBytes(kernel.pid);
+      if (bytes === undefined) return;
+      peak = Math.max(peak, bytes);
+      if (bytes > maxMemoryBytes) trip({ kind: 'memory', bytes, maxBytes: maxMemoryBytes });
+      await clock.sleep(memoryIntervalMs, stop.signal);
+    }
+  }
+
+  async function watchHeartbeat(): Promise<void> {
+    const stopped = whenAborted(stop.signal);
+    while (!stop.signal.aborted) {
+      const cancel = clock.schedule(heartbeatTimeoutMs, () =>
+        trip({ kind: 'unresponsive', silentMs: heartbeatTimeoutMs }),
+      );
+      try {
+        await Promise.race([kernel.beat(), stopped]);
+      } finally {
+        cancel();
+      }
+      await clock.sleep(heartbeatIntervalMs, stop.signal);
+    }
+  }
+
+  for (const watch of [watchMemory, watchHeartbeat]) {
+    watch().catch((error: unknown) => {
+      if (!stop.signal.aborted && !kernel.hasDied()) log.warn('kernel watch ended', { error: messageOf(error) });
+    });
+  }
+  return { peakBytes: () => peak, stop: () => stop.abort() };
+}
+
+function whenAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
+}

@@ -1,0 +1,164 @@
+import type { Clock } from '../../server/core/clock.ts';
+import type { Logger } from '../../server/core/log.ts';
+import type { JsonObject } from '../nbformat/json-value.ts';
+import { type ExecuteOutcome, missingReply, readExecuteReply } from './execute-reply.ts';
+import type { IncomingChannel, KernelChannels } from './kernel-channels.ts';
+import type { KernelExit, KernelProcess } from './kernel-process.ts';
+import type { Kernelspec } from './kernelspec.ts';
+import { createOutputBarrier } from './output-barrier.ts';
+import { createPendingRequests } from './pending-requests.ts';
+import type { WireMessage } from './wire-codec.ts';
+
+/** A started kernel. It serves one request at a time. */
+export interface Kernel {
+  readonly spec: Kernelspec;
+  readonly pid: number;
+  readonly died: Promise<KernelExit>;
+  hasDied(): boolean;
+  /** Content of the last kernel_info_reply; empty before the first. */
+  info(): JsonObject;
+  /** Receives iopub messages in order of arrival; one listener at a time. */
+  listen(listener: (message: WireMessage) => void): void;
+  /** Asks for kernel_info; true when the reply came AND its status on iopub, which proves that our subscription works. */
+  probe(): Promise<boolean>;
+  /** Runs code; `ended` never rejects and resolves after reply and idle, or when the kernel died. */
+  execute(code: string, options?: ExecuteOptions): { readonly id: string; readonly ended: Promise<ExecuteOutcome> };
+  /**
+   * Waits until everything that was printed so far has reached the listener. Needed where output is published after
+   * the reply (dialect `deno`); elsewhere it returns at once. False when the kernel never sent its sign.
+   */
+  barrier(): Promise<boolean>;
+  /** Asks the kernel to stop the running cell; it may ignore that. */
+  interrupt(): void;
+  /** Sends one heartbeat; resolves when the kernel echoes it. */
+  beat(): Promise<void>;
+  /** Waits until no message has arrived for `quietMs`. */
+  settle(quietMs: number): Promise<void>;
+  /** Ends the process group by SIGKILL and waits for its end. */
+  kill(): Promise<void>;
+  /** Lets the kernel end by itself where that matters, then kills what is left, and closes the sockets. */
+  close(): Promise<void>;
+  /** What the process wrote to its own stdout and stderr, last 8 KiB. */
+  logTail(): string;
+}
+
+export interface ExecuteOptions {
+  /** No history, no result, no execution count. Default false. */
+  readonly silent?: boolean;
+  /** True: the kernel must not abort what is queued behind a failure. Default false. */
+  readonly mayFail?: boolean;
+}
+
+export interface KernelParts {
+  readonly spec: Kernelspec;
+  readonly process: KernelProcess;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Opens the sockets with the given receiver. */
+  open(onMessage: (channel: IncomingChannel, message: WireMessage) => void): KernelChannels;
+}
+
+const quietMs = 5_000;
+const shutdownGraceMs = 1_000;
+const killWaitMs = 5_000;
+
+/** Puts a process and its sockets together. */
+export function createKernel({ spec, process, clock, log, open }: KernelParts): Kernel {
+  const requests = createPendingRequests({ clock, died: process.exited, quietMs });
+  let info: JsonObject = {};
+  let listener: (message: WireMessage) => void = () => {};
+
+  const channels = open((channel, message) => {
+    requests.touch();
+    if (channel === 'iopub') receiveIopub(message);
+    else if (channel === 'stdin') refuseInput(message);
+    else if (channel === 'shell' && message.parentId !== undefined) {
+      if (message.type === 'kernel_info_reply') info = message.content;
+      if (message.type.endsWith('_reply')) requests.reply(message.parentId, message.content);
+    }
+  });
+
+  function receiveIopub(message: WireMessage): void {
+    const { type, parentId, content } = message;
+    if (type === 'status' && parentId !== undefined) {
+      requests.status(parentId, content['execution_state'] === 'idle');
+      return;
+    }
+    if (type === 'stream') barrier.pass(message);
+    else listener(message);
+  }
+
+  /** Notebooks run unattended: a question gets an empty answer, so that the kernel does not wait for ever. */
+  function refuseInput(message: WireMessage): void {
+    if (message.type !== 'input_request') return;
+    log.warn('kernel asked for input: refused', { prompt: String(message.content['prompt'] ?? '').slice(0, 200) });
+    channels.send('stdin', 'input_reply', { value: '' });
+  }
+
+  function execute(code: string, { silent = false, mayFail = false }: ExecuteOptions = {}) {
+    const id = channels.send('shell', 'execute_request', {
+      code,
+      silent,
+      store_history: !silent,
+      user_expressions: {},
+      allow_stdin: false,
+      stop_on_error: !mayFail && !silent,
+    });
+    const ended = requests.wait(id).then((end): ExecuteOutcome => {
+      if (end.kind === 'died') return end;
+      return { kind: 'replied', reply: end.reply === undefined ? missingReply : readExecuteReply(end.reply) };
+    });
+    return { id, ended };
+  }
+
+  const barrier = createOutputBarrier({
+    execute: (code) => execute(code, { silent: true, mayFail: true }).ended,
+    settles: (work) => requests.beforeQuiet(Promise.race([work, process.exited]), quietMs),
+    deliver: (message) => listener(message),
+  });
+
+  async function kill(): Promise<void> {
+    process.signalGroup('SIGKILL');
+    if (!(await isEndedWithin(killWaitMs))) log.error('kernel survives SIGKILL', { pid: process.pid });
+  }
+
+  async function isEndedWithin(ms: number): Promise<boolean> {
+    const stop = new AbortController();
+    await Promise.race([process.exited, clock.sleep(ms, stop.signal)]);
+    stop.abort();
+    return process.hasExited();
+  }
+
+  return {
+    spec,
+    pid: process.pid,
+    died: process.exited,
+    hasDied: process.hasExited,
+    info: () => info,
+    listen: (next) => {
+      listener = next;
+    },
+    probe: () => requests.answeredWithin(channels.send('shell', 'kernel_info_request', {}), 1_000, 20),
+    execute,
+    barrier: () => (spec.dialect === 'deno' && !process.hasExited() ? barrier.wait() : Promise.resolve(true)),
+    interrupt: () => {
+      if (spec.interruptMode === 'message') channels.send('control', 'interrupt_request', {});
+      else process.signalGroup('SIGINT');
+    },
+    beat: channels.beat,
+    settle: async (ms) => {
+      await requests.beforeQuiet(new Promise(() => {}), ms);
+    },
+    kill,
+    close: async () => {
+      // Deno runs nothing at its end, so it is not worth the 120 ms; Python flushes files and runs atexit handlers.
+      if (spec.dialect !== 'deno' && !process.hasExited()) {
+        channels.send('control', 'shutdown_request', { restart: false });
+        await isEndedWithin(shutdownGraceMs);
+      }
+      await kill();
+      channels.close();
+    },
+    logTail: process.logTail,
+  };
+}

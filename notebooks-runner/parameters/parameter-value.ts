@@ -1,0 +1,67 @@
+import type { FieldViolation } from '../../server/core/errors.ts';
+import type { JsonValue } from '../nbformat/json-value.ts';
+
+/** What a notebook parameter may be: JSON plus NaN, ±Infinity and 64-bit integers as bigint. */
+export type ParameterValue =
+  | null
+  | boolean
+  | number
+  | bigint
+  | string
+  | readonly ParameterValue[]
+  | { readonly [key: string]: ParameterValue };
+
+/** Parameter name → value. */
+export type Parameters = Readonly<Record<string, ParameterValue>>;
+
+/** The kinds a value or a declared type can be. */
+export type ValueKind = 'string' | 'number' | 'bigint' | 'boolean' | 'list' | 'object' | 'null';
+
+const maxDepth = 50;
+
+/** The kind of a checked value. */
+export function kindOf(value: ParameterValue): ValueKind {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'list';
+  const type = typeof value;
+  return type === 'string' || type === 'number' || type === 'bigint' || type === 'boolean' ? type : 'object';
+}
+
+/** Names every part of `value` that no notebook can receive (undefined, functions, dates, class instances, deep nests). */
+export function faultsOfValue(value: unknown, field: string, depth = 0): FieldViolation[] {
+  if (depth > maxDepth) return [{ field, description: `nests deeper than ${maxDepth} levels` }];
+  switch (typeof value) {
+    case 'string':
+    case 'number':
+    case 'boolean':
+    case 'bigint':
+      return [];
+    case 'object':
+      break;
+    default:
+      return [{ field, description: `has the unsupported type ${typeof value}` }];
+  }
+  if (value === null) return [];
+  if (Array.isArray(value)) {
+    return Array.from(value, (item: unknown, index) => faultsOfValue(item, `${field}[${index}]`, depth + 1)).flat();
+  }
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype !== Object.prototype && prototype !== null) {
+    return [{ field, description: `has the unsupported type ${value.constructor.name}` }];
+  }
+  return Object.entries(value).flatMap(([key, item]) => faultsOfValue(item, `${field}.${key}`, depth + 1));
+}
+
+/** The value as JSON can hold it, for metadata: bigint and NaN/±Infinity become text. */
+export function parameterToJson(value: ParameterValue): JsonValue {
+  if (typeof value === 'bigint') return value.toString();
+  if (typeof value === 'number') return Number.isFinite(value) ? value : String(value);
+  if (typeof value !== 'object' || value === null) return value;
+  if (isList(value)) return value.map(parameterToJson);
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, parameterToJson(item)]));
+}
+
+/** Array.isArray that also narrows readonly lists. */
+export function isList(value: ParameterValue): value is readonly ParameterValue[] {
+  return Array.isArray(value);
+}

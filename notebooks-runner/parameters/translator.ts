@@ -1,0 +1,16 @@
+import type { Inference } from './infer-typescript.ts';
+import type { ParameterValue } from './parameter-value.ts';
+
+/** How parameters are written in one programming language. */
+export interface Translator {
+  /** First line of the injected cell. */
+  readonly comment: string;
+  /** True when the text can be bound as a variable: an identifier that is no reserved word. */
+  isName(text: string): boolean;
+  /** The value as a literal of the language; the same text always reads back as the same value. */
+  literal(value: ParameterValue): string;
+  /** One statement that binds `name`; `keyword` is how the defaults cell declared it, where that matters. */
+  assignment(name: string, value: ParameterValue, keyword?: string): string;
+  /** What the defaults cell declares; undefined when that cannot be told. */
+  infer(source: string): Inference | undefined;
+}

@@ -1,0 +1,120 @@
+import type { JsonObject, JsonValue } from '../nbformat/json-value.ts';
+import { type Cell, tagsOf } from '../nbformat/notebook.ts';
+import type { CellRecord, CellStatus, KernelFacts, RunFailure, RunStatus } from './run-record.ts';
+
+/** Version of the `showrunner` metadata and of what we say in Papermill's `version` key. */
+const recordVersion = 1;
+
+/** What the notebook's metadata says about the run. */
+export interface RunFacts {
+  readonly status: RunStatus | 'running';
+  readonly startedAtMs: number;
+  readonly endedAtMs: number | undefined;
+  readonly inputPath: string | undefined;
+  readonly outputPath: string | undefined;
+  readonly sourceSha256: string;
+  readonly parameters: JsonObject;
+  readonly kernel: KernelFacts;
+  readonly failure: RunFailure | undefined;
+  readonly isStoppedEarly: boolean;
+  readonly warnings: readonly string[];
+}
+
+/** Papermill's key for a cell status; ours tells more. */
+const papermillStatus: Readonly<Record<CellStatus, 'pending' | 'running' | 'completed' | 'failed'>> = {
+  pending: 'pending',
+  running: 'running',
+  succeeded: 'completed',
+  failed: 'failed',
+  timed_out: 'failed',
+  killed: 'failed',
+  cancelled: 'failed',
+  skipped: 'pending',
+  not_run: 'pending',
+};
+
+/**
+ * Writes `metadata.papermill` with Papermill's keys, so that its tooling reads our files, and `metadata.showrunner`
+ * with what those keys cannot say. Both are true at every save: an unfinished run says so.
+ */
+export function stampNotebook(metadata: JsonObject, facts: RunFacts): void {
+  const { startedAtMs, endedAtMs, status, failure, kernel } = facts;
+  metadata['papermill'] = {
+    default_parameters: {},
+    duration: secondsBetween(startedAtMs, endedAtMs),
+    end_time: isoTime(endedAtMs),
+    environment_variables: {},
+    exception: failure === undefined ? null : true,
+    input_path: facts.inputPath ?? '',
+    output_path: facts.outputPath ?? '',
+    parameters: facts.parameters,
+    start_time: isoTime(startedAtMs),
+    version: `showrunner-${recordVersion}`,
+  };
+  metadata['showrunner'] = {
+    version: recordVersion,
+    status,
+    start_time: isoTime(startedAtMs),
+    end_time: isoTime(endedAtMs),
+    source_sha256: facts.sourceSha256,
+    kernel: {
+      name: kernel.name,
+      implementation: kernel.implementation,
+      version: kernel.version,
+      ready_after_ms: kernel.readyAfterMs === undefined ? null : Math.round(kernel.readyAfterMs),
+      peak_memory_bytes: kernel.peakMemoryBytes,
+    },
+    stopped_early: facts.isStoppedEarly,
+    warnings: [...facts.warnings],
+    ...(failure === undefined
+      ? {}
+      : { failure: { cell_id: failure.cellId ?? null, ename: failure.ename, evalue: failure.evalue.slice(0, 2_000) } }),
+  };
+}
+
+/** Writes the same two records into a code cell. */
+export function stampCodeCell(cell: Cell, record: CellRecord): void {
+  const { status, startedAtMs, durationMs, error } = record;
+  const endedAtMs = startedAtMs === undefined || durationMs === undefined ? undefined : startedAtMs + durationMs;
+  const paper = papermillStatus[status];
+  const exception = paper === 'failed' ? true : paper === 'completed' ? false : null;
+  cell.metadata['papermill'] = papermillCell(paper, exception, startedAtMs, endedAtMs);
+  cell.metadata['showrunner'] = {
+    status,
+    ...(error === undefined ? {} : { error: { ename: error.ename, evalue: error.evalue.slice(0, 2_000) } }),
+    ...(record.isErrorExpected ? { error_expected: true } : {}),
+    ...(record.droppedOutputs === 0
+      ? {}
+      : { dropped_outputs: record.droppedOutputs, dropped_output_bytes: record.droppedBytes }),
+  };
+  cell.metadata['tags'] = [...tagsOf(cell)];
+}
+
+/** Writes Papermill's record into a markdown or raw cell, which has nothing to run. */
+export function stampTextCell(cell: Cell): void {
+  cell.metadata['papermill'] = papermillCell('completed', false, undefined, undefined);
+  cell.metadata['tags'] = [...tagsOf(cell)];
+}
+
+function papermillCell(
+  status: string,
+  exception: boolean | null,
+  startedAtMs: number | undefined,
+  endedAtMs: number | undefined,
+): JsonObject {
+  return {
+    duration: secondsBetween(startedAtMs, endedAtMs),
+    end_time: isoTime(endedAtMs),
+    exception,
+    start_time: isoTime(startedAtMs),
+    status,
+  };
+}
+
+function isoTime(timeMs: number | undefined): JsonValue {
+  return timeMs === undefined ? null : new Date(timeMs).toISOString();
+}
+
+function secondsBetween(startMs: number | undefined, endMs: number | undefined): JsonValue {
+  return startMs === undefined || endMs === undefined ? null : (endMs - startMs) / 1000;
+}

@@ -1,0 +1,114 @@
+import type { Clock } from '../../server/core/clock.ts';
+import type { ExecuteOutcome } from '../kernel/execute-reply.ts';
+import type { Kernel } from '../kernel/kernel.ts';
+import type { KernelExit } from '../kernel/kernel-process.ts';
+import type { CodeCell } from '../nbformat/notebook.ts';
+import type { CellOutputs } from '../outputs/cell-outputs.ts';
+import type { CellRouter } from './cell-router.ts';
+import type { CellError, CellStatus } from './run-record.ts';
+import { type StopRequest, verdictOf } from './stop-request.ts';
+import { describeSyntaxError, isUnexplainedFailure } from './syntax-error.ts';
+
+/** How a cell ended. */
+export interface CellEnd {
+  readonly status: CellStatus & ('succeeded' | 'failed' | 'timed_out' | 'killed' | 'cancelled' | 'not_run');
+  readonly error: CellError | undefined;
+  readonly executionCount: number | null;
+  /** True for an error allowed by `raises-exception`. */
+  readonly isErrorExpected: boolean;
+  /** True for `sys.exit(0)` and the like: the run ends here, successfully. */
+  readonly isCleanExit: boolean;
+  /** False when the kernel never confirmed that all output had come. */
+  readonly isOutputComplete: boolean;
+}
+
+export interface RunCellOptions {
+  readonly kernel: Kernel;
+  readonly cell: CodeCell;
+  readonly outputs: CellOutputs;
+  readonly router: CellRouter;
+  readonly stop: StopRequest;
+  readonly clock: Clock;
+  readonly cellTimeoutMs: number | undefined;
+  /** The cell may raise an error. */
+  readonly mayFail: boolean;
+}
+
+const maxResends = 3;
+const resendDelayMs = 50;
+const drainQuietMs = 50;
+
+/** Runs one cell to its end: reply, idle, and all its output; or until it is stopped or the kernel dies. */
+export async function runCell(options: RunCellOptions): Promise<CellEnd> {
+  const { kernel, router, stop, clock, outputs, cellTimeoutMs } = options;
+  const cancelTimer =
+    cellTimeoutMs === undefined
+      ? () => {}
+      : clock.schedule(cellTimeoutMs, () => stop.request({ kind: 'cell_timeout', timeoutMs: cellTimeoutMs }));
+  let outcome = await execute(options);
+  cancelTimer();
+  const isOutputComplete = await kernel.barrier();
+  if (kernel.hasDied()) {
+    await kernel.settle(drainQuietMs);
+    const exit = await kernel.died;
+    // The kernel ended before the cell's output was confirmed: the cell did not end well, whatever it answered.
+    outcome = { kind: 'died', exit };
+  }
+  const end = judge(outcome, options);
+  const isOurs = stop.reason() !== undefined || outcome.kind === 'died';
+  router.flushError();
+  if (end.error !== undefined && (isOurs || !outputs.hasError())) {
+    outputs.error(end.error.ename, end.error.evalue, end.error.traceback);
+  }
+  return { ...end, executionCount: end.executionCount ?? router.executionCount(), isOutputComplete };
+}
+
+/** Sends the cell; a kernel that was still discarding requests after an earlier failure gets it again. */
+async function execute({ kernel, cell, router, stop, clock, mayFail }: RunCellOptions): Promise<ExecuteOutcome> {
+  for (let resends = 0; ; resends++) {
+    const { id, ended } = kernel.execute(cell.source, { mayFail });
+    router.bind(id);
+    const outcome = await ended;
+    const isAborted = outcome.kind === 'replied' && outcome.reply.status === 'aborted';
+    if (!isAborted || resends === maxResends || stop.reason() !== undefined) return outcome;
+    await clock.sleep(resendDelayMs * (resends + 1));
+  }
+}
+
+type Judgement = Omit<CellEnd, 'isOutputComplete'>;
+
+function judge(outcome: ExecuteOutcome, { stop, kernel, cell, mayFail }: RunCellOptions): Judgement {
+  const plain = { executionCount: null, isErrorExpected: false, isCleanExit: false };
+  const reason = stop.reason();
+  if (reason !== undefined) return { ...plain, ...verdictOf(reason) };
+  if (outcome.kind === 'died') return { ...plain, ...verdictOfExit(outcome.exit, kernel.logTail()) };
+  const { status, executionCount, ename, evalue, traceback } = outcome.reply;
+  if (status === 'ok') return { ...plain, status: 'succeeded', error: undefined, executionCount };
+  if (status === 'aborted') {
+    const text = 'the kernel refused the cell: it was discarding requests';
+    return { ...plain, status: 'not_run', error: { ename: 'CellAborted', evalue: text, traceback: [] } };
+  }
+  const given = { ename, evalue, traceback };
+  const error = isUnexplained(outcome) ? (describeSyntaxError(cell.source) ?? given) : given;
+  const isCleanExit = ename === 'SystemExit' && ['0', '', 'None'].includes(evalue);
+  if (isCleanExit) return { ...plain, status: 'succeeded', error: undefined, executionCount, isCleanExit };
+  return { ...plain, status: mayFail ? 'succeeded' : 'failed', error, executionCount, isErrorExpected: mayFail };
+}
+
+function isUnexplained(outcome: ExecuteOutcome): boolean {
+  return outcome.kind === 'replied' && outcome.reply.status === 'error' && isUnexplainedFailure(outcome.reply);
+}
+
+/** A kernel that ended by itself is a fault of the notebook, one that was killed is not known to be. */
+function verdictOfExit(
+  { code, signal }: KernelExit,
+  logTail: string,
+): { status: 'failed' | 'killed'; error: CellError } {
+  const traceback = logTail === '' ? [] : ['The kernel process wrote:', ...logTail.split('\n').slice(-20)];
+  if (signal !== null) {
+    const evalue = `the kernel process was ended by ${signal} while the cell ran`;
+    return { status: 'killed', error: { ename: 'KernelKilled', evalue, traceback } };
+  }
+  const evalue = `the kernel process ended with exit code ${code} while the cell ran`;
+  return { status: 'failed', error: { ename: 'KernelExited', evalue, traceback } };
+}
