@@ -13,21 +13,27 @@ import { sendRequests } from './client-requests.ts';
 import { passBytes } from './codec.ts';
 import { ResponseStream } from './response-stream.ts';
 
-/** A client method whose message types are the caller's business. */
-export type AnyClientMethod = (input: never, options?: RpcCallOptions) => Promise<unknown> | AsyncIterable<unknown>;
+/**
+ * A client method whose types are not known at compile time: `input` is a request (message or init) or an
+ * AsyncIterable of them, the result a message or an iterator of them, as the method kind says.
+ */
+export type AnyClientMethod = (
+  input: unknown,
+  options?: RpcCallOptions,
+) => Promise<unknown> | AsyncIterableIterator<unknown, undefined>;
 
 /** The function that calls one method over a channel. */
 export function clientMethod(client: Client, method: DescMethod, common: MetadataInit): AnyClientMethod {
   const target: Target = { client, method, path: `/${method.parent.typeName}/${method.name}`, common };
   switch (method.methodKind) {
     case 'unary':
-      return (request: unknown, options = {}) => callUnary(target, request, options);
+      return (request, options = {}) => callUnary(target, request, options);
     case 'server_streaming':
-      return (request: unknown, options = {}) => callServerStream(target, request, options);
+      return (request, options = {}) => callServerStream(target, request, options);
     case 'client_streaming':
-      return (requests: AsyncIterable<unknown>, options = {}) => callClientStream(target, requests, options);
+      return (requests, options = {}) => callClientStream(target, requests as AsyncIterable<unknown>, options);
     case 'bidi_streaming':
-      return (requests: AsyncIterable<unknown>, options = {}) => callBidi(target, requests, options);
+      return (requests, options = {}) => callBidi(target, requests as AsyncIterable<unknown>, options);
   }
 }
 
@@ -49,7 +55,7 @@ async function callUnary(target: Target, request: unknown, options: RpcCallOptio
   return decodeResponse(method.output, response);
 }
 
-function callServerStream(target: Target, request: unknown, options: RpcCallOptions): AsyncIterable<unknown> {
+function callServerStream(target: Target, request: unknown, options: RpcCallOptions): ResponseStream {
   const { client, method, path, common } = target;
   const [metadata, callOptions] = prepareCall(common, options);
   const bytes = encodeRequest(method.input, request);
@@ -73,7 +79,7 @@ async function callClientStream(
   return decodeResponse(method.output, response);
 }
 
-function callBidi(target: Target, requests: AsyncIterable<unknown>, options: RpcCallOptions): AsyncIterable<unknown> {
+function callBidi(target: Target, requests: AsyncIterable<unknown>, options: RpcCallOptions): ResponseStream {
   const { client, method, path, common } = target;
   const [metadata, callOptions] = prepareCall(common, options);
   const call = client.makeBidiStreamRequest(path, passBytes, passBytes, metadata, callOptions);

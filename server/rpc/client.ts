@@ -2,7 +2,7 @@ import type { DescMessage, DescMethod, DescService, MessageInitShape, MessageSha
 import { type ChannelCredentials, Client, credentials } from '@grpc/grpc-js';
 import { messageOf } from '../core/errors.ts';
 import type { MetadataInit, RpcCallOptions } from './client-call.ts';
-import { clientMethod } from './client-method.ts';
+import { type AnyClientMethod, clientMethod } from './client-method.ts';
 import { tlsInvalid } from './errors.ts';
 
 /** PEM contents, not paths. */
@@ -33,9 +33,10 @@ type Shape<K extends DescMethod['methodKind'], I extends DescMessage, O extends 
   readonly output: O;
 };
 
-/** The function that a method descriptor gives. */
-export type ClientMethod<M> =
-  M extends Shape<'unary', infer I, infer O>
+/** The function that a method descriptor gives; a descriptor read at run time says nothing about its types. */
+export type ClientMethod<M> = DescMethod extends M
+  ? AnyClientMethod
+  : M extends Shape<'unary', infer I, infer O>
     ? (request: MessageInitShape<I>, options?: RpcCallOptions) => Promise<MessageShape<O>>
     : M extends Shape<'server_streaming', infer I, infer O>
       ? (request: MessageInitShape<I>, options?: RpcCallOptions) => AsyncIterableIterator<MessageShape<O>>

@@ -1,11 +1,4 @@
-import {
-  type DescEnum,
-  type DescExtension,
-  type DescFile,
-  type DescMessage,
-  type DescService,
-  toBinary,
-} from '@bufbuild/protobuf';
+import { type DescEnum, type DescExtension, type DescFile, type DescMessage, toBinary } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 
 /** Everything that can be asked of a set of proto files: by file name, by symbol, by extension. */
@@ -20,10 +13,10 @@ export interface DescriptorIndex {
   encode(file: DescFile): Uint8Array;
 }
 
-/** Indexes the files of the services and all their imports. */
-export function createDescriptorIndex(services: readonly DescService[]): DescriptorIndex {
+/** Indexes the given files and all their imports. */
+export function createDescriptorIndex(roots: readonly DescFile[]): DescriptorIndex {
   const files = new Map<string, DescFile>();
-  for (const service of services) addFile(files, service.file);
+  for (const root of roots) addFile(files, root);
   const symbols = new Map<string, DescFile>();
   const extensions = new Map<string, Map<number, DescFile>>();
   for (const file of files.values()) {

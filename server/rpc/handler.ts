@@ -48,9 +48,10 @@ type Shape<K extends DescMethod['methodKind'], I extends DescMessage, O extends 
   readonly output: O;
 };
 
-/** The handler that a method descriptor asks for. */
-export type MethodHandler<M> =
-  M extends Shape<'unary', infer I, infer O>
+/** The handler that a method descriptor asks for; a descriptor read at run time says nothing about its types. */
+export type MethodHandler<M> = DescMethod extends M
+  ? AnyHandler
+  : M extends Shape<'unary', infer I, infer O>
     ? UnaryHandler<I, O>
     : M extends Shape<'server_streaming', infer I, infer O>
       ? ServerStreamHandler<I, O>

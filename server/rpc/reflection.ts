@@ -1,4 +1,5 @@
 import type { DescFile, DescService } from '@bufbuild/protobuf';
+import { file_google_rpc_error_details } from '../../proto/gen/google/rpc/error_details_pb.ts';
 import { ServerReflection } from '../../proto/gen/grpc/reflection/v1/reflection_pb.ts';
 import { ServerReflection as ServerReflectionAlpha } from '../../proto/gen/grpc/reflection/v1alpha/reflection_pb.ts';
 import { Code } from '../core/codes.ts';
@@ -24,7 +25,8 @@ interface ReflectionRequest {
  */
 export function reflectionServices(services: readonly DescService[]): ServiceRegistration[] {
   const listed = [...services, ServerReflection, ServerReflectionAlpha];
-  const index = createDescriptorIndex(listed);
+  // Callers print the details of errors with the types that they find here.
+  const index = createDescriptorIndex([...listed.map(({ file }) => file), file_google_rpc_error_details]);
   const names = listed.map(({ typeName }) => typeName).sort();
   const openStream = () => createReflectionStream(index, names);
   return [
