@@ -4,7 +4,7 @@ import type { Clock } from '../../server/core/clock.ts';
 import { AppError, messageOf } from '../../server/core/errors.ts';
 import type { Logger } from '../../server/core/log.ts';
 import { contextOfTraceparent } from '../../server/core/telemetry/trace-parent.ts';
-import { cancelTree } from './cancel-tree.ts';
+import { cancelSiblings, cancelTree } from './cancel-tree.ts';
 import { openConnection } from './connection.ts';
 import { type CronSchedule, openScheduleWorker, scheduleClass, setSchedule } from './cron-schedules.ts';
 import { createJobLedger } from './job-ledger.ts';
@@ -39,8 +39,11 @@ export interface QueueCounts {
 export interface JobQueue {
   /** Adds a job; adding the same id again changes nothing. The trace of `traceparent` continues on the worker. */
   enqueue(job: QueuedJob, traceparent?: string): Promise<void>;
-  /** Ends a job and its parts: queued ones never run, running ones are aborted within a second. */
-  cancel(jobId: string, queueClass: string): Promise<JobOutcome>;
+  /**
+   * Ends a job and its parts: queued ones never run, running ones are aborted within a second.
+   * A job with a parent takes its siblings along: the parent fails with this part.
+   */
+  cancel(jobId: string, queueClass: string, parentId?: string): Promise<JobOutcome>;
   inspect(jobs: readonly { readonly jobId: string; readonly queueClass: string }[]): Promise<QueueState[]>;
   /** Lets what Redis keeps of an ended job expire. */
   release(jobId: string): Promise<void>;
@@ -111,7 +114,12 @@ export function createJobQueue(options: JobQueueOptions): JobQueue {
           await queueOf(job.queueClass).add(job.kind, job, bullOptions(job));
         }),
       ),
-    cancel: (jobId, queueClass) => call(() => cancelTree({ ledger, queueOf }, jobId, queueClass, 'JOB_CANCELLED')),
+    cancel: (jobId, queueClass, parentId) =>
+      call(async () => {
+        const outcome = await cancelTree({ ledger, queueOf }, jobId, queueClass, 'JOB_CANCELLED');
+        if (parentId !== undefined) await cancelSiblings({ ledger, queueOf }, parentId);
+        return outcome;
+      }),
     inspect: (jobs) =>
       call(async () => {
         // States first: whoever ends a job writes the outcome before it leaves the queue.

@@ -1,0 +1,112 @@
+import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf';
+import { timestampFromMs } from '@bufbuild/protobuf/wkt';
+import {
+  Job_State,
+  type JobAttemptSchema,
+  JobError_Class,
+  type JobErrorSchema,
+  type JobEventSchema,
+  type JobProgressSchema,
+  type JobSchema,
+} from '../../proto/gen/showrunner/jobs/v1/job_pb.ts';
+import type { JobProgress } from '../../workers/queue/job-kind.ts';
+import type { JobFailure } from '../../workers/queue/job-outcome.ts';
+import { traceIdOf } from '../core/telemetry/trace-parent.ts';
+import type { AttemptRecord, JobEventRecord, JobRecord, JobState } from './job-record.ts';
+
+const states: Readonly<Record<JobState, Job_State>> = {
+  queued: Job_State.QUEUED,
+  running: Job_State.RUNNING,
+  succeeded: Job_State.SUCCEEDED,
+  failed: Job_State.FAILED,
+  cancelled: Job_State.CANCELLED,
+  timed_out: Job_State.TIMED_OUT,
+  skipped: Job_State.SKIPPED,
+};
+
+const classes: Readonly<Record<JobFailure['class'], JobError_Class>> = {
+  user: JobError_Class.USER,
+  platform: JobError_Class.PLATFORM,
+  timeout: JobError_Class.TIMEOUT,
+  killed: JobError_Class.KILLED,
+};
+
+/** The stored state of a message's state; undefined for one that this build does not know. */
+export function findState(state: Job_State): JobState | undefined {
+  return (Object.keys(states) as JobState[]).find((name) => states[name] === state);
+}
+
+/** A job as callers see it. While its result is being published it counts as running and shows none. */
+export function toJobMessage(job: JobRecord): MessageInitShape<typeof JobSchema> {
+  const shown = job.state === 'succeeded' ? job.result : undefined;
+  return {
+    name: `jobs/${job.id}`,
+    kind: job.kind,
+    params: toObject(job.params),
+    labels: { ...job.labels },
+    priority: job.priority,
+    state: states[job.state],
+    attempts: job.attempts.map(toAttemptMessage),
+    createTime: timestampFromMs(job.createMs),
+    schedule: job.schedule === undefined ? '' : `schedules/${job.schedule}`,
+    parent: job.parent === undefined ? '' : `jobs/${job.parent}`,
+    traceId: traceIdOf(job.traceparent),
+    ...(shown === undefined ? {} : { result: toObject(shown) }),
+    ...(job.error === undefined ? {} : { error: toErrorMessage(job.error) }),
+    ...progressOf(job),
+    ...(job.startMs === undefined ? {} : { startTime: timestampFromMs(job.startMs) }),
+    ...(job.endMs === undefined ? {} : { endTime: timestampFromMs(job.endMs) }),
+  };
+}
+
+export function toEventMessage({ sequence, atMs, body }: JobEventRecord): MessageInitShape<typeof JobEventSchema> {
+  return {
+    sequence: BigInt(sequence),
+    time: timestampFromMs(atMs),
+    event:
+      'state' in body
+        ? { case: 'state', value: states[body.state] }
+        : 'progress' in body
+          ? { case: 'progress', value: toProgressMessage(body.progress) }
+          : { case: 'attempt', value: toAttemptMessage(body.attempt) },
+  };
+}
+
+/** What a part does stands in its progress until it reports some itself. */
+function progressOf({ progress, label = '' }: JobRecord): { progress?: MessageInitShape<typeof JobProgressSchema> } {
+  if (progress !== undefined)
+    return { progress: toProgressMessage({ ...progress, message: progress.message ?? label }) };
+  return label === '' ? {} : { progress: { message: label } };
+}
+
+function toProgressMessage(progress: JobProgress): MessageInitShape<typeof JobProgressSchema> {
+  const detail = Object.entries(progress.detail ?? {}).map(([key, value]) => [key, String(value)]);
+  return {
+    fraction: progress.fraction,
+    stage: progress.stage,
+    message: progress.message ?? '',
+    detail: Object.fromEntries(detail),
+  };
+}
+
+function toAttemptMessage(attempt: AttemptRecord): MessageInitShape<typeof JobAttemptSchema> {
+  return {
+    number: attempt.number,
+    worker: attempt.worker,
+    startTime: timestampFromMs(attempt.startMs),
+    endReason: attempt.endReason ?? '',
+    fence: BigInt(attempt.fence),
+    ...(attempt.endMs === undefined ? {} : { endTime: timestampFromMs(attempt.endMs) }),
+  };
+}
+
+function toErrorMessage(error: JobFailure): MessageInitShape<typeof JobErrorSchema> {
+  const { code, reason, message, metadata } = error;
+  return { class: classes[error.class], code, reason, message, metadata: { ...metadata } };
+}
+
+/** Struct fields hold objects: any other JSON value becomes `{ value: … }`. */
+function toObject(value: JobRecord['params']): JsonObject {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as JsonObject;
+  return { value: value as JsonObject[string] };
+}

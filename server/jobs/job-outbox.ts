@@ -1,0 +1,137 @@
+import { cancelledOutcome } from '../../workers/queue/cancel-tree.ts';
+import type { JobQueue } from '../../workers/queue/job-queue.ts';
+import type { Clock } from '../core/clock.ts';
+import { messageOf } from '../core/errors.ts';
+import type { Logger } from '../core/log.ts';
+import { applyOutcome } from './apply-event.ts';
+import type { JobPublisher } from './job-publisher.ts';
+import { isTerminal, type JobRecord } from './job-record.ts';
+import type { JobStore } from './job-store.ts';
+
+export interface JobOutboxDeps {
+  readonly store: JobStore;
+  readonly queue: JobQueue;
+  readonly publisher: JobPublisher;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Pause between two sweeps, in ms. */
+  readonly sweepIntervalMs: number;
+}
+
+export interface JobOutbox {
+  /** Queues a stored job. Rejects while Redis is away: the next sweep does it. */
+  send(job: JobRecord): Promise<void>;
+  /** Tells the queue of a job's end and forgets the job there. Rejects while Redis is away: a sweep does it. */
+  settle(job: JobRecord): Promise<void>;
+  /** Brings records and queue together: queues what is missing, takes over outcomes, settles ends, publishes. */
+  sweep(): Promise<void>;
+  /** Sweeps now, periodically and whenever Redis comes back, until the signal. */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+const pageSize = 500;
+
+/** The guarantee that no acknowledged job is lost: a record is stored first, and this sees to the rest. */
+export function createJobOutbox(deps: JobOutboxDeps): JobOutbox {
+  const { store, queue, publisher, clock, log } = deps;
+  /** Jobs whose outcome was in Redis at the last sweep, though no event has told of it yet. */
+  let untold = new Set<string>();
+
+  const send = (job: JobRecord) =>
+    queue.enqueue(
+      {
+        jobId: job.id,
+        kind: job.kind,
+        queueClass: job.queueClass,
+        params: job.params,
+        priority: job.priority,
+        least: { fence: job.fence, attempt: job.attempt },
+        ...(job.startByMs === undefined ? {} : { startByMs: job.startByMs }),
+      },
+      job.traceparent,
+    );
+  const settle = async (job: JobRecord) => {
+    // Other cancelled ones are parts that the queue itself ended together with their job.
+    if (job.error?.reason === 'JOB_CANCELLED') await queue.cancel(job.id, job.queueClass, job.parent);
+    // Parts are released with the job that they belong to, which still reads their outcomes.
+    if (job.parent === undefined) await queue.release(job.id);
+    await store.closeOpen(job.id);
+  };
+
+  const sweepPage = async (jobs: readonly JobRecord[], found: Set<string>) => {
+    const running = jobs.filter((job) => !isTerminal(job.state) && job.publishing === undefined);
+    for (const job of jobs) {
+      if (job.publishing !== undefined) publisher.push(job.id);
+      if (isTerminal(job.state)) await settle(job);
+    }
+    const states = await queue.inspect(running.map(({ id, queueClass }) => ({ jobId: id, queueClass })));
+    for (const [index, job] of running.entries()) {
+      const state = states[index];
+      if (state?.ended !== undefined) {
+        // Its event is most likely on the way and knows more (the time, the attempts): wait for it one sweep.
+        if (untold.has(job.id)) await takeOver(job, state.ended);
+        else found.add(job.id);
+      } else if (state?.missing) await replace(job);
+    }
+  };
+  const takeOver = async (job: JobRecord, outcome: Parameters<typeof applyOutcome>[1]) => {
+    const updated = await store.update(job.id, (record) =>
+      isTerminal(record.state) || record.publishing !== undefined
+        ? undefined
+        : applyOutcome(record, outcome, clock.now(), publisher.has(record.kind)),
+    );
+    if (updated?.publishing !== undefined) publisher.push(updated.id);
+    else if (updated !== undefined) await settle(updated);
+  };
+  /** A job that the queue does not know is queued again; a part is queued by its parent, or ends with it. */
+  const replace = async (job: JobRecord) => {
+    if (job.parent === undefined) {
+      await send(job);
+      log.info('job queued from its record', { job_id: job.id, job_kind: job.kind });
+      return;
+    }
+    const parent = await store.find(job.parent);
+    if (parent === undefined || isTerminal(parent.state)) await takeOver(job, cancelledOutcome('PARENT_ENDED'));
+  };
+
+  const sweep = async () => {
+    const found = new Set<string>();
+    for (let after: string | undefined; ; ) {
+      const ids = await store.openIds(after, pageSize);
+      after = ids.at(-1);
+      const jobs = await Promise.all(ids.map((id) => store.find(id)));
+      for (const [index, job] of jobs.entries()) {
+        // Its record has expired.
+        if (job === undefined) await store.closeOpen(ids[index] ?? '');
+      }
+      await sweepPage(
+        jobs.filter((job) => job !== undefined),
+        found,
+      );
+      if (ids.length < pageSize || after === undefined) break;
+    }
+    untold = found;
+  };
+
+  return {
+    send,
+    settle,
+    sweep,
+    run: async (signal) => {
+      let wake = Promise.withResolvers<void>();
+      queue.onReconnect(() => wake.resolve());
+      while (!signal.aborted) {
+        wake = Promise.withResolvers<void>();
+        try {
+          await sweep();
+        } catch (error) {
+          log.debug('job sweep stopped', { error: messageOf(error) });
+        }
+        const slept = new AbortController();
+        const either = AbortSignal.any([signal, slept.signal]);
+        await Promise.race([wake.promise, clock.sleep(deps.sweepIntervalMs, either).catch(() => {})]);
+        slept.abort();
+      }
+    },
+  };
+}

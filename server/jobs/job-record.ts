@@ -1,0 +1,78 @@
+import type { JobProgress, Json } from '../../workers/queue/job-kind.ts';
+import type { JobFailure } from '../../workers/queue/job-outcome.ts';
+
+/** States of a job; the last five are terminal and never change again. */
+export type JobState = 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled' | 'timed_out' | 'skipped';
+
+/** One start of a job on a worker. */
+export interface AttemptRecord {
+  readonly number: number;
+  /** `host/pid/class#slot`. */
+  readonly worker: string;
+  readonly startMs: number;
+  /** Absent while it runs and when its worker was lost. */
+  readonly endMs?: number;
+  readonly endReason?: string;
+  readonly fence: string;
+}
+
+/** A job as it is stored. */
+export interface JobRecord {
+  readonly id: string;
+  readonly kind: string;
+  readonly queueClass: string;
+  readonly params: Json;
+  readonly labels: Readonly<Record<string, string>>;
+  /** 0 to 9, 9 soonest. */
+  readonly priority: number;
+  readonly state: JobState;
+  readonly result?: Json;
+  readonly error?: JobFailure;
+  readonly progress?: JobProgress;
+  /** Oldest first, the last 20. */
+  readonly attempts: readonly AttemptRecord[];
+  readonly createMs: number;
+  readonly startMs?: number;
+  readonly endMs?: number;
+  /** Id of the schedule that made it. */
+  readonly schedule?: string;
+  /** Unix ms after which a first attempt is skipped. */
+  readonly startByMs?: number;
+  /** Id of the job whose part this is. */
+  readonly parent?: string;
+  /** What a part does, for people. */
+  readonly label?: string;
+  readonly traceparent: string;
+  /** Key of its row in the requests partition. */
+  readonly requestKey?: string;
+  /** Highest fence and attempt seen: Redis starts above them should it have lost its data. */
+  readonly fence: string;
+  readonly attempt: number;
+  /** Sequence of its newest event. */
+  readonly sequence: number;
+  /** Position of the newest queue event that was applied. */
+  readonly applied: string;
+  /** The work is done and its result stands in `result`; hooks have yet to publish it. */
+  readonly publishing?: { readonly failures: number };
+  /** Parts that were queued and that have ended. */
+  readonly parts?: { readonly total: number; readonly done: number; readonly baseFraction: number };
+}
+
+/** What happened, as a watcher sees it. */
+export type JobEventBody =
+  | { readonly state: JobState }
+  | { readonly progress: JobProgress }
+  | { readonly attempt: AttemptRecord };
+
+/** One event of a job, numbered from 1 within it. */
+export interface JobEventRecord {
+  readonly sequence: number;
+  readonly atMs: number;
+  readonly body: JobEventBody;
+}
+
+const terminalStates: ReadonlySet<JobState> = new Set(['succeeded', 'failed', 'cancelled', 'timed_out', 'skipped']);
+
+export function isTerminal(state: JobState): boolean {
+  return terminalStates.has(state);
+}

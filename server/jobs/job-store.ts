@@ -1,0 +1,202 @@
+import { AppError, notFound } from '../core/errors.ts';
+import type { BatchOperation, RecordsStore } from '../stores/records/records-store.ts';
+import { jobBusy } from './job-errors.ts';
+import { isTerminal, type JobEventBody, type JobEventRecord, type JobRecord } from './job-record.ts';
+
+/** A record and the events that tell of the change, not yet numbered. */
+export interface JobChange {
+  readonly record: JobRecord;
+  readonly events: readonly JobEventBody[];
+  readonly atMs: number;
+}
+
+export interface JobStoreOptions {
+  /** Events kept per job. */
+  readonly maxEvents: number;
+  /** How long a job is kept after its end, in ms. */
+  readonly retentionMs: number;
+}
+
+/**
+ * Layout on the records store. `jobs/open` holds the ids of all jobs that still need something: those that have
+ * not ended, and ended ones of which the queue has yet to be told. It is the outbox that a restart works off.
+ */
+const partitions = {
+  jobs: 'jobs',
+  open: 'jobs/open',
+  requests: 'jobs/requests',
+  cursors: 'jobs/cursors',
+  events: (id: string) => `jobs/events/${id}`,
+} as const;
+
+const maxTries = 20;
+const countPage = 10_000;
+
+export interface JobStore {
+  /** Stores a new job with its request row, all or nothing. False when the id or the request key is taken. */
+  create(change: JobChange, request?: { readonly key: string; readonly digest: string }): Promise<boolean>;
+  find(id: string): Promise<JobRecord | undefined>;
+  /** Throws JOB_NOT_FOUND. */
+  get(id: string): Promise<JobRecord>;
+  findRequest(key: string): Promise<{ readonly id: string; readonly digest: string } | undefined>;
+  /** Changes a job; `decide` may run more than once and gives undefined to leave it. Undefined when absent. */
+  update(id: string, decide: (record: JobRecord) => JobChange | undefined): Promise<JobRecord | undefined>;
+  /** Jobs below the id `before`, newest first. */
+  scan(before: string | undefined, limit: number): Promise<JobRecord[]>;
+  events(id: string, after: number, limit: number): Promise<JobEventRecord[]>;
+  openIds(after: string | undefined, limit: number): Promise<string[]>;
+  /** Takes an ended job off the outbox. */
+  closeOpen(id: string): Promise<void>;
+  /** Jobs on the outbox, without parts. Right once `countOpen` has run. */
+  openCount(): number;
+  countOpen(): Promise<void>;
+  readCursor(): Promise<string>;
+  writeCursor(position: string): Promise<void>;
+  /** Called after each change is stored. */
+  onChange(listener: (id: string) => void): void;
+}
+
+export function createJobStore(records: RecordsStore, { maxEvents, retentionMs }: JobStoreOptions): JobStore {
+  const listeners: ((id: string) => void)[] = [];
+  let openCount = 0;
+  const countOne = (id: string, by: 1 | -1) => {
+    if (!isPartId(id)) openCount += by;
+  };
+  const load = async (id: string) => {
+    const row = await records.get(partitions.jobs, id);
+    return row === undefined ? undefined : { record: decode<JobRecord>(row.value), version: row.version };
+  };
+  const write = async (change: JobChange, ifVersion: bigint | 'absent', more: readonly BatchOperation[] = []) => {
+    const first = change.record.sequence + 1;
+    const record = { ...change.record, sequence: change.record.sequence + change.events.length };
+    const events = change.events.map((body, i): JobEventRecord => ({ sequence: first + i, atMs: change.atMs, body }));
+    const ended = isTerminal(record.state);
+    const ttl = ended ? { ttlMs: retentionMs } : {};
+    const partition = partitions.events(record.id);
+    await records.batch([
+      { kind: 'put', partition: partitions.jobs, key: record.id, value: encode(record), ifVersion, ...ttl },
+      ...events.flatMap((event): BatchOperation[] => [
+        { kind: 'put', partition, key: sequenceKey(event.sequence), value: encode(event), ttlMs: retentionMs },
+        ...(event.sequence > maxEvents
+          ? [{ kind: 'delete' as const, partition, key: sequenceKey(event.sequence - maxEvents) }]
+          : []),
+      ]),
+      ...more,
+    ]);
+    for (const listener of listeners) listener(record.id);
+    return record;
+  };
+  const endRequest = async ({ requestKey, state }: JobRecord): Promise<BatchOperation[]> => {
+    if (requestKey === undefined || !isTerminal(state)) return [];
+    const row = await records.get(partitions.requests, requestKey);
+    if (row === undefined) return [];
+    // From now on the request row lives as long as the job.
+    return [{ kind: 'put', partition: partitions.requests, key: requestKey, value: row.value, ttlMs: retentionMs }];
+  };
+
+  return {
+    create: async (change, request) => {
+      const { id } = change.record;
+      const open: BatchOperation = { kind: 'put', partition: partitions.open, key: id, value: new Uint8Array() };
+      const requestRow: BatchOperation[] =
+        request === undefined
+          ? []
+          : [
+              {
+                kind: 'put',
+                partition: partitions.requests,
+                key: request.key,
+                value: encode({ id, digest: request.digest }),
+                ifVersion: 'absent',
+              },
+            ];
+      try {
+        await write(change, 'absent', [open, ...requestRow]);
+        countOne(id, 1);
+        return true;
+      } catch (error) {
+        if (isConflict(error)) return false;
+        throw error;
+      }
+    },
+    find: async (id) => (await load(id))?.record,
+    get: async (id) => {
+      const loaded = await load(id);
+      if (loaded === undefined) throw notFound('job', `jobs/${id}`);
+      return loaded.record;
+    },
+    findRequest: async (key) => {
+      const row = await records.get(partitions.requests, key);
+      return row === undefined ? undefined : decode<{ id: string; digest: string }>(row.value);
+    },
+    update: async (id, decide) => {
+      for (let tries = 0; tries < maxTries; tries++) {
+        const loaded = await load(id);
+        if (loaded === undefined) return undefined;
+        const change = decide(loaded.record);
+        if (change === undefined) return loaded.record;
+        try {
+          return await write(change, loaded.version, await endRequest(change.record));
+        } catch (error) {
+          if (!isConflict(error)) throw error;
+        }
+      }
+      throw jobBusy(`jobs/${id}`);
+    },
+    scan: async (before, limit) => {
+      const range = { reverse: true, limit, ...(before === undefined ? {} : { to: before }) };
+      return (await records.scan(partitions.jobs, range)).map((row) => decode<JobRecord>(row.value));
+    },
+    events: async (id, after, limit) => {
+      const rows = await records.scan(partitions.events(id), { from: sequenceKey(after + 1), limit });
+      return rows.map((row) => decode<JobEventRecord>(row.value));
+    },
+    openIds: async (after, limit) => {
+      const range = { limit, ...(after === undefined ? {} : { from: `${after}\0` }) };
+      return (await records.scan(partitions.open, range)).map((row) => row.key);
+    },
+    closeOpen: async (id) => {
+      if (await records.delete(partitions.open, id)) countOne(id, -1);
+    },
+    openCount: () => openCount,
+    countOpen: async () => {
+      openCount = 0;
+      for (let from = ''; ; ) {
+        const rows = await records.scan(partitions.open, { limit: countPage, ...(from === '' ? {} : { from }) });
+        for (const row of rows) countOne(row.key, 1);
+        if (rows.length < countPage) return;
+        from = `${rows.at(-1)?.key}\0`;
+      }
+    },
+    readCursor: async () => {
+      const row = await records.get(partitions.cursors, 'queue-events');
+      return row === undefined ? '0-0' : decode<string>(row.value);
+    },
+    writeCursor: async (position) => void (await records.put(partitions.cursors, 'queue-events', encode(position))),
+    onChange: (listener) => void listeners.push(listener),
+  };
+}
+
+/** Ids of parts are the id of their job, then group and key behind dots. */
+function isPartId(id: string): boolean {
+  return id.includes('.');
+}
+
+/** True for the error of a put whose condition did not hold. */
+export function isConflict(error: unknown): boolean {
+  return error instanceof AppError && error.reason === 'RECORD_CONFLICT';
+}
+
+/** JSON as bytes; undefined members are left out. */
+export function encode(value: unknown): Uint8Array {
+  return Buffer.from(JSON.stringify(value));
+}
+
+/** What `encode` wrote; the rows of this area hold nothing else. */
+export function decode<T>(bytes: Uint8Array): T {
+  return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')) as T;
+}
+
+function sequenceKey(sequence: number): string {
+  return String(sequence).padStart(12, '0');
+}
