@@ -31,12 +31,17 @@ export interface EventReader {
 
 const batchEntries = 100;
 const maxScannedEntries = 5_000;
+/** Stored bytes on one page: keeps the answer below the limit of a message. */
+const maxPageBytes = 1_048_576;
 
 export function createEventReader({ log, logName }: { log: EventLog; logName: string }): EventReader {
   async function list(after: bigint, limit: number, filter: EventFilter): Promise<EventPage> {
     const passes = createPredicate(filter);
+    const { newest } = await log.position(logName);
     const events: StoredEvent[] = [];
     let nextOffset = after;
+    let bytes = 0;
+    if (after >= newest) return { events, nextOffset, end: true };
     for (let scanned = 0; scanned < maxScannedEntries; scanned += batchEntries) {
       const entries = await log.read(logName, nextOffset, batchEntries);
       for (const entry of entries) {
@@ -44,10 +49,8 @@ export function createEventReader({ log, logName }: { log: EventLog; logName: st
         nextOffset = entry.offset;
         if (!passes(event)) continue;
         events.push(event);
-        if (events.length === limit) {
-          const { newest } = await log.position(logName);
-          return { events, nextOffset, end: newest <= nextOffset };
-        }
+        bytes += entry.payload.byteLength;
+        if (events.length === limit || bytes >= maxPageBytes) return { events, nextOffset, end: nextOffset >= newest };
       }
       if (entries.length < batchEntries) return { events, nextOffset, end: true };
     }
