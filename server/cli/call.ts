@@ -9,7 +9,10 @@ import { AppError, invalidField, messageOf } from '../core/errors.ts';
 import { createRpcClient } from '../rpc/client.ts';
 import { callableServices } from './services.ts';
 
-type CallAny = (request: unknown, options: { signal: AbortSignal; deadlineMs: number }) => Promise<Message> | AsyncIterable<Message>;
+type CallAny = (
+  request: unknown,
+  options: { signal: AbortSignal; deadlineMs: number },
+) => Promise<Message> | AsyncIterable<Message>;
 
 /**
  * `showrunner call SERVICE/METHOD [JSON]`: calls a method of a running server and prints each answer as JSON.

@@ -1,0 +1,182 @@
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createFilterEngine } from '../../plugins/engine/engine.ts';
+import { createJobKinds } from '../../workers/kinds.ts';
+import { createJobQueue } from '../../workers/queue/job-queue.ts';
+import { createSpanRelayReader } from '../../workers/queue/span-relay.ts';
+import { openRedis } from '../../workers/redis/private-redis.ts';
+import { createCache } from '../cache/create-cache.ts';
+import { systemClock } from '../core/clock.ts';
+import type { Config } from '../core/config/settings.ts';
+import { createLifecycle, type Lifecycle } from '../core/lifecycle.ts';
+import type { Logger } from '../core/log.ts';
+import { systemRandom } from '../core/random.ts';
+import type { FinishedSpan } from '../core/telemetry/finished-span.ts';
+import { createRecentTraces } from '../core/telemetry/recent-traces.ts';
+import { onFinishedSpan } from '../core/telemetry/span-feed.ts';
+import { createEvents } from '../events/create-events.ts';
+import { createJobs } from '../jobs/create-jobs.ts';
+import { createJobService } from '../jobs/service.ts';
+import { createManifest } from '../manifest/create-manifest.ts';
+import { createNotifications } from '../notifications/create-notifications.ts';
+import { startHttpOrigin } from '../origin/http-origin.ts';
+import { createRanking } from '../ranking/ranking.ts';
+import { startRpcServer } from '../rpc/server.ts';
+import { openRecordEventLog } from '../stores/events/record-event-log.ts';
+import { openFolderObjects } from '../stores/objects/folder-objects.ts';
+import type { ObjectStore } from '../stores/objects/object-store.ts';
+import { openSqliteRecords } from '../stores/records/sqlite-records.ts';
+import { lockStateDir } from '../stores/state-lock.ts';
+import { createTraceService } from '../telemetry/service.ts';
+import { openLocalApiKey } from './api-key.ts';
+import { openCacheStore } from './cache-store.ts';
+import { registerEventRules } from './event-rules.ts';
+import { filterSettings } from './filter-settings.ts';
+import { publishResults } from './publish-results.ts';
+
+/** The running server. */
+export interface App {
+  /** `host:port` that is really bound. */
+  readonly address: string;
+  /** Key of the local administrator, also in the state folder's `api-key`. */
+  readonly apiKey: string;
+  readonly redisUrl: string;
+  readonly objects: ObjectStore;
+  /** Drains calls and releases everything in reverse order. Idempotent. */
+  close(): Promise<void>;
+}
+
+const shippedFilters = join(import.meta.dirname, '../../plugins/filters');
+const requiredFilters = ['showrunner.auth', 'showrunner.access-log', 'showrunner.rate-limit'];
+const originAppliance = 'appliances/origin';
+
+/**
+ * The composition root: opens the stores, builds every area and wires them, starts the server. What was opened is
+ * released again when a later step fails. Throws the errors of its parts, e.g. STATE_DIR_IN_USE, ADDRESS_IN_USE,
+ * REDIS_MISSING, FILTER_LOAD_FAILED.
+ */
+export async function buildApp(config: Config, log: Logger): Promise<App> {
+  const lifecycle = createLifecycle({ log, stepTimeoutMs: config.DRAIN_TIMEOUT_MS + 15_000 });
+  try {
+    return await build(config, log, lifecycle);
+  } catch (error) {
+    await lifecycle.close().catch(() => {});
+    throw error;
+  }
+}
+
+async function openStores(config: Config, log: Logger, lifecycle: Lifecycle) {
+  const clock = systemClock;
+  const dir = config.STATE_DIR;
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  const lock = lockStateDir(dir);
+  lifecycle.defer('state folder', () => lock.release());
+  const records = await openSqliteRecords({ path: join(dir, 'records.db'), clock, log });
+  lifecycle.defer('records', () => records.close());
+  const objects = await openFolderObjects({ dir: join(dir, 'objects'), clock, log });
+  lifecycle.defer('objects', () => objects.close());
+  const eventLog = await openRecordEventLog({ records, clock });
+  lifecycle.defer('event log', () => eventLog.close());
+  const cacheStore = openCacheStore(config, clock, log);
+  lifecycle.defer('cache', () => cacheStore.close());
+  const redis = await openRedis({ url: config.REDIS_URL, dir: join(dir, 'redis'), log });
+  lifecycle.defer('redis', () => redis.close());
+  return { records, objects, eventLog, cacheStore, redis };
+}
+
+function keepTraces(config: Config, redisUrl: string, log: Logger, lifecycle: Lifecycle) {
+  const traces = createRecentTraces({ maxTraces: config.TRACES_KEPT });
+  const stopFeed = onFinishedSpan((span) => traces.add(span));
+  lifecycle.defer('span feed', stopFeed);
+  const relay = createSpanRelayReader({ url: redisUrl, clock: systemClock, log }, (spans) => {
+    for (const span of spans) traces.add(JSON.parse(span) as FinishedSpan);
+  });
+  lifecycle.defer('span relay', () => relay.close());
+  return traces;
+}
+
+async function buildAreas(config: Config, log: Logger, lifecycle: Lifecycle) {
+  const clock = systemClock;
+  const stores = await openStores(config, log, lifecycle);
+  const { records, objects, eventLog, cacheStore, redis } = stores;
+  const traces = keepTraces(config, redis.url, log, lifecycle);
+  const queue = createJobQueue({ url: redis.url, clock, log });
+  lifecycle.defer('job queue', () => queue.close());
+  const jobs = createJobs({ records, queue, kinds: createJobKinds({ config, objects, log }), clock, log });
+  lifecycle.defer('jobs', () => jobs.close());
+  const manifest = createManifest({ records, objects, clock, log });
+  const ranking = await createRanking({
+    records,
+    objects,
+    clock,
+    log,
+    trainer: {
+      start: async (params, requestId) => {
+        const spec = { kind: 'train-ranker', params: { ...params }, labels: {}, priority: 0 };
+        return `jobs/${(await jobs.create(spec, { requestId, owner: 'ranking' })).job.id}`;
+      },
+    },
+  });
+  const notifications = createNotifications({ log: eventLog, records, clock, random: systemRandom, logger: log });
+  const events = createEvents({ log: eventLog, records, clock, logger: log });
+  registerEventRules(events, ranking, notifications);
+  publishResults({ jobs, manifest, ranking, events, originAppliance });
+  const cache = createCache({ store: cacheStore });
+  return { ...stores, traces, jobs, manifest, ranking, notifications, events, cache };
+}
+
+async function build(config: Config, log: Logger, lifecycle: Lifecycle): Promise<App> {
+  const clock = systemClock;
+  const areas = await buildAreas(config, log, lifecycle);
+  const { jobs, manifest, ranking, notifications, events, cache, traces, objects, redis } = areas;
+  const apiKey = openLocalApiKey(config.STATE_DIR);
+  const filters = await createFilterEngine({
+    dirs: [shippedFilters, ...(config.FILTERS_DIR === undefined ? [] : [config.FILTERS_DIR])],
+    config: filterSettings(config, apiKey),
+    required: requiredFilters,
+    log,
+    clock,
+    random: systemRandom,
+  });
+  lifecycle.defer('filters', () => filters.close());
+  const origin = await startHttpOrigin({ address: config.ORIGIN_ADDRESS, objects, log });
+  lifecycle.defer('origin', () => origin.close());
+  await manifest.putAppliance({ name: originAppliance, baseUrl: origin.baseUrl, origin: true });
+  await events.start();
+  await jobs.start();
+  const server = await startRpcServer({
+    address: config.ADDRESS,
+    services: [
+      cache.service,
+      events.service,
+      createJobService(jobs),
+      manifest.service,
+      notifications.service,
+      ranking.service,
+      createTraceService(traces),
+    ],
+    pipeline: filters,
+    log,
+    clock,
+    maxMessageBytes: config.MAX_MESSAGE_BYTES,
+    maxMetadataBytes: config.MAX_METADATA_BYTES,
+    tls: readTls(config),
+    drainTimeoutMs: config.DRAIN_TIMEOUT_MS,
+    reflection: config.REFLECTION,
+    health: true,
+  });
+  lifecycle.defer('server', () => server.close());
+  // Streams end before the server drains, which would otherwise wait for them.
+  lifecycle.defer('notifications', () => notifications.close());
+  lifecycle.defer('events', () => events.close());
+  return { address: server.address, apiKey, redisUrl: redis.url, objects, close: lifecycle.close };
+}
+
+function readTls(config: Config) {
+  if (config.TLS_CERT === undefined || config.TLS_KEY === undefined) return undefined;
+  return {
+    cert: readFileSync(config.TLS_CERT),
+    key: readFileSync(config.TLS_KEY),
+    ...(config.TLS_CLIENT_CA === undefined ? {} : { clientCa: readFileSync(config.TLS_CLIENT_CA) }),
+  };
+}

@@ -1,0 +1,120 @@
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { trace } from '@opentelemetry/api';
+import { findProbe } from '../../../workers/transcode/find-probe.ts';
+import { startStack } from '../../app/start-stack.ts';
+import { readConfig } from '../../core/config/read-config.ts';
+import { messageOf } from '../../core/errors.ts';
+import { createDemoClients } from './demo-clients.ts';
+import { createDemoSteps } from './demo-steps.ts';
+import { formatDemoTrace, formatPages, formatSteps } from './demo-summary.ts';
+import { importRatings } from './import-ratings.ts';
+import { cachePage, findPlayback, playAsMember } from './play-as-member.ts';
+import { runReport } from './report-notebook.ts';
+import { trainModel } from './train-model.ts';
+import { countFrames, transcodeTitle } from './transcode-title.ts';
+
+const data = join(import.meta.dirname, '../../../data');
+
+/**
+ * `showrunner demo`: starts the whole stack on a state folder of its own and takes one real title and one real member
+ * through every service. Stays up on a terminal until Ctrl-C; `--exit`, or no terminal, ends it. Exit code 1 when
+ * anything of it failed.
+ */
+export async function demo(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
+  const { values } = parseArgs({ args: [...args], options: { exit: { type: 'boolean', default: false } } });
+  const output = process.stdout;
+  const config = readConfig({
+    SHOWRUNNER_STATE_DIR: '.showrunner/demo',
+    SHOWRUNNER_LOG_LEVEL: 'warn',
+    ...env,
+  });
+  const startedAt = performance.now();
+  await using stack = await startStack(config);
+  output.write(`server on ${stack.address}, ${stack.workerPids.length} workers, state in ${config.STATE_DIR}\n`);
+  const steps = createDemoSteps(output);
+  const clients = createDemoClients(stack.address, stack.apiKey);
+  let failure: unknown;
+  try {
+    await trace.getTracer('showrunner.demo').startActiveSpan('demo', async (root) => {
+      try {
+        await runSteps(stack, clients, steps, output);
+      } catch (error) {
+        failure = error;
+      } finally {
+        root.end();
+        await report(root.spanContext().traceId, clients, output);
+      }
+    });
+  } finally {
+    clients.close();
+  }
+  output.write(`\n${formatSteps(steps.results)}\n`);
+  output.write(`\ntotal ${((performance.now() - startedAt) / 1000).toFixed(1)} s\n`);
+  if (failure !== undefined) {
+    output.write(`\nFAILED: ${messageOf(failure)}\n`);
+    return 1;
+  }
+  output.write(grpcurlLines(stack.address, config.STATE_DIR));
+  if (!values.exit && process.stdin.isTTY && process.stdout.isTTY) {
+    output.write('\nThe server stays up; Ctrl-C ends it.\n');
+    await once(process, 'SIGINT');
+  }
+  return 0;
+}
+
+type Stack = Awaited<ReturnType<typeof startStack>>;
+type Clients = ReturnType<typeof createDemoClients>;
+type Steps = ReturnType<typeof createDemoSteps>;
+type Output = NodeJS.WriteStream;
+
+async function runSteps(stack: Stack, clients: Clients, steps: Steps, output: Output): Promise<void> {
+  const { objects } = stack;
+  const movies = join(data, 'ml-latest-small');
+  const clip = join(data, 'video', 'big-buck-bunny-5s-720p.mp4');
+  const dataset = await steps.run('import ratings', () => importRatings(clients, movies));
+  const model = await steps.run('train and publish the ranker', () => trainModel(clients, dataset.name, output));
+  await steps.run('transcode the title', () => transcodeTitle(clients, objects, clip, output));
+  const notebook = await steps.run('run the metrics notebook', () =>
+    runReport(clients, objects, model, join(movies, 'movies.csv'), output),
+  );
+  const source = await steps.run('find where to play', () => findPlayback(clients));
+  await steps.run('play both manifests', async () => {
+    const ffprobe = await findProbe(stack.config);
+    const [hls, dash] = [source.hlsUrl, source.dashUrl].map((url) => countFrames(ffprobe, url));
+    return { value: undefined, outcome: `HLS ${hls} frames, DASH ${dash} frames` };
+  });
+  const played = await steps.run('play as a member', () => playAsMember(clients));
+  await steps.run('cache the page', () => cachePage(clients, played.after));
+  output.write(`\n${formatPages(played.before, played.after)}\n`);
+  output.write(`\nHLS master       ${source.hlsUrl}\noutput notebook  ${notebook}\n`);
+}
+
+const traceWaitMs = 3_000;
+
+/** Prints the demo's one trace, once the workers' spans have stopped coming in. */
+async function report(traceId: string, { traces }: Clients, output: Output): Promise<void> {
+  let seen = -1;
+  const until = performance.now() + traceWaitMs;
+  for (;;) {
+    const { spans } = await traces.getTrace({ traceId });
+    if (spans.length === seen || performance.now() > until) {
+      output.write(`\ntrace ${traceId}, ${spans.length} spans\n${formatDemoTrace(traceId, spans)}\n`);
+      return;
+    }
+    seen = spans.length;
+    await new Promise((resolve) => setTimeout(resolve, 300));
+  }
+}
+
+function grpcurlLines(address: string, stateDir: string): string {
+  const call = `grpcurl -plaintext -H "x-api-key: $(cat ${stateDir}/api-key)"`;
+  return [
+    '\ntry:',
+    `  grpcurl -plaintext ${address} list`,
+    `  ${call} -d '{"profile":"profiles/42","rowCount":2}' ${address} showrunner.ranking.v1.RankingService/Recommend`,
+    `  ${call} -d '{"title":"titles/big-buck-bunny","session":"me"}' ${address} showrunner.manifest.v1.ManifestService/GetPlayback`,
+    '',
+  ].join('\n');
+}

@@ -1,0 +1,91 @@
+import { durationFromMs } from '@bufbuild/protobuf/wkt';
+import type { RecommendResponse } from '../../../proto/gen/showrunner/ranking/v1/ranking_service_pb.ts';
+import type { DemoClients } from './demo-clients.ts';
+import { openDevice } from './member-devices.ts';
+import { demoTitle } from './transcode-title.ts';
+
+/** A real member of the MovieLens data. */
+export const demoProfile = 'profiles/42';
+
+const tv = { device: 'devices/demo-tv', profile: demoProfile, category: 'tv' };
+const phone = { device: 'devices/demo-phone', profile: demoProfile, category: 'phone' };
+
+/** Asks for the member's page with explanations. */
+export async function recommend({ ranking }: DemoClients): Promise<RecommendResponse> {
+  return await ranking.recommend({
+    profile: demoProfile,
+    pageSize: 8,
+    rowCount: 3,
+    explain: true,
+    budget: durationFromMs(50),
+  });
+}
+
+/** Where the demo's title plays best for the member's session. */
+export async function findPlayback({ manifest }: DemoClients) {
+  const { sources, encodeSet } = await manifest.getPlayback({ title: demoTitle.name, session: 'demo-session' });
+  const source = sources[0];
+  if (!source || !encodeSet) throw new Error('no source can play the title');
+  return {
+    value: source,
+    outcome: `${sources.length} source(s), best ${source.appliance}: ${source.reasons?.explanation}`,
+  };
+}
+
+/**
+ * The member watches the title on a television that is online, while a phone of the same profile is off:
+ * event → nearline re-rank → notification, pushed to one and pulled by the other.
+ */
+export async function playAsMember(clients: DemoClients) {
+  const { events, notifications } = clients;
+  // Known to the service, then gone: its cursor stands at the head of the profile's log.
+  await notifications.sync({ device: phone });
+  const television = await openDevice(clients, tv);
+  try {
+    const before = await recommend(clients);
+    const playedAt = performance.now();
+    const { outcome } = await events.publishEvent({
+      event: {
+        eventId: `demo-play-${Date.now()}`,
+        kind: 'play.stopped',
+        profile: demoProfile,
+        subject: demoTitle.name,
+        device: tv.device,
+        data: { fraction: 0.97 },
+      },
+    });
+    const publishMs = performance.now() - playedAt;
+    const after = await recommend(clients);
+    const push = await television.nextPush('rows.refreshed');
+    const pushMs = performance.now() - playedAt;
+    const pulled = await notifications.sync({ device: phone });
+    const cursor = pulled.nextCursor;
+    if (!cursor) throw new Error('the phone got no cursor');
+    await notifications.ack({ device: phone.device, profile: demoProfile, cursor });
+    const kinds = pulled.notifications.map(({ kind }) => kind);
+    if (!kinds.includes('rows.refreshed')) throw new Error(`the phone pulled ${kinds.join(', ') || 'nothing'}`);
+    return {
+      value: { before, after, push, outcome },
+      outcome: `event and re-rank ${publishMs.toFixed(0)} ms, push on the TV after ${pushMs.toFixed(0)} ms, phone pulled ${kinds.length} (${kinds.join(', ')})`,
+    };
+  } finally {
+    television.close();
+  }
+}
+
+/** Keeps the member's page in the cache and reads it back with a bulk get. */
+export async function cachePage({ cache }: DemoClients, page: RecommendResponse) {
+  const namespace = 'pages';
+  const key = demoProfile.replace('/', ':');
+  const value = Buffer.from(JSON.stringify(page.rows.flatMap((row) => row.recommendations.map((r) => r.title?.title))));
+  await cache.set({ namespace, key, value, ttl: durationFromMs(60_000) });
+  const bulk = await cache.getBulk({ namespace, keys: [key, 'profiles:unknown'] });
+  const { touched } = await cache.touch({ namespace, key, ttl: durationFromMs(120_000) });
+  const { item } = await cache.get({ namespace, key });
+  if (!item || Buffer.compare(item.value, value) !== 0 || !touched) throw new Error('the cache lost the page');
+  const { deleted } = await cache.delete({ namespace, key });
+  return {
+    value: undefined,
+    outcome: `${value.length} bytes set, ${bulk.items.length} hit and ${bulk.missingKeys.length} miss in bulk, touched, deleted ${deleted}`,
+  };
+}
