@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { access, constants, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { kernelMissing, kernelspecInvalid } from '../errors.ts';
 import { isJsonObject, type JsonObject } from '../nbformat/json-value.ts';
@@ -38,7 +38,7 @@ export async function findKernelspec(name: string, search: KernelSearch = {}): P
     for (const dir of search.dirs ?? []) {
       const path = join(dir, key, 'kernel.json');
       const text = await readIfThere(path);
-      if (text !== undefined) return parseKernelspec(key, path, text);
+      if (text !== undefined) return withOwnPython(parseKernelspec(key, path, text), dir);
     }
   }
   const where = search.dirs?.length ? `looked in ${search.dirs.join(', ')}` : 'no kernel folder is configured';
@@ -59,6 +59,19 @@ export function denoKernelspec(binary: string): Kernelspec {
     interruptMode: 'message',
     dialect: 'deno',
   };
+}
+
+/** A bare `python` means the interpreter of the environment in which the kernelspec is installed. */
+async function withOwnPython(spec: Kernelspec, dir: string): Promise<Kernelspec> {
+  const [program = '', ...rest] = spec.argv;
+  if (!/^python[\d.]*$/.test(program)) return spec;
+  const own = join(dir, '..', '..', '..', 'bin', program);
+  try {
+    await access(own, constants.X_OK);
+    return { ...spec, argv: [own, ...rest] };
+  } catch {
+    return spec;
+  }
 }
 
 async function readIfThere(path: string): Promise<string | undefined> {

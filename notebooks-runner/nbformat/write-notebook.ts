@@ -1,8 +1,8 @@
-import type { JsonValue } from './json-value.ts';
+import { isJsonObject, type JsonValue } from './json-value.ts';
 import { type Cell, isJsonMime, type MimeBundle, type Notebook, type Output } from './notebook.ts';
 import { splitText } from './text-lines.ts';
 
-/** The document as Jupyter writes it: keys in order, texts as lists of lines, indent 1, newline at the end. */
+/** The document as Jupyter writes it: keys sorted, texts as lists of lines, indent 1, newline at the end. */
 export function writeNotebook(notebook: Notebook): string {
   const document = {
     cells: notebook.cells.map(cellToJson),
@@ -10,7 +10,11 @@ export function writeNotebook(notebook: Notebook): string {
     nbformat: notebook.nbformat,
     nbformat_minor: notebook.nbformat_minor,
   };
-  return `${JSON.stringify(document, null, 1)}\n`;
+  return `${JSON.stringify(document, sortKeys, 1)}\n`;
+}
+
+function sortKeys(_key: string, value: unknown): unknown {
+  return isJsonObject(value) ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))) : value;
 }
 
 function cellToJson(cell: Cell): object {

@@ -10,8 +10,7 @@ export interface RunFacts {
   readonly status: RunStatus | 'running';
   readonly startedAtMs: number;
   readonly endedAtMs: number | undefined;
-  readonly inputPath: string | undefined;
-  readonly outputPath: string | undefined;
+  readonly labels: { readonly input: string; readonly output: string };
   readonly sourceSha256: string;
   readonly parameters: JsonObject;
   readonly kernel: KernelFacts;
@@ -45,8 +44,8 @@ export function stampNotebook(metadata: JsonObject, facts: RunFacts): void {
     end_time: isoTime(endedAtMs),
     environment_variables: {},
     exception: failure === undefined ? null : true,
-    input_path: facts.inputPath ?? '',
-    output_path: facts.outputPath ?? '',
+    input_path: facts.labels.input,
+    output_path: facts.labels.output,
     parameters: facts.parameters,
     start_time: isoTime(startedAtMs),
     version: `showrunner-${recordVersion}`,

@@ -23,11 +23,16 @@ import { createStopRequest, type StopRequest, verdictOf } from './stop-request.t
  * NOTEBOOK_OUTPUT_UNWRITABLE. No kernel process is left in any case.
  */
 export async function runNotebook(options: RunNotebookOptions): Promise<RunRecord> {
-  const { inputPath, outputPath, clock, log } = options;
+  const { inputPath, outputPath, labels, clock, log } = options;
   const limits = withDefaultLimits(options.limits);
   const prepared = await prepareRun(options, limits.maxSourceBytes);
   for (const warning of prepared.warnings) log.warn('notebook repaired', { warning });
-  const state = createRunState({ prepared, inputPath, outputPath, clock });
+  const state = createRunState({
+    prepared,
+    labels: labels ?? { input: inputPath ?? '', output: outputPath ?? '' },
+    outputPath,
+    clock,
+  });
   const file = await openOutput(options, state);
   const emit = safeEmitter(options);
   emit({ type: 'run:started', codeCells: state.cells.length });

@@ -11,6 +11,8 @@ export interface RunNotebookOptions {
   readonly notebook?: unknown;
   /** Where the output notebook goes; its folder is created. Without it the record alone carries the output. */
   readonly outputPath?: string | undefined;
+  /** What the output's metadata says in place of the paths, e.g. object keys. */
+  readonly labels?: { readonly input: string; readonly output: string };
   /** Name → null, boolean, number (also NaN, ±Infinity), bigint, string, list or plain object. Default none. */
   readonly parameters?: Readonly<Record<string, unknown>>;
   /** Default: what the notebook names, else the shipped kernel of its language. */

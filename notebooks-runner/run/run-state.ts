@@ -39,12 +39,13 @@ export interface RunState {
 
 export interface RunStateOptions {
   readonly prepared: PreparedRun;
-  readonly inputPath: string | undefined;
+  /** What the document says about where it comes from and goes to. */
+  readonly labels: { readonly input: string; readonly output: string };
   readonly outputPath: string | undefined;
   readonly clock: Clock;
 }
 
-export function createRunState({ prepared, inputPath, outputPath, clock }: RunStateOptions): RunState {
+export function createRunState({ prepared, labels, outputPath, clock }: RunStateOptions): RunState {
   const { spec, warnings, sourceSha256, parameters } = prepared;
   const startedAtMs = clock.now();
   const startedMs = clock.monotonic();
@@ -71,8 +72,7 @@ export function createRunState({ prepared, inputPath, outputPath, clock }: RunSt
       status: ended?.end.status ?? 'running',
       startedAtMs,
       endedAtMs: ended === undefined ? undefined : startedAtMs + ended.durationMs,
-      inputPath,
-      outputPath,
+      labels,
       sourceSha256,
       parameters,
       kernel,

@@ -1,0 +1,137 @@
+import { constants } from 'node:fs';
+import { copyFile, mkdir, stat, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { runNotebook } from '../../notebooks-runner/run/run-notebook.ts';
+import type { RunEvent, RunRecord } from '../../notebooks-runner/run/run-record.ts';
+import type { Logger } from '../../server/core/log.ts';
+import type { ObjectStore } from '../../server/stores/objects/object-store.ts';
+import type { JobContext, JobKind } from '../queue/job-kind.ts';
+import { notebookFailed, notebookKernelKilled, shippedNotebookMissing } from './errors.ts';
+import { type NotebookParams, parseNotebookParams, shippedPrefix } from './params.ts';
+import { type NotebookResult, resultOf } from './result.ts';
+
+export interface NotebookKindDeps {
+  readonly objects: ObjectStore;
+  /** Path of deno; empty = the npm package. */
+  readonly deno?: string | undefined;
+  /** Folders of Jupyter kernelspecs, see `jupyterKernelDirs`. Default none: only the shipped kernel. */
+  readonly kernelDirs?: readonly string[];
+  /** Folder of the shipped notebooks, `<name>.ipynb`. */
+  readonly notebooksDir: string;
+  /** The process environment, of which kernels inherit PATH and locale. Default: a standard PATH. */
+  readonly hostEnv?: Readonly<Record<string, string | undefined>>;
+  readonly log: Logger;
+}
+
+const timeoutMs = 4 * 60 * 60_000;
+const maxNotebookBytes = 64 * 1024 * 1024;
+const contentType = 'application/x-ipynb+json';
+
+/**
+ * Job kind `notebook`: runs a notebook on copies of its inputs in a private folder and stores the output notebook,
+ * also when the run failed. NOTEBOOK_FAILED (final) names cell, error and output; NOTEBOOK_KERNEL_KILLED is tried again.
+ * A cancelled run keeps its output under `notebooks/runs/<job>/attempt-<n>.ipynb`, since a newer attempt may own the key.
+ */
+export function createNotebookKind(deps: NotebookKindDeps): JobKind<NotebookParams, NotebookResult> {
+  return {
+    name: 'notebook',
+    queueClass: 'notebook',
+    timeoutMs,
+    maxRetries: 2,
+    parseParams: parseNotebookParams,
+    run: (context, params) => runJob(deps, context, params),
+  };
+}
+
+async function runJob(deps: NotebookKindDeps, context: JobContext, params: NotebookParams): Promise<NotebookResult> {
+  const { objects, log } = deps;
+  const { jobId, attempt, signal, workDir } = context;
+  const outputKey = params.outputKey || `notebooks/runs/${jobId}/output.ipynb`;
+  const inputPath = join(workDir, 'source.ipynb');
+  const outputPath = join(workDir, 'output.ipynb');
+  const cwd = join(workDir, 'work');
+  await mkdir(cwd);
+  await fetchSource(deps, params.notebook, inputPath, signal);
+  await copyInputs(objects, params, cwd, signal);
+  const record = await runNotebook({
+    inputPath,
+    outputPath,
+    labels: { input: params.notebook, output: outputKey },
+    parameters: params.parameters,
+    kernels: { deno: deps.deno, dirs: deps.kernelDirs ?? [] },
+    cwd,
+    hostEnv: deps.hostEnv ?? {},
+    runtimeDir: join(workDir, 'kernel'),
+    cellTimeoutMs: params.cellTimeoutMs || undefined,
+    runTimeoutMs: params.runTimeoutMs || undefined,
+    signal,
+    clock: context.clock,
+    log: context.log,
+    onEvent: progressReporter(context),
+  });
+  if (signal.aborted) {
+    const key = `notebooks/runs/${jobId}/attempt-${attempt}.ipynb`;
+    await objects.putFile(key, outputPath, { contentType });
+    log.info('notebook run cancelled', { job_id: jobId, output_key: key });
+    throw signal.reason;
+  }
+  await objects.putFile(outputKey, outputPath, { contentType, signal });
+  throwIfFailed(record, outputKey);
+  return resultOf(record, outputKey);
+}
+
+function throwIfFailed(record: RunRecord, outputKey: string): void {
+  const { failure } = record;
+  if (failure === undefined) return;
+  throw failure.ename === 'KernelKilled'
+    ? notebookKernelKilled(record, failure, outputKey)
+    : notebookFailed(record, failure, outputKey);
+}
+
+/** Puts a copy of the source where the run reads it: neither runner nor notebook ever touches the stored one. */
+async function fetchSource(
+  { objects, notebooksDir }: NotebookKindDeps,
+  notebook: string,
+  path: string,
+  signal: AbortSignal,
+): Promise<void> {
+  if (!notebook.startsWith(shippedPrefix)) {
+    await writeFile(path, await objects.read(notebook, { maxBytes: maxNotebookBytes, signal }));
+    return;
+  }
+  const shipped = join(notebooksDir, `${notebook.slice(shippedPrefix.length)}.ipynb`);
+  const isThere = await stat(shipped).then(
+    (found) => found.isFile(),
+    () => false,
+  );
+  if (!isThere) throw shippedNotebookMissing(notebook);
+  await copyFile(shipped, path);
+}
+
+/** Copies, not links: a notebook that writes to its input must not change the stored object. */
+async function copyInputs(objects: ObjectStore, { inputs }: NotebookParams, cwd: string, signal: AbortSignal) {
+  for (const { key, as } of inputs) {
+    const target = join(cwd, as);
+    await mkdir(dirname(target), { recursive: true });
+    await copyFile(await objects.localPath(key, signal), target, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+    signal.throwIfAborted();
+  }
+}
+
+/** Turns run events into job progress: the share of code cells that have ended. */
+function progressReporter(context: JobContext): (event: RunEvent) => void {
+  let codeCells = 1;
+  let ended = 0;
+  const report = (message: string) =>
+    context.progress({ fraction: ended / codeCells, stage: 'run cells', message, detail: { cells: codeCells, ended } });
+  return (event) => {
+    if (event.type === 'run:started') {
+      codeCells = Math.max(1, event.codeCells);
+      context.progress({ fraction: 0, stage: 'start kernel' });
+    } else if (event.type === 'cell:started') report(`cell ${event.index}`);
+    else if (event.type === 'cell:finished') {
+      ended++;
+      report(`cell ${event.index} ${event.status}`);
+    }
+  };
+}

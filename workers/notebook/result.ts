@@ -1,0 +1,52 @@
+import type { RunRecord } from '../../notebooks-runner/run/run-record.ts';
+import type { Json } from '../queue/job-kind.ts';
+
+/** Result of a `notebook` job that succeeded. */
+export type NotebookResult = {
+  /** Object key of the output notebook. */
+  readonly outputKey: string;
+  readonly status: string;
+  /** Code cells in order. */
+  readonly cells: readonly NotebookResultCell[];
+  /** Values that the notebook handed out, by name. */
+  readonly scraps: { readonly [name: string]: Json };
+  /** Names of scraps that were too large for a job result; they are in the output notebook. */
+  readonly omittedScraps: readonly string[];
+  readonly durationMs: number;
+  /** Lower-case hex of the source notebook. */
+  readonly sourceSha256: string;
+};
+
+export type NotebookResultCell = {
+  readonly index: number;
+  readonly id: string;
+  readonly status: string;
+  readonly durationMs: number | null;
+};
+
+/** Job results are kept in the queue: larger values belong into objects. */
+const maxScrapBytes = 262_144;
+
+/** The job result of a run. */
+export function resultOf(record: RunRecord, outputKey: string): NotebookResult {
+  const { status, durationMs, sourceSha256 } = record;
+  const scraps: Record<string, Json> = {};
+  const omittedScraps: string[] = [];
+  let bytes = 0;
+  for (const [name, { data }] of Object.entries(record.scraps)) {
+    const size = Buffer.byteLength(JSON.stringify(data));
+    if (bytes + size > maxScrapBytes) {
+      omittedScraps.push(name);
+      continue;
+    }
+    bytes += size;
+    scraps[name] = data;
+  }
+  const cells = record.cells.map((cell) => ({
+    index: cell.index,
+    id: cell.id,
+    status: cell.status,
+    durationMs: cell.durationMs ?? null,
+  }));
+  return { outputKey, status, cells, scraps, omittedScraps, durationMs, sourceSha256 };
+}
