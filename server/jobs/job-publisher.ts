@@ -39,6 +39,8 @@ export function createJobPublisher({ store, clock, log, onEnded }: JobPublisherD
   const hooks = new Map<string, JobHook[]>();
   const waiting = new Set<string>();
   const busy = new Map<string, Promise<void>>();
+  /** Jobs whose hook failed, until their next try. */
+  const resting = new Set<string>();
   let closed = false;
 
   const pump = () => {
@@ -82,10 +84,16 @@ export function createJobPublisher({ store, clock, log, onEnded }: JobPublisherD
       return { record: { ...record, publishing: { failures } }, events: [], atMs: clock.now() };
     });
     if (isFinal && updated !== undefined) onEnded(updated);
-    if (!isFinal) clock.schedule(Math.min(maxBackoffMs, baseBackoffMs * 2 ** (failures - 1)), () => push(job.id));
+    if (isFinal) return;
+    resting.add(job.id);
+    clock.schedule(Math.min(maxBackoffMs, baseBackoffMs * 2 ** (failures - 1)), () => {
+      resting.delete(job.id);
+      push(job.id);
+    });
   };
 
   const push = (id: string) => {
+    if (resting.has(id)) return;
     waiting.add(id);
     pump();
   };

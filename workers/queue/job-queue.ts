@@ -92,11 +92,12 @@ export function createJobQueue(options: JobQueueOptions): JobQueue {
 
   /** Fails fast while Redis is away, and bounds the wait for it. */
   const call = async <T>(work: () => Promise<T>): Promise<T> => {
-    if (commands.status !== 'ready' && readies > 0) throw queueUnavailable();
+    if (closing.signal.aborted || (commands.status !== 'ready' && readies > 0)) throw queueUnavailable();
     const done = new AbortController();
-    const late = clock.sleep(callTimeoutMs, done.signal).then(() => {
-      throw queueUnavailable();
-    });
+    const late = clock.sleep(callTimeoutMs, AbortSignal.any([done.signal, closing.signal])).then(
+      () => Promise.reject(queueUnavailable()),
+      () => Promise.reject(queueUnavailable()),
+    );
     late.catch(() => {});
     try {
       return await Promise.race([firstReady.promise.then(work), late]);

@@ -30,6 +30,8 @@ export interface WorkerRunnerOptions {
   readonly prefix?: string;
   /** A job whose worker gives no sign for this long runs elsewhere, in ms. Default 2,500. */
   readonly leaseMs?: number;
+  /** How often every worker of a class looks for such jobs, in ms. Default 1,000. */
+  readonly stallCheckMs?: number;
   /** How long an aborted attempt may take to stop, in ms. Default 5,000. */
   readonly abortGraceMs?: number;
   /** Wait before a retry: base doubles per failure up to max, jittered, in ms. Default 500 and 30,000. */
@@ -43,15 +45,13 @@ export interface WorkerRunner {
   close(deadlineMs: number): Promise<void>;
 }
 
-/** Stall checks are made this often by every worker of a class, in ms. */
-const stalledIntervalMs = 1_000;
 /** Fence and outcome of running jobs are looked at this often, should a cancel message get lost, in ms. */
 const verifyIntervalMs = 1_000;
 const closeTimeoutMs = 5_000;
 
 /**
  * Runs jobs of the given kinds until closed. After kill -9 of a worker its jobs begin again on another one within
- * `leaseMs` + 1 s. An outage of Redis is waited out: what a job has finished is told when Redis is back.
+ * `leaseMs` + `stallCheckMs`. An outage of Redis is waited out: what a job has finished is told when Redis is back.
  */
 export async function createWorkerRunner(options: WorkerRunnerOptions): Promise<WorkerRunner> {
   const { url, log, clock = systemClock, prefix = defaultPrefix } = options;
@@ -111,7 +111,7 @@ export async function createWorkerRunner(options: WorkerRunnerOptions): Promise<
 }
 
 function openWorker(
-  { url, log, leaseMs = 2_500 }: WorkerRunnerOptions,
+  { url, log, leaseMs = 2_500, stallCheckMs = 1_000 }: WorkerRunnerOptions,
   prefix: string,
   queueClass: string,
   slots: number,
@@ -123,7 +123,7 @@ function openWorker(
     concurrency: slots,
     telemetry: createQueueTelemetry(),
     lockDuration: leaseMs,
-    stalledInterval: stalledIntervalMs,
+    stalledInterval: stallCheckMs,
     // Lost workers are counted by the ledger, which knows the kind's limit.
     maxStalledCount: 1_000_000,
     runRetryDelay: 500,

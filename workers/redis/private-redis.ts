@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { type Clock, systemClock } from '../../server/core/clock.ts';
@@ -19,6 +19,8 @@ export interface OpenRedisOptions {
   readonly path?: string;
   /** How long to wait until it answers (it may have much to load), in ms. Default 30,000. */
   readonly readyTimeoutMs?: number;
+  /** How long to wait for the Redis of a former owner to end, in ms. Default 10,000. */
+  readonly takeoverTimeoutMs?: number;
 }
 
 export interface OpenedRedis {
@@ -47,12 +49,13 @@ export async function openRedis(options: OpenRedisOptions): Promise<OpenedRedis>
   if (options.url !== undefined && options.url !== '') {
     return { url: options.url, pid: () => undefined, close: async () => {} };
   }
-  const { log, clock = systemClock, readyTimeoutMs = 30_000 } = options;
+  const { log, clock = systemClock, readyTimeoutMs = 30_000, takeoverTimeoutMs = 10_000 } = options;
   const binary = findRedisServer(options.path ?? process.env['PATH'] ?? '');
   if (binary === undefined) throw redisMissing();
   const dir = resolve(options.dir);
   await mkdir(dir, { recursive: true, mode: 0o700 });
-  await waitUntilFree(dir, clock);
+  await waitUntilFree(dir, clock, takeoverTimeoutMs);
+  for (const name of await readdir(dir)) if (/^redis-.*\.sock$/.test(name)) await rm(join(dir, name), { force: true });
   const address = await chooseAddress(dir);
   await writeFile(join(dir, 'address.json'), JSON.stringify(address), { mode: 0o600 });
 
@@ -112,11 +115,11 @@ async function keepRunning(first: RedisProcess, { start, clock, log, signal }: K
 }
 
 /** A former owner that was killed leaves its Redis to the watchdog for a moment: wait for its end. */
-async function waitUntilFree(dir: string, clock: Clock): Promise<void> {
+async function waitUntilFree(dir: string, clock: Clock, timeoutMs: number): Promise<void> {
   const stored = await readFile(join(dir, 'address.json'), 'utf8').catch(() => undefined);
   if (stored === undefined) return;
   const former = JSON.parse(stored) as RedisAddress;
-  const deadline = clock.monotonic() + stopTimeoutMs;
+  const deadline = clock.monotonic() + timeoutMs;
   while ((await pingRedis(former)) !== 'absent') {
     if (clock.monotonic() > deadline) throw redisDirInUse(dir);
     await clock.sleep(50);
@@ -137,7 +140,8 @@ async function waitUntilReady(redis: RedisProcess, address: RedisAddress, clock:
 }
 
 async function chooseAddress(dir: string): Promise<RedisAddress> {
-  const socketPath = join(dir, 'redis.sock');
+  // A name of its own: a former Redis that is about to end removes its socket, and must not remove ours.
+  const socketPath = join(dir, `redis-${randomBytes(3).toString('hex')}.sock`);
   if (Buffer.byteLength(socketPath) <= maxSocketPathBytes) return { socketPath };
   return { port: await freePort(), password: randomBytes(24).toString('hex') };
 }

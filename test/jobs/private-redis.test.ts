@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Code } from '../../server/core/codes.ts';
+import { silentLogger } from '../../server/core/log.ts';
+import { openRedis } from '../../workers/redis/private-redis.ts';
+import { startChildScript } from '../support/child-script.ts';
+import { rejectsWith } from '../support/rejects-with.ts';
+import { createTempDir } from '../support/temp-dir.ts';
+import { waitUntil } from '../support/wait-until.ts';
+import { redisCommand } from './fixtures/redis-command.ts';
+
+describe('the private Redis', () => {
+  const owner = new URL('fixtures/redis-owner.ts', import.meta.url);
+  /** False also for a process that has ended and only waits for init to take note of it. */
+  const isAlive = (pid: number) => {
+    try {
+      process.kill(pid, 0);
+      return !existsSync(`/proc/${pid}/stat`) || !readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ');
+    } catch {
+      return false;
+    }
+  };
+
+  it('ends when its owner is killed with -9, and the next owner finds the data', async () => {
+    await using temp = await createTempDir();
+    const first = startChildScript(owner, [temp.path]);
+    await waitUntil('it is ready', () => first.lines.length === 1, 10_000);
+    const [pid = '', url = ''] = first.lines[0]?.split(' ') ?? [];
+    await redisCommand(url, 'set', 'kept', 'yes');
+    await first.kill();
+    // At once: the next owner waits for the former Redis to end.
+    const next = await openRedis({ dir: temp.path, log: silentLogger });
+    try {
+      await waitUntil('the former Redis is gone', () => !isAlive(Number(pid)));
+      assert.equal(await redisCommand(next.url, 'get', 'kept'), 'yes');
+    } finally {
+      await next.close();
+    }
+  });
+
+  it('never evicts and writes its data each second', async () => {
+    await using temp = await createTempDir();
+    const redis = await openRedis({ dir: temp.path, log: silentLogger });
+    try {
+      const setting = async (name: string) => ((await redisCommand(redis.url, 'config', 'get', name)) as string[])[1];
+      assert.equal(await setting('maxmemory-policy'), 'noeviction');
+      assert.equal(await setting('appendfsync'), 'everysec');
+      assert.equal(await setting('appendonly'), 'yes');
+      assert.equal(await setting('save'), '');
+    } finally {
+      await redis.close();
+    }
+    assert.equal(redis.pid() === undefined || !isAlive(redis.pid() ?? 0), true);
+  });
+
+  it('comes back on the same data when it is killed itself', async () => {
+    await using temp = await createTempDir();
+    const redis = await openRedis({ dir: temp.path, log: silentLogger });
+    try {
+      await redisCommand(redis.url, 'set', 'kept', 'yes');
+      const pid = redis.pid() ?? 0;
+      process.kill(pid, 'SIGKILL');
+      const answer = () => redisCommand(redis.url, 'get', 'kept').catch(() => undefined);
+      await waitUntil('it answers again', async () => redis.pid() !== pid && (await answer()) === 'yes');
+    } finally {
+      await redis.close();
+    }
+  });
+
+  it('listens on a local port with a password when the folder is too deep for a socket', async () => {
+    await using temp = await createTempDir();
+    const redis = await openRedis({ dir: join(temp.path, 'deep'.repeat(40)), log: silentLogger });
+    try {
+      assert.match(redis.url, /^redis:\/\/:[0-9a-f]{48}@127\.0\.0\.1:\d+$/);
+      assert.equal(await redisCommand(redis.url, 'ping'), 'PONG');
+      const open = new URL(redis.url);
+      await assert.rejects(redisCommand(`redis://${open.host}`, 'ping'), /NOAUTH/);
+    } finally {
+      await redis.close();
+    }
+  });
+
+  it('refuses a folder that another server owns', async () => {
+    await using temp = await createTempDir();
+    const redis = await openRedis({ dir: temp.path, log: silentLogger });
+    try {
+      const second = openRedis({ dir: temp.path, log: silentLogger, takeoverTimeoutMs: 200 });
+      await rejectsWith(second, Code.FAILED_PRECONDITION, 'REDIS_DIR_IN_USE');
+      assert.equal(await redisCommand(redis.url, 'ping'), 'PONG');
+    } finally {
+      await redis.close();
+    }
+  });
+
+  it('is named in a clear error when it is not installed', async () => {
+    await using temp = await createTempDir();
+    const missing = openRedis({ dir: temp.path, path: '/nonexistent', log: silentLogger });
+    const error = await rejectsWith(missing, Code.FAILED_PRECONDITION, 'REDIS_MISSING');
+    assert.match(error.message, /apt-get install redis-server/);
+  });
+
+  it('is left out when a URL is given', async () => {
+    const redis = await openRedis({ url: 'redis://127.0.0.1:1', dir: '/nonexistent', log: silentLogger });
+    assert.equal(redis.url, 'redis://127.0.0.1:1');
+    assert.equal(redis.pid(), undefined);
+    await redis.close();
+  });
+});
