@@ -1,0 +1,151 @@
+import assert from 'node:assert/strict';
+import { type Context, type ContextManager, context, ROOT_CONTEXT, type Span, trace } from '@opentelemetry/api';
+import type { FilterContext } from '../../plugins/engine/filter.ts';
+import { parseFilterLine } from '../../plugins/engine/filter-status.ts';
+import type { Call } from '../../server/core/call.ts';
+import { Code } from '../../server/core/codes.ts';
+import { AppError } from '../../server/core/errors.ts';
+import { createFakeCall } from './bed/fake-call.ts';
+import { createFilterFolders } from './bed/filter-folders.ts';
+import { type AnyFilter, createInlinePipeline } from './bed/inline-pipeline.ts';
+import { runCall } from './bed/run-call.ts';
+
+type Ctx = FilterContext<unknown, unknown>;
+
+const base = { version: '1.0.0', order: 0, category: 'context', type: 'inbound' } as const;
+const refusal = new AppError({ code: Code.PERMISSION_DENIED, reason: 'NO', message: 'no' });
+
+/** One filter for most of the things that can become of one. */
+const everything: AnyFilter[] = [
+  { ...base, id: 'test.off', run: () => undefined },
+  { ...base, id: 'test.other-service', match: { services: ['other'] }, run: () => undefined },
+  { ...base, id: 'test.slow', order: 1, run: (_call: Call, ctx: Ctx) => ctx.clock.sleep(5) },
+  { ...base, id: 'test.open', order: 2, failurePolicy: 'open', run: () => Promise.reject(new Error('x')) },
+  { ...base, id: 'test.refuse', order: 3, run: () => Promise.reject(refusal) },
+  { ...base, id: 'test.unreached', order: 4, run: () => undefined },
+  { ...base, id: 'test.errors', type: 'error', run: () => undefined },
+];
+
+async function explainEverything() {
+  const pipeline = await createInlinePipeline(everything, { disabled: ['test.off'] });
+  const call = createFakeCall();
+  const running = runCall(pipeline, call);
+  await pipeline.clock.advance(5);
+  await running;
+  return pipeline.explain(call.id);
+}
+
+describe('explanation of a call', () => {
+  it('says of every filter whether it ran, why not, and how long it took', async () => {
+    const { path, code, snapshotVersion, durationMs, filters } = await explainEverything();
+    assert.deepEqual(
+      { path, code, snapshotVersion, durationMs },
+      { path: '/test.Service/Get', code: Code.PERMISSION_DENIED, snapshotVersion: 1, durationMs: 1 },
+    );
+    assert.deepEqual(
+      filters.map(({ id, status, detail, ns }) => `${id} ${status} ${detail} ${ns}`),
+      [
+        'test.off disabled  0',
+        'test.other-service skipped service 0',
+        'test.slow ran  5000000',
+        'test.open failed threw 0',
+        'test.refuse short_circuited refused 0',
+        'test.unreached skipped not_reached 0',
+        'test.errors ran  0',
+      ],
+    );
+  });
+
+  it('is one line that parses back', async () => {
+    const { line, filters } = await explainEverything();
+    assert.ok(
+      line.startsWith('test.off@1.0.0:inbound=disabled/0, test.other-service@1.0.0:inbound=skipped(service)/0'),
+    );
+    assert.deepEqual(parseFilterLine(line), filters);
+    assert.deepEqual(parseFilterLine(''), []);
+    assert.throws(() => parseFilterLine('nonsense'), /no entry of a filter line/);
+  });
+
+  it('adds up the time of all hooks of a filter', async () => {
+    const filter: AnyFilter = {
+      ...{ ...base, id: 'test.f' },
+      run: (_call: Call, ctx: Ctx) => ctx.clock.sleep(2),
+      onRequestMessage: (_message, _call, ctx) => ctx.clock.sleep(3),
+    };
+    const pipeline = await createInlinePipeline([filter]);
+    const call = createFakeCall();
+    let isDone = false;
+    const running = runCall(pipeline, call, { requests: [1, 2] }).finally(() => {
+      isDone = true;
+    });
+    while (!isDone) await pipeline.clock.advance(1);
+    await running;
+    assert.equal(pipeline.explain(call.id).filters[0]?.ns, 8_000_000);
+  });
+
+  it('is kept for a bounded number of ended calls, the latest ones', async () => {
+    await using folders = await createFilterFolders();
+    await folders.filter('a', 'onEnd: () => {},');
+    const engine = await folders.engine({ recentCalls: 3 });
+    const calls = Array.from({ length: 5 }, () => createFakeCall());
+    for (const call of calls) await runCall(engine, call);
+    assert.deepEqual(
+      calls.map(({ id }) => engine.explain(id)?.callId),
+      [undefined, undefined, ...calls.slice(2).map(({ id }) => id)],
+    );
+    assert.equal(engine.explain('nobody'), undefined);
+  });
+
+  it('stays as it was when its record is used again for other calls', async () => {
+    const lines: (() => string)[] = [];
+    const filters: AnyFilter[] = [
+      { ...base, id: 'test.f', onEnd: (_call, outcome) => void lines.push(outcome.filterLine) },
+      { ...base, id: 'test.g', match: { metadata: { go: true } }, run: () => undefined },
+    ];
+    const pipeline = await createInlinePipeline(filters);
+    for (let i = 0; i < 500; i++) {
+      await runCall(pipeline, createFakeCall(i % 2 === 0 ? { metadata: { go: 'y' } } : {}));
+    }
+    for (const [index, line] of lines.entries()) {
+      assert.match(line(), index % 2 === 0 ? /test\.g@1\.0\.0:inbound=ran/ : /test\.g@.*=skipped\(metadata\)/);
+    }
+  });
+
+  it('goes on the active span, before the status is sent, when the span is recording', async () => {
+    for (const isRecording of [true, false]) {
+      const events: { name: string; line: string }[] = [];
+      const span = {
+        isRecording: () => isRecording,
+        addEvent: (name: string, attributes: { filters: string }) => events.push({ name, line: attributes.filters }),
+      } as unknown as Span;
+      context.setGlobalContextManager(fixedContext(trace.setSpan(ROOT_CONTEXT, span)));
+      try {
+        const pipeline = await createInlinePipeline([{ ...base, id: 'test.f', run: () => undefined }]);
+        const session = pipeline.open(createFakeCall());
+        await session?.inbound?.();
+        await session?.outbound?.();
+        assert.equal(events.length, isRecording ? 1 : 0, 'when the outbound filters are through');
+        const error = await session?.error?.(refusal);
+        assert.equal(error, isRecording ? refusal : undefined);
+        const outcome = { code: Code.OK, error: undefined, durationMs: 1, requestMessages: 1, responseMessages: 1 };
+        session?.end?.(outcome);
+        assert.equal(events.length, isRecording ? 1 : 0, 'only once');
+        if (isRecording) assert.equal(parseFilterLine(events[0]?.line ?? '')[0]?.status, 'ran');
+      } finally {
+        context.disable();
+      }
+    }
+  });
+});
+
+/** A context manager that always gives one context: all that the engine asks of it. */
+function fixedContext(active: Context): ContextManager {
+  const manager: ContextManager = {
+    active: () => active,
+    with: (_context, run, self, ...args) => run.call(self as ThisParameterType<typeof run>, ...args),
+    bind: (_context, target) => target,
+    enable: () => manager,
+    disable: () => manager,
+  };
+  return manager;
+}
