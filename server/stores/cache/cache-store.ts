@@ -17,6 +17,7 @@ export interface CacheStore {
 }
 
 export interface CacheItem {
+  /** The caller's own; small ones may share a block of 8 KiB with others: copy what is kept for long. */
   readonly value: Uint8Array;
   readonly flags: number;
   readonly cas: bigint;

@@ -31,6 +31,7 @@ export interface MetaConnection {
 const connectTimeoutMs = 1_000;
 const leastBackoffMs = 50;
 const mostBackoffMs = 5_000;
+const readBufferBytes = 64 * 1024;
 const maxUnsentBytes = 16 * 1024 * 1024;
 /** After this many timeouts without a byte from the server, calls fail at once until it speaks again. */
 const timeoutsUntilSilent = 3;
@@ -128,22 +129,25 @@ export function openMetaConnection(options: MetaConnectionOptions): MetaConnecti
 
   function open(): void {
     if (attempts > 0) reconnects.add(1);
-    const opened = connect({ host, port, noDelay: true, keepAlive: true });
+    const parser = createMetaParser(onReply);
+    const onRead = (count: number, buffer: Uint8Array) => {
+      heard();
+      try {
+        parser.push(buffer.subarray(0, count));
+      } catch (error) {
+        opened.destroy(error instanceof Error ? error : new Error(messageOf(error)));
+      }
+      return true;
+    };
+    // One buffer for all reads: the parser copies what it keeps.
+    const onread = { buffer: Buffer.allocUnsafeSlow(readBufferBytes), callback: onRead };
+    const opened = connect({ host, port, noDelay: true, keepAlive: true, onread });
     socket = opened;
     let failure: unknown;
-    const parser = createMetaParser(onReply);
     const stopTimer = clock.schedule(connectTimeoutMs, () => {
       if (state !== 'ready' && state !== 'closed') opened.destroy(new Error(`no answer within ${connectTimeoutMs} ms`));
     });
     opened.on('connect', () => opened.write('mn\r\n'));
-    opened.on('data', (chunk) => {
-      heard();
-      try {
-        parser.push(chunk);
-      } catch (error) {
-        opened.destroy(error instanceof Error ? error : new Error(messageOf(error)));
-      }
-    });
     opened.on('error', (error) => {
       failure = error;
     });
