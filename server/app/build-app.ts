@@ -32,6 +32,7 @@ import { openLocalApiKey } from './api-key.ts';
 import { openCacheStore } from './cache-store.ts';
 import { registerEventRules } from './event-rules.ts';
 import { filterSettings } from './filter-settings.ts';
+import { describeOrigin } from './origin-appliance.ts';
 import { publishResults } from './publish-results.ts';
 
 /** The running server. */
@@ -48,7 +49,6 @@ export interface App {
 
 const shippedFilters = join(import.meta.dirname, '../../plugins/filters');
 const requiredFilters = ['showrunner.auth', 'showrunner.access-log', 'showrunner.rate-limit'];
-const originAppliance = 'appliances/origin';
 
 /**
  * The composition root: opens the stores, builds every area and wires them, starts the server. What was opened is
@@ -104,7 +104,7 @@ async function buildAreas(config: Config, log: Logger, lifecycle: Lifecycle) {
   lifecycle.defer('job queue', () => queue.close());
   const jobs = createJobs({ records, queue, kinds: createJobKinds({ config, objects, log }), clock, log });
   lifecycle.defer('jobs', () => jobs.close());
-  const manifest = createManifest({ records, objects, clock, log });
+  const manifest = createManifest({ records, objects, clock });
   const ranking = await createRanking({
     records,
     objects,
@@ -120,7 +120,7 @@ async function buildAreas(config: Config, log: Logger, lifecycle: Lifecycle) {
   const notifications = createNotifications({ log: eventLog, records, clock, random: systemRandom, logger: log });
   const events = createEvents({ log: eventLog, records, clock, logger: log });
   registerEventRules(events, ranking, notifications);
-  publishResults({ jobs, manifest, ranking, events, originAppliance });
+  publishResults({ jobs, manifest, ranking, events });
   const cache = createCache({ store: cacheStore });
   return { ...stores, traces, jobs, manifest, ranking, notifications, events, cache };
 }
@@ -141,7 +141,7 @@ async function build(config: Config, log: Logger, lifecycle: Lifecycle): Promise
   lifecycle.defer('filters', () => filters.close());
   const origin = await startHttpOrigin({ address: config.ORIGIN_ADDRESS, objects, log });
   lifecycle.defer('origin', () => origin.close());
-  await manifest.putAppliance({ name: originAppliance, baseUrl: origin.baseUrl, origin: true });
+  await manifest.appliances.put(describeOrigin(origin.baseUrl));
   await events.start();
   await jobs.start();
   const server = await startRpcServer({

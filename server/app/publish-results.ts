@@ -2,7 +2,7 @@ import type { JsonObject } from '@bufbuild/protobuf';
 import type { Events } from '../events/create-events.ts';
 import type { Jobs } from '../jobs/create-jobs.ts';
 import type { JobRecord } from '../jobs/job-record.ts';
-import type { Manifest } from '../manifest/create-manifest.ts';
+import type { Manifest } from '../manifest/manifest-domain.ts';
 import type { Ranking } from '../ranking/ranking.ts';
 
 /** Label of a job whose value names the profile to tell when the result is there, e.g. `profiles/42`. */
@@ -13,23 +13,24 @@ export interface PublishResultsDeps {
   readonly manifest: Manifest;
   readonly ranking: Ranking;
   readonly events: Events;
-  /** Name of the appliance that holds everything. */
-  readonly originAppliance: string;
 }
 
 /**
  * What a job's success means to the other areas. Hooks run before the job is told to have succeeded, at least once,
  * so each must bear repetition: registrations are idempotent, event ids are derived from the job.
  */
-export function publishResults({ jobs, manifest, ranking, events, originAppliance }: PublishResultsDeps): void {
+export function publishResults({ jobs, manifest, ranking, events }: PublishResultsDeps): void {
   const announce = (job: JobRecord, kind: string, subject: string, data: JsonObject) =>
     events.publish({ eventId: `${kind}-${job.id}`, kind, profile: job.labels[notifyLabel] ?? '', subject, data });
 
   jobs.onJobSucceeded('transcode', async (job) => {
     const { title, encodeSetKey } = job.result as { title: string; encodeSetKey: string };
-    const { encodeSet } = await manifest.registerEncodeSet({ title, objectKey: encodeSetKey, job: `jobs/${job.id}` });
-    await manifest.reportHoldings({ appliance: originAppliance, held: [encodeSet.name], dropped: [] });
-    await announce(job, 'title.available', title, { encodeSet: encodeSet.name });
+    const { encodeSet } = await manifest.registerEncodeSet(
+      title.slice('titles/'.length),
+      encodeSetKey,
+      `jobs/${job.id}`,
+    );
+    await announce(job, 'title.available', title, { encodeSet: `${title}/encodeSets/${encodeSet.version}` });
   });
   jobs.onJobSucceeded('train-ranker', async (job) => {
     await ranking.onTrained(`jobs/${job.id}`, job.result);

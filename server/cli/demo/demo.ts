@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { trace } from '@opentelemetry/api';
-import { findProbe } from '../../../workers/transcode/find-probe.ts';
+import { type FfmpegLocations, resolveFfmpeg } from '../../../workers/transcode/ffmpeg-binaries.ts';
 import { startStack } from '../../app/start-stack.ts';
 import { readConfig } from '../../core/config/read-config.ts';
 import { messageOf } from '../../core/errors.ts';
@@ -30,6 +30,7 @@ export async function demo(args: readonly string[], env: NodeJS.ProcessEnv): Pro
     SHOWRUNNER_LOG_LEVEL: 'warn',
     ...env,
   });
+  const ffmpeg = { ffmpegPath: config.FFMPEG, ffprobePath: config.FFPROBE, searchPath: env['PATH'] ?? '' };
   const startedAt = performance.now();
   await using stack = await startStack(config);
   output.write(`server on ${stack.address}, ${stack.workerPids.length} workers, state in ${config.STATE_DIR}\n`);
@@ -39,7 +40,7 @@ export async function demo(args: readonly string[], env: NodeJS.ProcessEnv): Pro
   try {
     await trace.getTracer('showrunner.demo').startActiveSpan('demo', async (root) => {
       try {
-        await runSteps(stack, clients, steps, output);
+        await runSteps(stack, ffmpeg, clients, steps, output);
       } catch (error) {
         failure = error;
       } finally {
@@ -69,7 +70,7 @@ type Clients = ReturnType<typeof createDemoClients>;
 type Steps = ReturnType<typeof createDemoSteps>;
 type Output = NodeJS.WriteStream;
 
-async function runSteps(stack: Stack, clients: Clients, steps: Steps, output: Output): Promise<void> {
+async function runSteps(stack: Stack, ffmpeg: FfmpegLocations, clients: Clients, steps: Steps, output: Output) {
   const { objects } = stack;
   const movies = join(data, 'ml-latest-small');
   const clip = join(data, 'video', 'big-buck-bunny-5s-720p.mp4');
@@ -81,7 +82,7 @@ async function runSteps(stack: Stack, clients: Clients, steps: Steps, output: Ou
   );
   const source = await steps.run('find where to play', () => findPlayback(clients));
   await steps.run('play both manifests', async () => {
-    const ffprobe = await findProbe(stack.config);
+    const { ffprobe } = await resolveFfmpeg(ffmpeg);
     const [hls, dash] = [source.hlsUrl, source.dashUrl].map((url) => countFrames(ffprobe, url));
     return { value: undefined, outcome: `HLS ${hls} frames, DASH ${dash} frames` };
   });
