@@ -28,32 +28,29 @@ export interface RpcHost {
 }
 
 /** One call from its arrival to its outcome: counts, abort, the one error path, the one end. */
-export class CallRun {
+export class CallRun extends ServerCall implements CallContext {
   readonly host: RpcHost;
-  readonly call: ServerCall;
   readonly session: CallSession | undefined;
   requestMessages = 0;
   responseMessages = 0;
-  readonly #wire: Wire;
   readonly #sendError: (status: StatusError) => void;
   #isSettled = false;
   #stopListeners: (() => void)[] | undefined;
   #openFault: unknown;
 
   constructor(host: RpcHost, target: CallTarget, wire: Wire, sendError: (status: StatusError) => void) {
+    super(target, wire, host);
     this.host = host;
-    this.#wire = wire;
     this.#sendError = sendError;
-    this.call = new ServerCall(target, wire, host.clock);
     host.started++;
     host.inFlight.add(this);
     this.session = this.#openSession();
-    wire.once('cancelled', () => this.#onCancelled());
+    wire.on('cancelled', () => this.#onCancelled());
   }
 
   #openSession(): CallSession | undefined {
     try {
-      return this.host.pipeline?.open(this.call);
+      return this.host.pipeline?.open(this);
     } catch (fault) {
       this.#openFault = fault;
       return undefined;
@@ -65,22 +62,18 @@ export class CallRun {
     return this.#isSettled;
   }
 
-  get context(): CallContext {
-    return new RunContext(this);
-  }
-
   /** Throws what forbids the call before any handler or filter runs. */
   check(): void {
     if (this.#openFault !== undefined) throw this.#openFault;
     if (this.host.isClosing) throw serverClosing();
-    const bytes = metadataBytes(this.#wire.metadata);
+    const bytes = metadataBytes(this.wire.metadata);
     if (bytes > this.host.maxMetadataBytes) throw metadataTooLarge(bytes, this.host.maxMetadataBytes);
-    if (this.call.deadline <= this.host.clock.now()) throw deadlineExceeded();
+    if (this.deadline <= this.host.clock.now()) throw deadlineExceeded();
   }
 
   /** Calls `listener` when the call is stopped from outside, at once if it was. */
   onStop(listener: () => void): void {
-    if (this.call.abortReason !== undefined) listener();
+    if (this.abortReason !== undefined) listener();
     else if (this.#stopListeners === undefined) this.#stopListeners = [listener];
     else this.#stopListeners.push(listener);
   }
@@ -90,24 +83,24 @@ export class CallRun {
     work.catch((error: unknown) => this.fail(error));
   }
 
-  /** Stops the call from outside (cancel, deadline, force close): signal, error path, end. */
+  /** Stops the call from outside (cancel, deadline, force close, its handler): signal, error path, end. */
   stop(reason: AppError): void {
     if (this.#isSettled) return;
-    this.call.abort(reason);
+    this.abort(reason);
     for (const listener of this.#stopListeners ?? []) listener();
     this.fail(reason);
   }
 
   #onCancelled(): void {
     if (this.#isSettled) return;
-    const isLate = this.call.deadline <= this.host.clock.now();
-    this.stop(transportErrorOf(this.#wire.metadata) ?? (isLate ? deadlineExceeded() : callCancelled()));
+    const isLate = this.deadline <= this.host.clock.now();
+    this.stop(transportErrorOf(this.wire) ?? (isLate ? deadlineExceeded() : callCancelled()));
   }
 
   /** Ends the call with an error, once: error filters, status, end. Whatever fails later is only logged at debug. */
   fail(thrown: unknown): void {
     if (this.#isSettled) {
-      if (thrown !== this.call.abortReason) this.host.log.debug('call failed after its end', { error: thrown });
+      if (thrown !== this.abortReason) this.host.log.debug('call failed after its end', { error: thrown });
       return;
     }
     this.#isSettled = true;
@@ -135,8 +128,8 @@ export class CallRun {
 
   #finish(error: AppError): void {
     this.host.failed++;
-    if (!this.#wire.cancelled) this.call.sendHeaders();
-    this.#sendError(toStatus(error, this.call.id, this.call.trailers));
+    if (!this.wire.cancelled) this.sendHeaders();
+    this.#sendError(toStatus(error, this.id, this.trailers));
     this.#end(error);
   }
 
@@ -159,7 +152,7 @@ export class CallRun {
       this.session.end({
         code: error?.code ?? Code.OK,
         error,
-        durationMs: this.host.clock.monotonic() - this.call.startedAt,
+        durationMs: this.host.clock.monotonic() - this.startedAt,
         requestMessages: this.requestMessages,
         responseMessages: this.responseMessages,
       });
@@ -169,7 +162,7 @@ export class CallRun {
   }
 
   #toAppError(thrown: unknown): AppError {
-    const { abortReason } = this.call;
+    const { abortReason } = this;
     // Node's own waits reject with an AbortError of theirs when our signal aborts.
     if (abortReason !== undefined && isAbortError(thrown)) return abortReason;
     if (thrown instanceof AppError && thrown.code !== Code.OK) {
@@ -184,33 +177,6 @@ export class CallRun {
 
   #logFault(message: string, fault: unknown): void {
     const error = fault instanceof Error ? fault : new Error(String(fault));
-    this.host.log.error(message, { call_id: this.call.id, method: this.call.path, error });
-  }
-}
-
-class RunContext implements CallContext {
-  readonly call: ServerCall;
-  readonly #run: CallRun;
-  #child: Logger | undefined;
-
-  constructor(run: CallRun) {
-    this.call = run.call;
-    this.#run = run;
-  }
-  get signal(): AbortSignal {
-    return this.call.signal;
-  }
-  get deadline(): number {
-    return this.call.deadline;
-  }
-  get principal() {
-    return this.call.principal;
-  }
-  get log(): Logger {
-    this.#child ??= this.#run.host.log.child({ call_id: this.call.id, method: this.call.path });
-    return this.#child;
-  }
-  stop(reason: AppError): void {
-    this.#run.stop(reason);
+    this.host.log.error(message, { call_id: this.id, method: this.path, error });
   }
 }

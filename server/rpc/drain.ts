@@ -1,6 +1,7 @@
 import type { Server } from '@grpc/grpc-js';
 import type { RpcHost } from './call-run.ts';
 import { serverClosing } from './errors.ts';
+import { destroySessions } from './grpc-internals.ts';
 import type { HealthService } from './health.ts';
 
 export interface Drain {
@@ -26,6 +27,7 @@ export async function closeServer({ server, host, health, drainTimeoutMs }: Drai
   host.log.warn('drain timeout: aborting calls in flight', { calls: calls.length });
   for (const run of calls) run.stop(serverClosing());
   await within(host, forceDelayMs, isDrained);
+  destroySessions(server);
   server.forceShutdown();
 }
 

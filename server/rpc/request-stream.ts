@@ -17,7 +17,7 @@ export class RequestStream implements AsyncIterableIterator<unknown, undefined> 
   constructor(run: CallRun, desc: DescMessage, wire: RequestWire) {
     this.#run = run;
     this.#desc = desc;
-    this.#reader = new PullReader(wire, () => run.call.abortReason);
+    this.#reader = new PullReader(wire, () => run.abortReason);
   }
 
   async next(): Promise<IteratorResult<unknown, undefined>> {

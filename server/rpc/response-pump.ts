@@ -61,7 +61,7 @@ async function writeAll(
     if (response instanceof Promise) response = await response;
     if (run.isSettled) return false;
     const bytes = encodeResponse(desc, response, maxMessageBytes);
-    if (run.responseMessages++ === 0) run.call.sendHeaders();
+    if (run.responseMessages++ === 0) run.sendHeaders();
     if (!wire.write(bytes)) await gate.wait();
   }
   return false;
@@ -69,8 +69,8 @@ async function writeAll(
 
 /** Success counts once the last message has left for the socket: a caller may still leave before that. */
 function finish(run: CallRun, wire: ResponseWire): void {
-  run.call.sendHeaders();
-  noteTrailers(wire.metadata, run.call.trailers);
+  run.sendHeaders();
+  noteTrailers(wire, run.trailers);
   // Synchronous on purpose: the transport reports 'cancelled' right after it has sent the status.
   wire.once('finish', () => {
     if (run.settle()) run.succeed();

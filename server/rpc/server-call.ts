@@ -3,6 +3,7 @@ import type { Call, CallKind, CallMetadata, Principal } from '../core/call.ts';
 import type { Clock } from '../core/clock.ts';
 import type { AppError } from '../core/errors.ts';
 import { newId } from '../core/ids.ts';
+import type { Logger } from '../core/log.ts';
 import { type TlsPeer, tlsPeer } from '../core/tls-peer.ts';
 import { WireMetadata } from './metadata.ts';
 
@@ -10,7 +11,7 @@ import { WireMetadata } from './metadata.ts';
 export type Wire = Pick<
   ServerUnaryCall<Buffer, Buffer>,
   'metadata' | 'cancelled' | 'getPeer' | 'getDeadline' | 'getAuthContext' | 'sendMetadata'
-> & { once(event: 'cancelled', listener: () => void): unknown };
+> & { on(event: 'cancelled', listener: () => void): unknown };
 
 /** The parts of a Call that are fixed per method. */
 export interface CallTarget {
@@ -21,16 +22,23 @@ export interface CallTarget {
   readonly known: boolean;
 }
 
+/** What every call of a server is given. */
+export interface CallSurroundings {
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
 /**
- * The Call of one grpc-js call. Whatever costs (id, metadata views, signal, attributes, peer certificate)
- * is made when first asked for: most calls ask for little.
+ * The Call of one grpc-js call, and its handler's context: one object, because every byte that lives as long as a
+ * call costs the garbage collector. What is seldom needed (id, metadata views, signal, attributes, peer
+ * certificate, logger) is made when first asked for.
  */
 export class ServerCall implements Call {
   readonly startedAt: number;
   principal: Principal | undefined = undefined;
   readonly #target: CallTarget;
-  readonly #wire: Wire;
-  readonly #clock: Clock;
+  protected readonly wire: Wire;
+  readonly #surroundings: CallSurroundings;
   #id: string | undefined;
   #requestMetadata: WireMetadata | undefined;
   #responseHeaders: WireMetadata | undefined;
@@ -38,16 +46,25 @@ export class ServerCall implements Call {
   #attributes: Map<symbol, unknown> | undefined;
   #controller: AbortController | undefined;
   #abortReason: AppError | undefined;
+  #log: Logger | undefined;
 
-  constructor(target: CallTarget, wire: Wire, clock: Clock) {
+  constructor(target: CallTarget, wire: Wire, surroundings: CallSurroundings) {
     this.#target = target;
-    this.#wire = wire;
-    this.#clock = clock;
-    this.startedAt = clock.monotonic();
+    this.wire = wire;
+    this.#surroundings = surroundings;
+    this.startedAt = surroundings.clock.monotonic();
   }
 
+  /** The call itself: this object is the handler's context, too. */
+  get call(): this {
+    return this;
+  }
+  get log(): Logger {
+    this.#log ??= this.#surroundings.log.child({ call_id: this.id, method: this.path });
+    return this.#log;
+  }
   get id(): string {
-    this.#id ??= newId(this.#clock.now());
+    this.#id ??= newId(this.#surroundings.clock.now());
     return this.#id;
   }
   set id(id: string) {
@@ -69,7 +86,7 @@ export class ServerCall implements Call {
     return this.#target.known;
   }
   get requestMetadata(): CallMetadata {
-    this.#requestMetadata ??= new WireMetadata(this.#wire.metadata);
+    this.#requestMetadata ??= new WireMetadata(this.wire.metadata);
     return this.#requestMetadata;
   }
   get responseHeaders(): CallMetadata {
@@ -81,10 +98,10 @@ export class ServerCall implements Call {
     return this.#responseTrailers;
   }
   get peer(): string {
-    return this.#wire.getPeer();
+    return this.wire.getPeer();
   }
   get deadline(): number {
-    return Number(this.#wire.getDeadline());
+    return Number(this.wire.getDeadline());
   }
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
@@ -96,7 +113,7 @@ export class ServerCall implements Call {
   get attributes(): Map<symbol, unknown> {
     if (this.#attributes === undefined) {
       this.#attributes = new Map();
-      const peer = readTlsPeer(this.#wire);
+      const peer = readTlsPeer(this.wire);
       if (peer !== undefined) this.#attributes.set(tlsPeer, peer);
     }
     return this.#attributes;
@@ -116,7 +133,7 @@ export class ServerCall implements Call {
 
   /** Sends the response headers if anybody set any; the transport ignores a second time. */
   sendHeaders(): void {
-    if (this.#responseHeaders !== undefined) this.#wire.sendMetadata(this.#responseHeaders.wire);
+    if (this.#responseHeaders !== undefined) this.wire.sendMetadata(this.#responseHeaders.wire);
   }
 
   /** Trailers that somebody set. */

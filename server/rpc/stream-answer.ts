@@ -41,6 +41,6 @@ async function answer(run: CallRun, entry: MethodEntry, wire: ResponseWire, take
   let input = takeInput();
   if (input instanceof Promise) input = await input;
   // The method kind says that the handler gives a stream; serviceOf has checked it.
-  const responses = entry.handler(input, run.context) as AsyncIterable<unknown>;
+  const responses = entry.handler(input, run) as AsyncIterable<unknown>;
   return pumpResponses(run, entry.desc.output, wire, responses);
 }

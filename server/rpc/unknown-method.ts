@@ -3,8 +3,8 @@ import type { handleBidiStreamingCall } from '@grpc/grpc-js';
 import { CallRun, type RpcHost } from './call-run.ts';
 import { passBytes } from './codec.ts';
 import { methodUnknown, staticAnswerInvalid } from './errors.ts';
+import type { TableEntry } from './grpc-internals.ts';
 import { unknownTarget } from './method-entry.ts';
-import type { TableEntry } from './method-table.ts';
 import { pumpResponses, type ResponseWire } from './response-pump.ts';
 import { streamErrorSender } from './stream-answer.ts';
 
@@ -25,9 +25,9 @@ async function refuse(run: CallRun, wire: ResponseWire): Promise<void> {
   run.check();
   let answer = run.session?.inbound?.();
   if (answer instanceof Promise) answer = await answer;
-  if (answer === undefined) throw methodUnknown(run.call.path);
+  if (answer === undefined) throw methodUnknown(run.path);
   if (!answer.messages.every((message) => message instanceof Uint8Array)) {
-    throw staticAnswerInvalid(run.call.path, 'must hold encoded messages, because the method is unknown');
+    throw staticAnswerInvalid(run.path, 'must hold encoded messages, because the method is unknown');
   }
   await pumpResponses(run, EmptySchema, wire, answer.messages);
 }

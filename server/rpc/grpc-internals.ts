@@ -1,4 +1,5 @@
-import type { Server } from '@grpc/grpc-js';
+import type { ServerHttp2Session } from 'node:http2';
+import type { Server, ServerInterceptingCallInterface } from '@grpc/grpc-js';
 import { internalError } from './errors.ts';
 
 /** A handler as grpc-js keeps it in its table. */
@@ -46,4 +47,23 @@ export function allowMetadataBytes(server: Server, maxBytes: number): void {
   }
   const settings: unknown = Reflect.get(options, 'settings');
   Reflect.set(options, 'settings', { ...(settings as object | undefined), maxHeaderListSize: maxBytes });
+}
+
+/**
+ * The transport's call under the stream or emitter that a handler gets: the one an interceptor saw when the call began.
+ * grpc-js keeps it in a private field.
+ */
+export function transportCallOf(wire: object): ServerInterceptingCallInterface {
+  return Reflect.get(wire, 'call');
+}
+
+/**
+ * Cuts all connections. `forceShutdown` does so only while channelz is on: without it grpc-js keeps its sessions in
+ * the table of listeners alone, which is private.
+ */
+export function destroySessions(server: Server): void {
+  const listeners: Map<unknown, { sessions: Set<ServerHttp2Session> }> = Reflect.get(server, 'http2Servers');
+  for (const { sessions } of listeners.values()) {
+    for (const session of sessions) session.destroy();
+  }
 }
