@@ -19,7 +19,8 @@ export interface RunJobOptions {
   readonly dir: string;
   readonly signal?: AbortSignal;
   /** Called before a child starts. */
-  readonly onChild?: (job: ChildJob) => void;
+  readonly onChild?: (job: ChildJob) => unknown;
+  readonly onProgress?: (report: JobProgress, kind: string) => void;
 }
 
 let runs = 0;
@@ -34,7 +35,7 @@ export async function runJob(options: RunJobOptions): Promise<JobRun> {
   const children: { job: ChildJob; result: Json }[] = [];
   const runChildren = async (jobs: readonly ChildJob[]) => {
     for (const job of jobs) {
-      options.onChild?.(job);
+      await options.onChild?.(job);
       const { result } = await runJob({ ...options, kind: job.kind, params: job.params });
       children.push({ job, result });
     }
@@ -48,7 +49,10 @@ export async function runJob(options: RunJobOptions): Promise<JobRun> {
     log: silentLogger,
     clock: systemClock,
     workDir,
-    progress: (report) => void progress.push(report),
+    progress: (report) => {
+      progress.push(report);
+      options.onProgress?.(report, options.kind);
+    },
     step: (_name, work) => work(),
     children: <R extends Json>(_name: string, jobs: readonly ChildJob[]) => runChildren(jobs) as Promise<R[]>,
   };

@@ -5,7 +5,7 @@ import { invalidField } from '../../server/core/errors.ts';
 import type { JobContext, JobKind } from '../queue/job-kind.ts';
 import { encodeRejected, encoderMismatch } from './errors.ts';
 import { judgeEncode } from './judge-encode.ts';
-import { makeInitSegment, readTrackInfo } from './mp4/init-segment.ts';
+import { readTrackInfo } from './mp4/init-segment.ts';
 import { readSamples } from './mp4/read-fragments.ts';
 import { type AudioParams, parseAudioParams } from './params.ts';
 import type { PlannedAudio, TranscodePlan } from './plan.ts';
@@ -65,7 +65,7 @@ function audioArguments(plan: TranscodePlan, audio: PlannedAudio, source: string
 /** Faults of the encoded track: AAC frames without a gap, priming declared, as long as the video within one frame. */
 function audioFaults(data: Buffer, wantedSamples: number): { frames: number; faults: string[] } {
   const samples = readSamples(data);
-  const { skipTicks, timescale } = readTrackInfo(makeInitSegment(data, 'audio'));
+  const { skipTicks, timescale } = readTrackInfo(data);
   const faults: string[] = [];
   if (timescale !== audioRateHz) faults.push(`timescale is ${timescale}`);
   let ticks = 0;

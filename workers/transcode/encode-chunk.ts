@@ -27,6 +27,8 @@ export type ChunkRung = {
   readonly sha256: string;
   /** Of the init segment: equal over all chunks of a rung, or the chunks cannot be joined. */
   readonly initSha256: string;
+  /** Presentation minus decode time of the first frame: how far the encoder reorders. */
+  readonly delayTicks: number;
 };
 
 /** Commit record of a chunk: written last, so whoever reads it finds every file of it. */
@@ -120,12 +122,14 @@ async function storeRung(objects: ObjectStore, work: ChunkWork, index: number, f
   if (!rung || path === undefined) throw encodeRejected(`rung ${index}`, ['it is not in the plan']);
   const data = await readFile(path, { signal });
   const frames = chunk.end - chunk.start;
-  const faults = chunkFaults(readSamples(data), { ...plan, frames });
+  const samples = readSamples(data);
+  const faults = chunkFaults(samples, { ...plan, frames });
   if (faults.length > 0) throw encodeRejected(`${rung.id} of frames ${chunk.start}-${chunk.end - 1}`, faults);
-  const initSha256 = createHash('sha256').update(makeInitSegment(data, 'video')).digest('hex');
+  const initSha256 = createHash('sha256').update(makeInitSegment(data, 0)).digest('hex');
   const key = `${folder}/${rung.id}.mp4`;
   const info = await objects.putFile(key, path, { contentType: 'video/mp4', signal });
-  return { id: rung.id, key, bytes: info.bytes, sha256: info.sha256, initSha256 };
+  const delayTicks = samples[0]?.offsetTicks ?? 0;
+  return { id: rung.id, key, bytes: info.bytes, sha256: info.sha256, initSha256, delayTicks };
 }
 
 const encodeTimeoutMs = 3_600_000;

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { ffmpegMissing, ffmpegUnsuitable } from './errors.ts';
 import { findProgram, isExecutable } from './find-program.ts';
@@ -53,23 +53,24 @@ function packagedFfmpeg(): string[] {
  */
 export function locateFfmpeg(locations: FfmpegLocations, packaged: readonly string[] = packagedFfmpeg()): string {
   if (locations.ffmpegPath !== undefined) {
-    if (isExecutable(locations.ffmpegPath)) return locations.ffmpegPath;
+    if (isExecutable(locations.ffmpegPath)) return resolve(locations.ffmpegPath);
     throw ffmpegMissing('ffmpeg', [locations.ffmpegPath]);
   }
   const found = findProgram('ffmpeg', locations.searchPath) ?? packaged.find(isExecutable);
   if (!found) throw ffmpegMissing('ffmpeg', ['PATH', ...packaged]);
-  return found;
+  return resolve(found);
 }
 
-function locateFfprobe(locations: FfmpegLocations, ffmpeg: string): string {
+/** Path of ffprobe: the given one, else beside ffmpeg, else the search path. FAILED_PRECONDITION FFMPEG_MISSING. */
+export function locateFfprobe(locations: FfmpegLocations, ffmpeg: string): string {
   const beside = join(dirname(ffmpeg), 'ffprobe');
   if (locations.ffprobePath !== undefined) {
-    if (isExecutable(locations.ffprobePath)) return locations.ffprobePath;
+    if (isExecutable(locations.ffprobePath)) return resolve(locations.ffprobePath);
     throw ffmpegMissing('ffprobe', [locations.ffprobePath]);
   }
   const found = isExecutable(beside) ? beside : findProgram('ffprobe', locations.searchPath);
   if (!found) throw ffmpegMissing('ffprobe', [beside, 'PATH']);
-  return found;
+  return resolve(found);
 }
 
 /** Names in the second column of `ffmpeg -encoders`, `-muxers` or `-filters`. */

@@ -11,9 +11,10 @@ export interface EncodeVerdict {
   readonly excused: number;
 }
 
-/** Parts of ffmpeg that write what we asked for; whoever else complains complains about the source. */
-const ours =
-  /libx264|mp4: |out#|Parsed_|AVFilterGraph|Error (?:initializing|reinitializing|opening|while opening)|encoder|Conversion failed/i;
+/** A decoder or demuxer that names itself, and what ffmpeg says when one gave up: the source's fault. */
+const sourceLine = /^[a-z0-9_,#:/ ]+: |while decoding|decoder|corrupt|invalid data/i;
+/** Parts of ffmpeg that write what we asked for: not the source's fault. */
+const ourLine = /^(?:libx264|aac|mp4|out#|Parsed_|AVFilterGraph|prlimit|setpriv)|encoder|output file/i;
 
 /**
  * Judges an encode by its error lines first and its exit code second, since ffmpeg ends with 0 after decoding garbage.
@@ -24,8 +25,8 @@ export function judgeEncode(work: string, end: ProcessEnd, seek: boolean, indexe
   const serious = end.errorLines.filter((line) => !excusable(line)).map(errorText);
   const excused = end.errorLines.length - serious.length;
   if (serious.length === 0 && end.exitCode === 0) return { error: undefined, excused };
-  const first = serious.find((line) => !ours.test(line));
-  if (first !== undefined && !/killed by/.test(first)) {
+  const first = serious.find((line) => sourceLine.test(line) && !ourLine.test(line));
+  if (first !== undefined) {
     const why = `${work}: ${serious.length} decode errors, the first: ${first}`;
     return { error: sourceRefused('SOURCE_UNREADABLE', why), excused };
   }

@@ -58,9 +58,9 @@ export async function publishTrack(
   track: StitchedTrack,
   place: TrackPlace,
 ): Promise<PublishedTrack> {
-  const { timescale } = track.info;
+  const { timescale, skipTicks } = track.info;
   const { windowSeconds, folder } = place;
-  const audit = createTrackAudit({ ...place, init: track.init, timescale, video: place.kind === 'video' });
+  const audit = createTrackAudit({ ...place, init: track.init, timescale, skipTicks, video: place.kind === 'video' });
   const hash = createHash('sha256').update(track.init);
   const contentType = `${place.kind}/mp4`;
   await out.put(`${folder}/${initName}`, track.init, contentType);

@@ -121,6 +121,9 @@ export async function runProcess(options: RunProcessOptions): Promise<ProcessEnd
   }
 }
 
+/** A guard that could not start the program. */
+const guardFailed = /^(?:setpriv|prlimit): failed to execute/;
+
 function judged(
   options: RunProcessOptions,
   end: { code: number | null; signal: string | null },
@@ -129,6 +132,7 @@ function judged(
 ): ProcessEnd {
   if (end.signal === 'SIGXFSZ') throw outputTooLarge(options.program, options.limits.maxFileBytes);
   if (errorLines.some((line) => line.includes('No space left on device'))) throw diskFull(options.cwd);
+  if (errorLines.some((line) => guardFailed.test(line))) throw ffmpegMissing('ffmpeg', [options.program]);
   if (end.signal !== null) errorLines.push(`killed by ${end.signal}`);
   return { exitCode: end.code ?? 128, errorLines, droppedStderrBytes };
 }

@@ -51,13 +51,13 @@ export async function stitchVideo(
   if (!first) throw encodeRejected(rungId, ['there are no chunks']);
   const odd = files.find((file) => file.initSha256 !== first.initSha256);
   if (odd) throw encodeRejected(rungId, [`the header of the chunk at frame ${odd.start} differs from the first one's`]);
-  const init = makeInitSegment(await readObject(objects, first.key, signal), 'video');
+  const delayTicks = Math.max(...files.map((file) => file.delayTicks));
+  const init = makeInitSegment(await readObject(objects, first.key, signal), delayTicks);
   const info = readTrackInfo(init);
   async function* segments(): AsyncGenerator<StitchedSegment> {
     let sequence = 1;
     for (const file of files) {
       const samples = readSamples(await readObject(objects, file.key, signal));
-      const delayTicks = samples[0]?.offsetTicks ?? 0;
       for (const segment of plan.segments.filter((each) => each.start >= file.start && each.end <= file.end)) {
         const own = samples.slice(segment.start - file.start, segment.end - file.start);
         const startTicks = segment.start * plan.ticksPerFrame;
@@ -66,7 +66,7 @@ export async function stitchVideo(
           sequence: sequence++,
           decodeTicks: startTicks,
           samples: own,
-          delayTicks,
+          shiftTicks: delayTicks - file.delayTicks,
         });
         yield { bytes, startTicks, durationTicks: ticksOf(own) };
       }
@@ -98,8 +98,8 @@ export async function stitchAudio(
   signal: AbortSignal,
 ): Promise<StitchedTrack> {
   const data = await readObject(objects, record.key, signal);
-  const init = makeInitSegment(data, 'audio');
-  const info = readTrackInfo(init);
+  const info = readTrackInfo(data);
+  const init = makeInitSegment(data, info.skipTicks);
   const samples = readSamples(data);
   async function* segments(): AsyncGenerator<StitchedSegment> {
     let from = 0;
@@ -108,7 +108,7 @@ export async function stitchAudio(
     for (const cut of audioCuts(plan, samples, info)) {
       const own = samples.slice(from, cut);
       const ticks = ticksOf(own);
-      const bytes = writeSegment({ trackId: info.trackId, sequence, decodeTicks, samples: own, delayTicks: 0 });
+      const bytes = writeSegment({ trackId: info.trackId, sequence, decodeTicks, samples: own, shiftTicks: 0 });
       const startTicks = Math.max(0, decodeTicks - info.skipTicks);
       yield { bytes, startTicks, durationTicks: decodeTicks + ticks - info.skipTicks - startTicks };
       from = cut;

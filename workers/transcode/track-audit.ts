@@ -48,6 +48,8 @@ export interface TrackAuditInit {
   readonly id: string;
   readonly init: Buffer;
   readonly timescale: number;
+  /** Ticks the edit list skips. */
+  readonly skipTicks: number;
   readonly windowSeconds: number;
   /** True where every segment must start with a keyframe and presentation fills the segment without a hole. */
   readonly video: boolean;
@@ -73,7 +75,7 @@ export function createTrackAudit(options: TrackAuditInit): { segment(bytes: Buff
         if (sample.decodeTicks !== nextTicks)
           faults.push(`segment ${index}: tick ${sample.decodeTicks}, not ${nextTicks}`);
         nextTicks = sample.decodeTicks + sample.durationTicks;
-        earliest = Math.min(earliest, sample.decodeTicks + sample.offsetTicks);
+        earliest = Math.min(earliest, sample.decodeTicks + sample.offsetTicks - options.skipTicks);
         peak.add(sample.data.length, sample.durationTicks);
       }
       if (options.video && earliest !== startTicks) faults.push(`segment ${index} is shown from tick ${earliest}`);

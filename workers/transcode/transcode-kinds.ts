@@ -11,9 +11,5 @@ function erased<P>(kind: JobKind<P>): JobKind {
 
 /** The job kinds that make titles: `transcode` and its children `encode-chunk` and `encode-audio`. */
 export function createTranscodeKinds(deps: TranscodeDeps): JobKind[] {
-  return [
-    erased(createTranscodeKind(deps)),
-    erased(createEncodeChunkKind(deps)),
-    erased(createEncodeAudioKind(deps)),
-  ];
+  return [erased(createTranscodeKind(deps)), erased(createEncodeChunkKind(deps)), erased(createEncodeAudioKind(deps))];
 }

@@ -1,5 +1,5 @@
 import { mp4Malformed } from '../errors.ts';
-import { type Box, childBoxes, findBox, getBox, makeBox, parseBoxes, uint32 } from './boxes.ts';
+import { type Box, childBoxes, findBox, getBox, makeBox, makeFullBox, parseBoxes, uint32 } from './boxes.ts';
 
 /** What a player learns from an init segment. */
 export interface TrackInfo {
@@ -12,7 +12,7 @@ export interface TrackInfo {
   readonly height: number;
   readonly channels: number;
   readonly sampleRateHz: number;
-  /** Ticks that the edit list skips at the start (AAC priming); 0 without an edit list. */
+  /** Ticks that the edit list skips at the start (AAC priming, frame reordering); 0 without an edit list. */
   readonly skipTicks: number;
 }
 
@@ -20,20 +20,28 @@ function ftyp(): Buffer {
   return makeBox('ftyp', Buffer.from('cmfc'), uint32(0), Buffer.from('iso6cmfcmp41'));
 }
 
-function rebuild(data: Buffer, box: Box, drop: readonly string[], open: readonly string[]): Buffer {
-  if (!open.includes(box.type)) return data.subarray(box.start, box.end);
-  const kept = childBoxes(data, box).filter((child) => !drop.includes(child.type));
-  return makeBox(box.type, ...kept.map((child) => rebuild(data, child, drop, open)));
+/** An edit list of one entry of unknown length that starts presentation `skipTicks` into the media. */
+function editList(skipTicks: number): Buffer {
+  return makeBox('edts', makeFullBox('elst', 0, 0, uint32(1, 0, skipTicks, 0x00010000)));
 }
 
 /**
- * The CMAF header (ftyp + moov) of a fragmented MP4. User data is dropped; the edit list is dropped for video, whose
- * first frame the segment writer presents at 0, and kept for audio, where it carries the encoder's priming.
+ * The CMAF header (ftyp + moov) of a fragmented MP4, with user data dropped and an edit list that skips the track's
+ * delay (priming of audio, reordering of video), so that presentation starts at 0. Negative composition offsets
+ * would do the same without one, but FFmpeg's demuxer, and players made of it, then show video two frames late.
  */
-export function makeInitSegment(fragmented: Buffer, kind: 'video' | 'audio'): Buffer {
+export function makeInitSegment(fragmented: Buffer, skipTicks: number): Buffer {
   const moov = getBox(fragmented, parseBoxes(fragmented), ['moov']);
-  const drop = kind === 'video' ? ['udta', 'edts'] : ['udta'];
-  return Buffer.concat([ftyp(), rebuild(fragmented, moov, drop, ['moov', 'trak'])]);
+  const parts = childBoxes(fragmented, moov).filter((box) => box.type !== 'udta');
+  const rebuilt = parts.map((box) => {
+    if (box.type !== 'trak') return fragmented.subarray(box.start, box.end);
+    const [tkhd, ...rest] = childBoxes(fragmented, box)
+      .filter((child) => child.type !== 'edts' && child.type !== 'udta')
+      .map((child) => fragmented.subarray(child.start, child.end));
+    if (!tkhd) throw mp4Malformed('an empty track box');
+    return makeBox('trak', tkhd, ...(skipTicks > 0 ? [editList(skipTicks)] : []), ...rest);
+  });
+  return Buffer.concat([ftyp(), makeBox('moov', ...rebuilt)]);
 }
 
 function hex(byte: number | undefined): string {

@@ -12,21 +12,18 @@ export interface SegmentInit {
   /** Decode time of the first sample, in ticks from the title's start (`tfdt`, version 1). */
   readonly decodeTicks: number;
   readonly samples: readonly Sample[];
-  /**
-   * Ticks to take from every composition offset. A chunk's encoder delays presentation by its B-frame depth; taking
-   * the delay off again presents the first frame at its decode time with no video edit list (negative `trun` offsets).
-   */
-  readonly delayTicks: number;
+  /** Ticks to add to every composition offset, so that all chunks of a track have the delay its edit list skips. */
+  readonly shiftTicks: number;
 }
 
 function trunOf(segment: SegmentInit, dataOffset: number, evenDuration: boolean): Buffer {
-  const offsets = segment.samples.some((sample) => sample.offsetTicks !== segment.delayTicks);
+  const offsets = segment.samples.some((sample) => sample.offsetTicks + segment.shiftTicks !== 0);
   const flags = 0x1 | 0x200 | 0x400 | (evenDuration ? 0 : 0x100) | (offsets ? 0x800 : 0);
   const words: number[] = [segment.samples.length, dataOffset];
   for (const sample of segment.samples) {
     if (!evenDuration) words.push(sample.durationTicks);
     words.push(sample.data.length, sample.sync ? syncFlags : dependentFlags);
-    if (offsets) words.push(sample.offsetTicks - segment.delayTicks);
+    if (offsets) words.push(sample.offsetTicks + segment.shiftTicks);
   }
   return makeFullBox('trun', 1, flags, uint32(...words));
 }

@@ -1,0 +1,142 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import type { JobProgress } from '../../workers/queue/job-kind.ts';
+import type { TranscodeResult } from '../../workers/transcode/encode-set.ts';
+import type { JobRun } from './run-job.ts';
+import { ffmpeg, ffprobe } from './sources.ts';
+import { clipPath, createTranscodeFixture, type TranscodeFixture } from './transcode-fixture.ts';
+
+const params = { titleId: 'titles/big-buck-bunny', sourceKey: 'uploads/source' };
+
+/** Mean SSIM of each frame of a playlist's picture against the source's, scaled to the same size. */
+async function frameScores(playlist: string, width: number, height: number): Promise<number[]> {
+  const scale = `scale=${width}:${height}:flags=bicubic`;
+  const graph = `[0:v:0]setpts=N/(25*TB)[a];[1:v:0]${scale},setpts=N/(25*TB)[b];[a][b]ssim=stats_file=-`;
+  const report = await ffmpeg(['-i', playlist, '-i', clipPath, '-filter_complex', graph, '-f', 'null', '-']);
+  return [...report.toString().matchAll(/All:([\d.]+)/g)].map((match) => Number(match[1]));
+}
+
+describe('transcode of the shipped clip', () => {
+  let fixture: TranscodeFixture;
+  let run: JobRun;
+  let result: TranscodeResult;
+  const reports: (JobProgress & { kind: string })[] = [];
+  const pathOf = (key: string) => join(fixture.objectsDir, key);
+
+  before(async () => {
+    fixture = await createTranscodeFixture();
+    await fixture.upload(clipPath);
+    run = await fixture.run(params, { onProgress: (report, kind) => void reports.push({ kind, ...report }) });
+    result = run.result as unknown as TranscodeResult;
+  });
+  after(() => fixture[Symbol.asyncDispose]());
+
+  it('cuts 132 frames at 25 fps into three chunks and encodes audio whole', () => {
+    assert.deepEqual(
+      run.children.map(({ job }) => job.label),
+      ['encode audio', 'encode frames 0-47', 'encode frames 48-95', 'encode frames 96-131'],
+    );
+    assert.equal(result.frameCount, 132);
+    assert.equal(result.frameRate, '25/1');
+    assert.equal(result.durationSeconds, 5.28);
+  });
+
+  it('passes every check and says so', () => {
+    assert.equal(result.verification.ok, true);
+    const names = result.verification.checks.map((check) => check.name);
+    const expected = ['frame_count', 'continuous_ticks', 'aligned_segments', 'starts_at_zero'];
+    assert.deepEqual(names, [...expected, 'audio_video_length', 'window_peak', 'rate_cap']);
+    assert.ok(result.verification.checks.every((check) => check.ok));
+  });
+
+  it('makes rungs of 270, 432 and 720 lines with the codecs their files have', () => {
+    const rows = result.files.map(({ id, profile, codec, width, height }) => [id, profile, codec, width, height]);
+    assert.deepEqual(rows, [
+      ['video-270p', 'h264-main-270p', 'avc1.4d4015', 480, 270],
+      ['video-432p', 'h264-main-432p', 'avc1.4d401e', 768, 432],
+      ['video-720p', 'h264-high-720p', 'avc1.64001f', 1280, 720],
+      ['audio-main', 'aac-stereo', 'mp4a.40.2', 0, 0],
+      ['hls', 'hls', '', 0, 0],
+      ['dash', 'dash', '', 0, 0],
+    ]);
+  });
+
+  it('lists every published object with its size and digest', async () => {
+    const set = await fixture.encodeSet(result);
+    const folder = result.encodeSetKey.slice(0, result.encodeSetKey.lastIndexOf('/') + 1);
+    const stored = (await fixture.keys(folder)).filter((key) => key !== result.encodeSetKey);
+    assert.deepEqual(set.objects.map((object) => object.key).sort(), stored);
+    for (const { key, bytes, sha256 } of set.objects) {
+      const body = await fixture.objects.read(key);
+      assert.equal(body.length, bytes);
+      assert.equal(createHash('sha256').update(body).digest('hex'), sha256);
+    }
+  });
+
+  for (const [name, key] of [
+    ['HLS', 'hlsObjectKey'],
+    ['DASH', 'dashObjectKey'],
+  ] as const) {
+    it(`is read by ffmpeg through ${name} as 132 frames a rung, in step from 0, and 5.28 s of audio`, async () => {
+      const manifest = pathOf(result[key]);
+      for (const rung of [0, 1, 2]) {
+        const args = ['-select_streams', `v:${rung}`, '-show_entries', 'frame=pts_time', '-of', 'csv=p=0', manifest];
+        const times = (await ffprobe(args))
+          .trim()
+          .split(/[\s,]+/)
+          .map(Number);
+        assert.deepEqual(
+          times,
+          Array.from({ length: 132 }, (_, index) => index / 25),
+        );
+      }
+      const entries = 'packet=pts_time,duration_time';
+      const audio = await ffprobe(['-select_streams', 'a:0', '-show_entries', entries, '-of', 'csv=p=0', manifest]);
+      const ends = audio
+        .trim()
+        .split('\n')
+        .map((line) => line.split(',').slice(0, 2).map(Number));
+      const end = Math.max(...ends.map(([at = 0, lasts = 0]) => at + lasts));
+      assert.ok(Math.abs(end - 5.28) < 1024 / 48_000, `audio ends at ${end}`);
+    });
+  }
+
+  it('shows the source frame for frame: every picture of every rung is like its original', async () => {
+    for (const file of result.files.filter((each) => each.kind === 'video')) {
+      const scores = await frameScores(pathOf(`${file.objectKey}index.m3u8`), file.width, file.height);
+      assert.equal(scores.length, 132);
+      const worst = Math.min(...scores);
+      assert.ok(worst > 0.93, `${file.id}: worst frame scores ${worst}`);
+    }
+  });
+
+  it('finds the published version on a second run and starts no child', async () => {
+    const again = await fixture.run(params);
+    assert.equal(again.children.length, 0);
+    assert.deepEqual(again.result, run.result);
+  });
+
+  it('gives the same bytes on another worker with an empty store', async () => {
+    await using other = await createTranscodeFixture();
+    await other.upload(clipPath);
+    const repeated = await other.transcode(params);
+    assert.deepEqual(await other.encodeSet(repeated), await fixture.encodeSet(result));
+  });
+
+  it('reports progress that never falls and ends at 1, with frames and speed in the chunks', async () => {
+    const fractions = run.progress.map((report) => report.fraction);
+    assert.deepEqual(
+      fractions,
+      [...fractions].sort((a, b) => a - b),
+    );
+    assert.equal(fractions.at(-1), 1);
+    const frames = reports
+      .filter((report) => report.kind === 'encode-chunk')
+      .map((report) => report.detail?.['frames']);
+    assert.deepEqual(
+      frames.filter((count) => count === 48 || count === 36),
+      [48, 48, 36],
+    );
+  });
+});

@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { statfsSync, writeFileSync } from 'node:fs';
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Code } from '../../server/core/codes.ts';
+import { rejectsWith } from '../support/rejects-with.ts';
+import { mountSmallDisk } from '../support/small-disk.ts';
+import { makeSource, sourceCodec } from './sources.ts';
+import { createTranscodeFixture, smallLadder } from './transcode-fixture.ts';
+
+const titleId = 'titles/publish';
+const source = () => makeSource('publish.mp4', ['-f', 'lavfi', '-i', 'testsrc2=s=256x144:r=25:d=6', ...sourceCodec]);
+
+describe('publishing a title', () => {
+  it('leaves nothing published when an encode is killed, and a later run reuses the chunks that were done', async () => {
+    await using fixture = await createTranscodeFixture();
+    const params = { titleId, sourceKey: await fixture.upload(await source()), ladder: smallLadder };
+    const controller = new AbortController();
+    let started = 0;
+    const onChild = () => {
+      if (++started === 3) controller.abort();
+    };
+    await assert.rejects(fixture.run(params, { signal: controller.signal, onChild }), { name: 'AbortError' });
+    assert.deepEqual(await fixture.keys('titles/'), []);
+    const done = (await fixture.objects.list('transcode/chunks/')).filter((info) => info.key.endsWith('commit.json'));
+    assert.equal(done.length, 2);
+    const result = await fixture.transcode(params);
+    assert.equal(result.verification.ok, true);
+    for (const { key, modifiedMs } of done) assert.equal((await fixture.objects.stat(key))?.modifiedMs, modifiedMs);
+  });
+
+  it('encodes a chunk again when its record is there and a file of it is gone', async () => {
+    await using fixture = await createTranscodeFixture();
+    const params = { titleId, sourceKey: await fixture.upload(await source()), ladder: smallLadder };
+    const first = await fixture.transcode(params);
+    const [lost = ''] = (await fixture.keys('transcode/chunks/')).filter((key) => key.endsWith('.mp4'));
+    await fixture.objects.delete(lost);
+    await fixture.objects.delete(first.encodeSetKey);
+    const second = await fixture.transcode(params);
+    assert.deepEqual(second, first);
+    assert.ok(await fixture.objects.stat(lost));
+  });
+
+  it('keeps the older version playable when the ladder changes', async () => {
+    await using fixture = await createTranscodeFixture();
+    const sourceKey = await fixture.upload(await source());
+    const first = await fixture.transcode({ titleId, sourceKey, ladder: smallLadder });
+    const second = await fixture.transcode({ titleId, sourceKey, ladder: [{ height: 90, crf: 30, maxrateKbps: 300 }] });
+    assert.notEqual(second.version, first.version);
+    for (const { key, sha256 } of (await fixture.encodeSet(first)).objects) {
+      assert.equal((await fixture.objects.stat(key))?.sha256, sha256);
+    }
+  });
+
+  it('fails with DISK_FULL, leaves no half file and no commit record, and succeeds once there is room', async function () {
+    await using fixture = await createTranscodeFixture();
+    const filler = join(fixture.objectsDir, 'filler');
+    const disk = mountSmallDisk(this, fixture.objectsDir, '16m');
+    try {
+      for (const folder of ['.tmp', '.info']) await mkdir(join(fixture.objectsDir, folder), { recursive: true });
+      const params = { titleId, sourceKey: await fixture.upload(await source()), ladder: smallLadder };
+      const onProgress = ({ stage }: { stage: string }, kind: string) => {
+        if (kind !== 'transcode' || stage !== 'package') return;
+        const { bavail, bsize } = statfsSync(fixture.objectsDir);
+        writeFileSync(filler, Buffer.alloc(Math.max(0, bavail * bsize - 96 * 1024)));
+      };
+      let isFilled = false;
+      const fillOnce: typeof onProgress = (report, kind) => {
+        if (isFilled) return;
+        onProgress(report, kind);
+        isFilled = kind === 'transcode' && report.stage === 'package';
+      };
+      await rejectsWith(fixture.run(params, { onProgress: fillOnce }), Code.RESOURCE_EXHAUSTED, 'DISK_FULL');
+      const keys = await fixture.keys('titles/');
+      assert.ok(keys.length > 0 && !keys.some((key) => key.endsWith('encode-set.json')), keys.join());
+      for (const key of keys)
+        assert.equal((await fixture.objects.read(key)).length, (await fixture.objects.stat(key))?.bytes);
+      await rm(filler);
+      assert.equal((await fixture.transcode(params)).verification.ok, true);
+    } finally {
+      disk.unmount();
+    }
+  });
+
+  it('fails with DISK_FULL when the working folder has no room', async function () {
+    await using fixture = await createTranscodeFixture();
+    const small = join(fixture.dir, 'small');
+    await mkdir(small);
+    const disk = mountSmallDisk(this, small, '8k');
+    try {
+      const sourceKey = await fixture.upload(await source());
+      const run = fixture.run({ titleId, sourceKey, ladder: smallLadder }, { dir: small });
+      await rejectsWith(run, Code.RESOURCE_EXHAUSTED, 'DISK_FULL');
+      assert.deepEqual(await fixture.keys('titles/'), []);
+    } finally {
+      disk.unmount();
+    }
+  });
+});
