@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Code } from '../../server/core/codes.ts';
 import { silentLogger } from '../../server/core/log.ts';
@@ -8,20 +7,11 @@ import { startChildScript } from '../support/child-script.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
 import { createTempDir } from '../support/temp-dir.ts';
 import { waitUntil } from '../support/wait-until.ts';
+import { isAlive } from './fixtures/is-alive.ts';
 import { redisCommand } from './fixtures/redis-command.ts';
 
 describe('the private Redis', () => {
   const owner = new URL('fixtures/redis-owner.ts', import.meta.url);
-  /** False also for a process that has ended and only waits for init to take note of it. */
-  const isAlive = (pid: number) => {
-    try {
-      process.kill(pid, 0);
-      return !existsSync(`/proc/${pid}/stat`) || !readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ');
-    } catch {
-      return false;
-    }
-  };
-
   it('ends when its owner is killed with -9, and the next owner finds the data', async () => {
     await using temp = await createTempDir();
     const first = startChildScript(owner, [temp.path]);

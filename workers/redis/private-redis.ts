@@ -32,6 +32,7 @@ export interface OpenedRedis {
   close(): Promise<void>;
 }
 
+const addressFile = 'address.json';
 /** Longest path of a unix socket that every platform takes (macOS: 104 bytes with the closing zero). */
 const maxSocketPathBytes = 100;
 const minBackoffMs = 100;
@@ -57,7 +58,7 @@ export async function openRedis(options: OpenRedisOptions): Promise<OpenedRedis>
   await waitUntilFree(dir, clock, takeoverTimeoutMs);
   for (const name of await readdir(dir)) if (/^redis-.*\.sock$/.test(name)) await rm(join(dir, name), { force: true });
   const address = await chooseAddress(dir);
-  await writeFile(join(dir, 'address.json'), JSON.stringify(address), { mode: 0o600 });
+  await writeFile(join(dir, addressFile), JSON.stringify(address), { mode: 0o600 });
 
   const stopping = new AbortController();
   const supervisor = { current: undefined as RedisProcess | undefined };
@@ -114,11 +115,21 @@ async function keepRunning(first: RedisProcess, { start, clock, log, signal }: K
   }
 }
 
+/** URL of the private Redis that a running server keeps in `dir`; undefined when none answers there. */
+export async function findPrivateRedis(dir: string): Promise<string | undefined> {
+  const address = await readAddress(resolve(dir));
+  return address !== undefined && (await pingRedis(address)) !== 'absent' ? urlOf(address) : undefined;
+}
+
+async function readAddress(dir: string): Promise<RedisAddress | undefined> {
+  const stored = await readFile(join(dir, addressFile), 'utf8').catch(() => undefined);
+  return stored === undefined ? undefined : (JSON.parse(stored) as RedisAddress);
+}
+
 /** A former owner that was killed leaves its Redis to the watchdog for a moment: wait for its end. */
 async function waitUntilFree(dir: string, clock: Clock, timeoutMs: number): Promise<void> {
-  const stored = await readFile(join(dir, 'address.json'), 'utf8').catch(() => undefined);
-  if (stored === undefined) return;
-  const former = JSON.parse(stored) as RedisAddress;
+  const former = await readAddress(dir);
+  if (former === undefined) return;
   const deadline = clock.monotonic() + timeoutMs;
   while ((await pingRedis(former)) !== 'absent') {
     if (clock.monotonic() > deadline) throw redisDirInUse(dir);

@@ -31,3 +31,13 @@ export function redisDirInUse(dir: string): AppError {
     metadata: { dir },
   });
 }
+
+/** No server with a private Redis runs on the state folder. */
+export function redisOfServerMissing(dir: string): AppError {
+  return new AppError({
+    code: Code.FAILED_PRECONDITION,
+    reason: 'REDIS_OF_SERVER_MISSING',
+    message: `no running server keeps its Redis in "${dir}": start one on this STATE_DIR, or set SHOWRUNNER_REDIS_URL`,
+    metadata: { dir },
+  });
+}

@@ -65,3 +65,17 @@ export function urlOf(...protocols: readonly string[]): (value: string) => strin
     return value;
   };
 }
+
+/** `name=number,name=number`: numbers of 0 to 64 by name. */
+export function counts(value: string): Readonly<Record<string, number>> {
+  const pairs = value.split(',').filter((pair) => pair.trim() !== '');
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const [, name, number] = /^\s*([a-z][a-z0-9-]*)=(\d{1,2})\s*$/.exec(pair) ?? [];
+      if (name === undefined || number === undefined || Number(number) > 64) {
+        throw new Error(`expected name=number with numbers of 0 to 64, got "${pair.trim()}"`);
+      }
+      return [name, Number(number)];
+    }),
+  );
+}

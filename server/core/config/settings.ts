@@ -1,4 +1,4 @@
-import { flag, hostPort, integer, oneOf, optionalText, setting, text, urlOf } from './setting.ts';
+import { counts, flag, hostPort, integer, oneOf, optionalText, setting, text, urlOf } from './setting.ts';
 
 /**
  * Every setting of showrunner. Read once in main.ts from the environment as SHOWRUNNER_<NAME>, or from the
@@ -17,6 +17,11 @@ export const settings = {
     integer(0, 64),
     2,
     'Worker processes that `serve` starts; 0 = none, start them with `showrunner worker`.',
+  ),
+  WORKER_SLOTS: setting(
+    counts,
+    {},
+    'Jobs that one worker process runs at once, per queue class, e.g. `encode=1,transcode=4`; 1 where not named, 0 = none.',
   ),
   REDIS_URL: setting(
     urlOf('redis:', 'rediss:', 'unix:'),

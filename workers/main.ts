@@ -1,0 +1,85 @@
+import { join, resolve } from 'node:path';
+import { systemClock } from '../server/core/clock.ts';
+import type { Config } from '../server/core/config/settings.ts';
+import { createLifecycle } from '../server/core/lifecycle.ts';
+import { createLogger } from '../server/core/log.ts';
+import { onFinishedSpan, setProcessName } from '../server/core/telemetry/span-feed.ts';
+import { openFolderObjects } from '../server/stores/objects/folder-objects.ts';
+import { createJobKinds } from './kinds.ts';
+import type { JobKind } from './queue/job-kind.ts';
+import { createSpanRelayWriter } from './queue/span-relay.ts';
+import { createWorkerRunner } from './queue/worker-runner.ts';
+import { findPrivateRedis } from './redis/private-redis.ts';
+import { redisOfServerMissing } from './redis/redis-errors.ts';
+
+export interface RunWorkerOptions {
+  /** The process environment, for what programs are found by. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Name in logs and traces. Default `worker`. */
+  readonly name?: string;
+  /** Aborted to end the worker, besides SIGTERM and SIGINT. */
+  readonly signal?: AbortSignal;
+  /** How long jobs get to end by themselves, asked once the worker is to end, in ms. Default config.DRAIN_TIMEOUT_MS. */
+  readonly drainTimeoutMs?: () => number;
+  /** Called once jobs are taken. */
+  readonly onReady?: () => void;
+}
+
+/**
+ * Runs jobs until SIGTERM, SIGINT or the signal, then lets them end or hands them back. Without REDIS_URL it joins
+ * the private Redis of the server that runs on the same STATE_DIR. Throws REDIS_OF_SERVER_MISSING.
+ */
+export async function runWorker(config: Config, options: RunWorkerOptions): Promise<void> {
+  const { env, name = 'worker', drainTimeoutMs = () => config.DRAIN_TIMEOUT_MS } = options;
+  const log = createLogger({ level: config.LOG_LEVEL }).child({ process: name });
+  const clock = systemClock;
+  const stateDir = resolve(config.STATE_DIR);
+  const redisDir = join(stateDir, 'redis');
+  const url = config.REDIS_URL ?? (await findPrivateRedis(redisDir));
+  if (url === undefined) throw redisOfServerMissing(redisDir);
+
+  setProcessName(name);
+  const ending = endOf(options.signal);
+  const lifecycle = createLifecycle({ log, stepTimeoutMs: config.DRAIN_TIMEOUT_MS + 20_000 });
+  try {
+    const spans = createSpanRelayWriter({ url, clock, log });
+    lifecycle.defer('span relay', () => spans.close());
+    lifecycle.defer(
+      'span feed',
+      onFinishedSpan((span) => spans.write([JSON.stringify(span)])),
+    );
+    const objects = await openFolderObjects({ dir: join(stateDir, 'objects'), clock, log });
+    lifecycle.defer('objects', () => objects.close());
+    const kinds = createJobKinds({ config, objects, log, env });
+    const runner = await createWorkerRunner({
+      url,
+      kinds,
+      slots: slotsOf(kinds, config.WORKER_SLOTS),
+      workDir: join(stateDir, 'work'),
+      log,
+      clock,
+    });
+    lifecycle.defer('jobs', () => runner.close(drainTimeoutMs()));
+    log.info('worker takes jobs', { pid: process.pid });
+    options.onReady?.();
+    await ending;
+    log.info('worker ends', { running: runner.running() });
+  } finally {
+    await lifecycle.close();
+  }
+}
+
+/** One slot per class where the setting says nothing, so that every kind is served. */
+function slotsOf(kinds: readonly JobKind[], given: Readonly<Record<string, number>>): Record<string, number> {
+  const classes = new Set(kinds.map((kind) => kind.queueClass));
+  return Object.fromEntries([...classes].map((queueClass) => [queueClass, given[queueClass] ?? 1]));
+}
+
+/** Resolves at the first SIGTERM, SIGINT or abort. */
+function endOf(signal: AbortSignal | undefined): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve());
+  if (signal?.aborted) resolve();
+  signal?.addEventListener('abort', () => resolve(), { once: true });
+  return promise;
+}
