@@ -24,7 +24,7 @@ export type FolderOptions = Pick<IalsOptions, 'factors' | 'regularization' | 'un
 
 const mostPositives = 4096;
 /** Rows scored per kernel call: the result of a call stays in the first-level cache. */
-const scanRows = 4096;
+const scanRows = mostPositives;
 
 /** Copies the title factors into a kernel memory of its own and caches a0 Q'Q. */
 export function createFolder(titleFactors: Float32Array, options: FolderOptions): Folder {
@@ -35,6 +35,7 @@ export function createFolder(titleFactors: Float32Array, options: FolderOptions)
       2 * alignedBytes(d * d) +
       2 * alignedBytes(d) +
       alignedBytes(mostPositives) +
+      alignedBytes(mostPositives * d) +
       alignedBytes(scanRows),
   );
   const matrix = kernels.f32(titleFactors.length);
@@ -46,6 +47,8 @@ export function createFolder(titleFactors: Float32Array, options: FolderOptions)
   const solution = kernels.f32(d);
   const indexes = kernels.u32(mostPositives);
   const chunk = kernels.f32(scanRows);
+  // Touched by explanations only, for as many rows as they need.
+  const liked = kernels.f32(mostPositives * d);
 
   const solve = (positives: readonly number[] | Uint32Array): F32 => {
     const used = positives.slice(-mostPositives);
@@ -66,21 +69,20 @@ export function createFolder(titleFactors: Float32Array, options: FolderOptions)
     return scores;
   };
   const factorsOf = (title: number) => matrix.subarray(title * d, (title + 1) * d);
-  let norms: Float32Array | undefined;
-  const normsOf = () => {
-    norms ??= Float32Array.from({ length: titleCount }, (_, title) => Math.hypot(...factorsOf(title)));
-    return norms;
-  };
+  const norms = Float32Array.from({ length: titleCount }, (_, title) => {
+    let squares = 0;
+    for (const factor of factorsOf(title)) squares += factor * factor;
+    return Math.sqrt(squares);
+  });
 
   return {
     fold: (positives) => (positives.length === 0 ? undefined : Float32Array.from(solve(positives))),
     scores: scan,
     similarities: (title) => {
       const cosines = scan(factorsOf(title));
-      const lengths = normsOf();
-      const own = lengths[title] ?? 0;
+      const own = norms[title] ?? 0;
       for (let other = 0; other < titleCount; other++) {
-        const product = own * (lengths[other] ?? 0);
+        const product = own * (norms[other] ?? 0);
         cosines[other] = product > 0 ? (cosines[other] ?? 0) / product : 0;
       }
       return cosines;
@@ -89,18 +91,17 @@ export function createFolder(titleFactors: Float32Array, options: FolderOptions)
       if (positives.length === 0) return titles.map(() => new Float32Array(0));
       // Leaves the factor of the half-step matrix in `work`; one more triangular solve per title gives W q.
       solve(positives);
-      const unused = positives.length - mostPositives;
+      const used = positives.slice(-mostPositives);
+      for (const [at, positive] of used.entries()) liked.set(factorsOf(positive), at * d);
       return titles.map((title) => {
         vector.set(factorsOf(title));
         kernels.choleskySolve(work, vector);
-        return Float32Array.from(positives, (positive, at) => (at < unused ? 0 : dot(vector, factorsOf(positive))));
+        const amounts = chunk.subarray(0, used.length);
+        kernels.dotScan(vector, liked, amounts);
+        const parts = new Float32Array(positives.length);
+        parts.set(amounts, positives.length - used.length);
+        return parts;
       });
     },
   };
-}
-
-function dot(a: Float32Array, b: Float32Array): number {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += (a[i] ?? 0) * (b[i] ?? 0);
-  return sum;
 }

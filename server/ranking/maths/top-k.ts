@@ -30,11 +30,10 @@ export function topK(
     }
   };
 
+  // The score to beat: of the root once the heap is full. Indexes ascend, so an equal score never displaces a kept one.
+  let least = Number.NEGATIVE_INFINITY;
   for (let index = 0; index < scores.length; index++) {
-    const value = scores[index] ?? 0;
-    if (!(value > Number.NEGATIVE_INFINITY)) continue;
-    // Indexes ascend, so an equal score never displaces a kept one.
-    if (size === heap.length && !(value > score(0))) continue;
+    if (!((scores[index] ?? 0) > least)) continue;
     if (accepts && !accepts(index)) continue;
     if (size < heap.length) {
       heap[size] = index;
@@ -49,6 +48,7 @@ export function topK(
       heap[0] = index;
       siftDown(size);
     }
+    if (size === heap.length) least = score(0);
   }
   for (let end = size - 1; end > 0; end--) {
     swap(0, end);

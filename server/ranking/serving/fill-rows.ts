@@ -1,4 +1,5 @@
 import type { Title } from '../data/title.ts';
+import { topK } from '../maths/top-k.ts';
 import type { ServingModel } from '../models/serving-model.ts';
 import type { Contribution, PageRequest, PageRow } from './page.ts';
 import type { Pick, RowPlan } from './row-source.ts';
@@ -61,12 +62,10 @@ function explain(plan: RowPlan, picks: readonly Pick[], { model, positives }: Fi
   if (!plan.isPersonal) return [];
   const titles = picks.map(({ title }) => title);
   return model.folder.contributions(positives, titles).map((amounts) =>
-    positives
-      .map((title, at) => ({ title, amount: amounts[at] ?? 0 }))
-      .filter(({ amount }) => amount > 0)
-      .sort((a, b) => b.amount - a.amount)
-      .slice(0, mostContributions)
-      .map(({ title, amount }) => ({ title: titleOf(model, title), amount })),
+    Array.from(
+      topK(amounts, mostContributions, (at) => (amounts[at] ?? 0) > 0),
+      (at) => ({ title: titleOf(model, positives[at] ?? 0), amount: amounts[at] ?? 0 }),
+    ),
   );
 }
 
