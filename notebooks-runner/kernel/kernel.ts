@@ -20,7 +20,7 @@ export interface Kernel {
   /** Receives iopub messages in order of arrival; one listener at a time. */
   listen(listener: (message: WireMessage) => void): void;
   /** Asks for kernel_info; true when the reply came AND its status on iopub, which proves that our subscription works. */
-  probe(): Promise<boolean>;
+  probe(replyWaitMs: number): Promise<boolean>;
   /** Runs code; `ended` never rejects and resolves after reply and idle, or when the kernel died. */
   execute(code: string, options?: ExecuteOptions): { readonly id: string; readonly ended: Promise<ExecuteOutcome> };
   /**
@@ -138,7 +138,7 @@ export function createKernel({ spec, process, clock, log, open }: KernelParts): 
     listen: (next) => {
       listener = next;
     },
-    probe: () => requests.answeredWithin(channels.send('shell', 'kernel_info_request', {}), 1_000, 20),
+    probe: (replyWaitMs) => requests.answeredWithin(channels.send('shell', 'kernel_info_request', {}), replyWaitMs, 20),
     execute,
     barrier: () => (spec.dialect === 'deno' && !process.hasExited() ? barrier.wait() : Promise.resolve(true)),
     interrupt: () => {

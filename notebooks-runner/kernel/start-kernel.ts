@@ -103,11 +103,12 @@ async function waitReady(kernel: Kernel, options: StartKernelOptions, deadlineMs
   );
   try {
     for (;;) {
-      const ready = await Promise.race([kernel.probe(), aborted.then(() => false)]);
+      const waitMs = Math.max(1, Math.min(1_000, deadlineMs - clock.monotonic()));
+      const ready = await Promise.race([kernel.probe(waitMs), aborted.then(() => false)]);
       signal.throwIfAborted();
       if (ready) return;
       if (kernel.hasDied()) throw kernelStartFailed(spec.name, `its process ended${logText(kernel)}`);
-      if (clock.monotonic() > deadlineMs) {
+      if (clock.monotonic() >= deadlineMs) {
         throw kernelStartFailed(spec.name, `not ready after ${startTimeoutMs} ms${logText(kernel)}`);
       }
     }
