@@ -154,7 +154,8 @@ export async function openFolderObjects({ dir, clock, log }: FolderObjectsOption
       await using file = await openExisting(key, pathOf(key));
       const { size } = await file.stat();
       if (size > maxBytes) throw objectTooLarge(key, size, maxBytes);
-      return file.readFile(signal === undefined ? {} : { signal });
+      // Awaited here, or the file would be closed while it is read and an abort would go unheard.
+      return await file.readFile(signal === undefined ? {} : { signal });
     },
     open: openObject,
     stat: async (key) => (await find(key))?.info,
