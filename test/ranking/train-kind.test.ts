@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Code } from '../../server/core/codes.ts';
 import { silentLogger } from '../../server/core/log.ts';
 import { decodeModel } from '../../server/ranking/models/model-file.ts';
-import type { Json } from '../../workers/queue/job-kind.ts';
+import type { JobProgress, Json } from '../../workers/queue/job-kind.ts';
 import { createTrainKind, type TrainResult } from '../../workers/train/train-kind.ts';
 import { parseTrainParams } from '../../workers/train/train-params.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
@@ -110,17 +110,16 @@ describe('train-ranker', () => {
     assert.notEqual(other.modelId, result.modelId);
   });
 
-  it('stops when it is cancelled and leaves no commit record', async () => {
-    const controller = new AbortController();
-    const cancelled = createJobContext({ signal: controller.signal });
-    const running = run(
-      { ...params, seed: 3 },
-      { ...cancelled, progress: ({ stage }) => stage === 'train' && controller.abort(new Error('cancelled')) },
-    );
-    await assert.rejects(running, /cancelled/);
-    const keys = (await stores.objects.list('models/', { limit: 1_000 })).map(({ key }) => key);
-    assert.equal(keys.filter((key) => key.endsWith('commit.json')).length, 2);
-  });
+  for (const stage of ['load', 'measure', 'train']) {
+    it(`stops when it is cancelled in stage ${stage} and leaves no commit record`, async () => {
+      const controller = new AbortController();
+      const context = createJobContext({ signal: controller.signal });
+      const progress = (report: JobProgress) => report.stage === stage && controller.abort(new Error('cancelled'));
+      await assert.rejects(run({ ...params, seed: 3 }, { ...context, progress }));
+      const keys = (await stores.objects.list('models/', { limit: 1_000 })).map(({ key }) => key);
+      assert.equal(keys.filter((key) => key.endsWith('commit.json')).length, 2);
+    });
+  }
 
   it('refuses a data set that is absent, or that has nothing positive in it', async () => {
     const absent = { ...params, datasetKey: `datasets/${'0'.repeat(32)}/ratings.bin` };
