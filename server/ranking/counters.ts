@@ -15,6 +15,7 @@ const table = {
   trending_evicted: 'Titles dropped from trending at its bound',
 } as const;
 
+/** Counters of the ranking area by name. */
 export type RankingCounters = Counters<keyof typeof table>;
 
 /** Counts of the ranking area, exported as `ranking.<name>`. */

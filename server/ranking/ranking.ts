@@ -16,6 +16,7 @@ import type { Page, PageRequest } from './serving/page.ts';
 import { createRecommender, type Scorer } from './serving/recommend.ts';
 import type { Trainer } from './trainer.ts';
 
+/** What the ranking area is built on. */
 export interface RankingDeps {
   readonly records: RecordsStore;
   readonly objects: ObjectStore;
@@ -26,6 +27,7 @@ export interface RankingDeps {
   readonly scorer?: Scorer;
 }
 
+/** The ranking area, as the composition root wires it. */
 export interface Ranking {
   readonly service: ServiceRegistration;
   /** Takes a play or rating in: when it resolves it is durable, and every later page knows it. */

@@ -12,6 +12,7 @@ import { addImportBatch, digestId, readPageRequest, readTrainSettings } from './
 import type { Page, PageRequest } from './serving/page.ts';
 import type { Trainer } from './trainer.ts';
 
+/** The domain behind the service. */
 export interface RankingServiceDeps {
   readonly datasets: DatasetStore;
   readonly registry: ModelRegistry;

@@ -11,6 +11,7 @@ import { popularityOf } from '../../server/ranking/maths/popularity.ts';
 import type { TrainSettings } from '../../server/ranking/models/train-settings.ts';
 import { trainFactors } from './train-factors.ts';
 
+/** What quality is measured on. */
 export interface MeasureInput extends Split {
   readonly settings: TrainSettings;
 }

@@ -11,6 +11,7 @@ import type { JobContext, JobKind } from '../queue/job-kind.ts';
 import { parseTrainParams, type TrainParams } from './train-params.ts';
 import { trainRanker } from './train-ranker.ts';
 
+/** What the job kind is built on. */
 export interface TrainKindDeps {
   readonly objects: ObjectStore;
   readonly log: Logger;

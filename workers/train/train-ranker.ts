@@ -14,12 +14,14 @@ import { measureQuality } from './measure-quality.ts';
 import { precomputeLists } from './precompute-lists.ts';
 import { trainFactors } from './train-factors.ts';
 
+/** Data and settings of one training run. */
 export interface TrainInput {
   readonly ratings: RatingsTable;
   readonly titles: readonly Title[];
   readonly settings: TrainSettings;
 }
 
+/** What one training run gives. */
 export interface TrainedRanker {
   readonly model: RankerModel;
   /** Held-out quality by name, finite numbers only. */

@@ -23,6 +23,7 @@ export interface RatingRow {
   readonly timeMs: number;
 }
 
+/** Collects rows into a table; memory grows with the rows. */
 export interface RatingsTableBuilder {
   /**
    * Adds a row. A profile that rates a title again keeps the row's place with the value of the later time.

@@ -37,6 +37,7 @@ export interface DatasetImport {
   finish(): Promise<{ dataset: DatasetRecord; existed: boolean }>;
 }
 
+/** What importing files gave. */
 export interface FileImport {
   readonly dataset: DatasetRecord;
   readonly existed: boolean;
@@ -45,6 +46,7 @@ export interface FileImport {
   readonly faultCount: number;
 }
 
+/** Data sets by id and by time. */
 export interface DatasetStore {
   openImport(): DatasetImport;
   /** Imports MovieLens files of this machine. Faulty lines are left out and told. */
@@ -56,11 +58,13 @@ export interface DatasetStore {
   popular(): PopularList | undefined;
 }
 
+/** The most popular titles of a data set, best first, and when it was imported (Unix ms). */
 export interface PopularList {
   readonly titles: readonly PopularTitle[];
   readonly createdMs: number;
 }
 
+/** Stores and bounds of the data sets. */
 export interface DatasetStoreDeps {
   readonly records: RecordsStore;
   readonly objects: ObjectStore;

@@ -13,6 +13,7 @@ export const mostFactors = 256;
 
 /** Typed arrays inside a kernel memory. */
 export type F32 = Float32Array<SharedArrayBuffer>;
+/** Indexes inside a kernel memory. */
 export type U32 = Uint32Array<SharedArrayBuffer>;
 
 /**

@@ -8,6 +8,7 @@ export interface BiasModel {
   readonly titleBias: Float64Array;
 }
 
+/** How biases are fitted. */
 export interface BiasOptions {
   /** Default 10. */
   readonly epochs?: number;

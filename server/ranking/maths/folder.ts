@@ -20,6 +20,7 @@ export interface Folder {
   contributions(positives: readonly number[] | Uint32Array, titles: readonly number[]): Float32Array[];
 }
 
+/** The settings that the title factors were trained with. */
 export type FolderOptions = Pick<IalsOptions, 'factors' | 'regularization' | 'unobservedWeight'>;
 
 const mostPositives = 4096;

@@ -5,6 +5,7 @@ import { alignedBytes, createKernels, type F32, type Kernels, type U32 } from '.
 import { fillGaussian } from './gaussian.ts';
 import type { Pacer } from './pacer.ts';
 
+/** What decides the bytes of the factors, besides the data. */
 export interface IalsOptions {
   /** Latent dimensions: a multiple of 4, 4 to 256. */
   readonly factors: number;

@@ -22,6 +22,7 @@ export interface ModelRegistry {
   list(limit: number, cursor?: string): Promise<{ items: ModelRecord[]; next: string | undefined }>;
 }
 
+/** A registry over the stores; it keeps nothing in memory. */
 export function createModelRegistry(records: RecordsStore, objects: ObjectStore): ModelRegistry {
   const stored = createTimedRecords<ModelRecord>(records, 'ranking/models');
   const register = async (id: string): Promise<ModelRecord> => {

@@ -20,6 +20,7 @@ export interface Publication {
   readonly publishedMs: number;
 }
 
+/** The serving model and the record of all publications. */
 export interface PublishedModels {
   /** The serving model; a call keeps the one it began with. Undefined before the first publication. */
   current(): ServingModel | undefined;
@@ -34,6 +35,7 @@ export interface PublishedModels {
   history(limit: number): Promise<Publication[]>;
 }
 
+/** What publication is built on. */
 export interface PublishedModelsDeps {
   readonly records: RecordsStore;
   readonly objects: ObjectStore;

@@ -11,6 +11,7 @@ import { createProfileStore, type NearlineList, type ProfileStore } from './prof
 import { tasteOf } from './taste.ts';
 import { openTrending, type Trending } from './trending.ts';
 
+/** The nearline tier: profiles and trending, kept current per event. */
 export interface Nearline {
   /**
    * Takes one event in: when it resolves, the event is durable and every later recommendation knows it.
@@ -21,6 +22,7 @@ export interface Nearline {
   readonly trending: Trending;
 }
 
+/** What became of an event. */
 export interface AppliedEvent {
   /** True when the event was seen before: nothing changed. */
   readonly duplicate: boolean;
@@ -28,6 +30,7 @@ export interface AppliedEvent {
   readonly events: number;
 }
 
+/** What the nearline tier is built on, and its bounds. */
 export interface NearlineDeps {
   readonly records: RecordsStore;
   readonly clock: Clock;

@@ -23,6 +23,7 @@ export interface NearlineList {
   readonly titles: readonly (readonly [id: string, score: number])[];
 }
 
+/** A profile as it was read, with the version that a write must meet. */
 export interface StoredProfile {
   readonly state: ProfileState;
   /** Of the record; undefined when there is none yet. */

@@ -11,6 +11,7 @@ export interface Trending {
   top(): readonly { readonly title: string; readonly score: number }[];
 }
 
+/** What trending is built on, and its bounds. */
 export interface TrendingDeps {
   readonly records: RecordsStore;
   readonly clock: Clock;

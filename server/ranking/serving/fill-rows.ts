@@ -4,6 +4,7 @@ import type { ServingModel } from '../models/serving-model.ts';
 import type { Contribution, PageRequest, PageRow } from './page.ts';
 import type { Pick, RowPlan } from './row-source.ts';
 
+/** What rows are filled for. */
 export interface FillRows {
   readonly model: ServingModel;
   readonly request: PageRequest;

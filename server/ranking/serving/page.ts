@@ -19,11 +19,13 @@ export interface PageRequest {
   readonly budgetMs: number;
 }
 
+/** A liked title and its additive part of a score. */
 export interface Contribution {
   readonly title: Title;
   readonly amount: number;
 }
 
+/** One title of a row. */
 export interface RecommendedTitle {
   readonly title: Title;
   readonly score: number;
@@ -32,12 +34,14 @@ export interface RecommendedTitle {
   readonly because: readonly Contribution[];
 }
 
+/** One row; ids as in the contract, e.g. `because:titles/318`. */
 export interface PageRow {
   readonly id: string;
   readonly name: string;
   readonly titles: readonly RecommendedTitle[];
 }
 
+/** Rows and where they come from. */
 export interface Page {
   readonly rows: readonly PageRow[];
   readonly tier: Tier;

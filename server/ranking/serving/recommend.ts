@@ -24,6 +24,7 @@ export type Scorer = (
   signal: AbortSignal,
 ) => Float32Array | undefined | Promise<Float32Array | undefined>;
 
+/** What the ladder climbs on. */
 export interface RecommenderDeps {
   readonly currentModel: () => ServingModel | undefined;
   readonly nearline: Pick<Nearline, 'profiles' | 'trending'>;
