@@ -21,6 +21,24 @@ describe('cancelling a job', () => {
     assert.deepEqual(harness.lines('queued'), []);
   });
 
+  it('leaves higher priorities to be taken first', async () => {
+    const slow = await openJobsHarness();
+    try {
+      const order: string[] = [];
+      slow.jobs.onJobSucceeded('echo', async ({ id }) => void order.push(id));
+      const ids = [];
+      for (const priority of [0, 5, 9, 0]) {
+        const { job } = await slow.jobs.create({ kind: 'echo', params: {}, labels: {}, priority });
+        ids.push(job.id);
+      }
+      await slow.startWorker({ work: 1 });
+      await waitUntil('all ran', () => order.length === 4);
+      assert.deepEqual(order, [ids[2], ids[1], ids[0], ids[3]]);
+    } finally {
+      await slow.close();
+    }
+  });
+
   it('reaches a job that runs on another process within two seconds', async () => {
     const { id } = await harness.create('hold', { log: harness.path('running'), until: harness.path('never') });
     await waitUntil('it runs', () => harness.lines('running').length === 1);

@@ -98,6 +98,16 @@ describe('a lost worker', () => {
     assert.deepEqual(job.progress?.detail, { parts_done: 4, parts_total: 4 });
   });
 
+  it('is not one that computes for longer than its lease without a pause', async () => {
+    await harness.startWorker({ work: 1 });
+    // Others look for stalled jobs.
+    const { id } = await harness.create('busy', { ms: 2_500 });
+    await harness.untilState(id, 'running');
+    await harness.startWorker({ work: 1 });
+    const job = await harness.untilState(id, 'succeeded');
+    assert.deepEqual([job.result, job.attempts.length], [{ attempt: 1 }, 1]);
+  });
+
   it('takes a job with it that loses more workers than its kind allows', async () => {
     const { id } = await harness.create('fragile', { log: harness.path('log'), until: harness.path('never') });
     for (const attempt of [1, 2]) {

@@ -23,6 +23,8 @@ export interface AttemptDeps extends ChildrenDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  /** Keeps the lease of a job until the returned function is called. */
+  readonly holdLease: (job: Job<QueuedJob>) => () => void;
   /** Private folders of attempts are made in here. */
   readonly workDir: string;
   /** `host/pid`. */
@@ -50,6 +52,7 @@ export function createJobAttempts(deps: AttemptDeps): JobAttempts {
     const { data } = job;
     if (stopping) return handBack(deps, job);
     const slot = takeSlot(slots, data.queueClass);
+    const dropLease = deps.holdLease(job);
     try {
       const worker = `${deps.worker}/${data.queueClass}#${slot}`;
       const child = data.parent === undefined ? {} : { child: childNoteOf(data, data.parent.jobId) };
@@ -58,6 +61,7 @@ export function createJobAttempts(deps: AttemptDeps): JobAttempts {
       if (start.ended !== undefined) return await conclude(deps, data, start.ended);
       return await hold(job, start);
     } finally {
+      dropLease();
       slots.get(data.queueClass)?.delete(slot);
     }
   };

@@ -37,18 +37,13 @@ export async function* readQueueEvents(
   after: string,
   signal: AbortSignal,
 ): AsyncGenerator<QueueEvent[]> {
+  const aborted = new Promise<null>((resolve) => signal.addEventListener('abort', () => resolve(null), { once: true }));
   for (let position = after; !signal.aborted; ) {
     let events: QueueEvent[];
     try {
-      const reply = (await redis.xread(
-        'COUNT',
-        batchSize,
-        'BLOCK',
-        blockMs,
-        'STREAMS',
-        stream,
-        position,
-      )) as StreamReply;
+      // The blocked command itself ends with its connection or its time.
+      const read = redis.xread('COUNT', batchSize, 'BLOCK', blockMs, 'STREAMS', stream, position);
+      const reply = (await Promise.race([read, aborted])) as StreamReply;
       const entries = reply?.[0]?.[1] ?? [];
       position = entries.at(-1)?.[0] ?? position;
       events = (await Promise.all(entries.map((entry) => readEvent(entry, ledger)))).filter(

@@ -10,6 +10,7 @@ import { openConnection, redisOptions } from './connection.ts';
 import { createJobAttempts, type JobAttempts } from './job-attempts.ts';
 import type { JobKind } from './job-kind.ts';
 import { createJobLedger, type JobLedger } from './job-ledger.ts';
+import { createLeaseKeeper } from './lease-keeper.ts';
 import { jobCancelled, leaseLost, workerStopping } from './queue-errors.ts';
 import { defaultPrefix, queueKeys } from './queue-keys.ts';
 import { createQueueTelemetry } from './queue-telemetry.ts';
@@ -32,6 +33,8 @@ export interface WorkerRunnerOptions {
   readonly leaseMs?: number;
   /** How often every worker of a class looks for such jobs, in ms. Default 1,000. */
   readonly stallCheckMs?: number;
+  /** A process that computes for longer than this without a pause counts as hung, in ms. Default 30,000. */
+  readonly maxBlockMs?: number;
   /** How long an aborted attempt may take to stop, in ms. Default 5,000. */
   readonly abortGraceMs?: number;
   /** Wait before a retry: base doubles per failure up to max, jittered, in ms. Default 500 and 30,000. */
@@ -47,6 +50,7 @@ export interface WorkerRunner {
 
 /** Fence and outcome of running jobs are looked at this often, should a cancel message get lost, in ms. */
 const verifyIntervalMs = 1_000;
+const defaultLeaseMs = 2_500;
 const closeTimeoutMs = 5_000;
 
 /**
@@ -70,6 +74,8 @@ export async function createWorkerRunner(options: WorkerRunnerOptions): Promise<
     queues.set(queueClass, queue);
     return queue;
   };
+  const { leaseMs = defaultLeaseMs, maxBlockMs = 30_000 } = options;
+  const leases = createLeaseKeeper({ url, log, leaseMs, maxBlockMs });
   const attempts = createJobAttempts({
     ledger,
     queueOf,
@@ -77,6 +83,7 @@ export async function createWorkerRunner(options: WorkerRunnerOptions): Promise<
     clock,
     random: options.random ?? systemRandom,
     log,
+    holdLease: (job) => leases.hold(job),
     workDir,
     worker: `${hostname()}/${process.pid}`,
     abortGraceMs: options.abortGraceMs ?? 5_000,
@@ -102,6 +109,7 @@ export async function createWorkerRunner(options: WorkerRunnerOptions): Promise<
       for (const attempt of attempts.running()) attempt.abort(workerStopping());
       await settledWithin(closed, closeTimeoutMs + (options.abortGraceMs ?? 5_000), clock);
       stopVerifying();
+      await leases.close();
       for (const queue of queues.values()) await settledWithin(queue.close(), closeTimeoutMs, clock);
       subscriber.disconnect();
       commands.disconnect();
@@ -111,7 +119,7 @@ export async function createWorkerRunner(options: WorkerRunnerOptions): Promise<
 }
 
 function openWorker(
-  { url, log, leaseMs = 2_500, stallCheckMs = 1_000 }: WorkerRunnerOptions,
+  { url, log, leaseMs = defaultLeaseMs, stallCheckMs = 1_000 }: WorkerRunnerOptions,
   prefix: string,
   queueClass: string,
   slots: number,
