@@ -6,7 +6,7 @@ import { Code } from '../../server/core/codes.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
 import { mountSmallDisk } from '../support/small-disk.ts';
 import { makeSource, sourceCodec } from './sources.ts';
-import { createTranscodeFixture, smallLadder } from './transcode-fixture.ts';
+import { clipPath, createTranscodeFixture, smallLadder } from './transcode-fixture.ts';
 
 const titleId = 'titles/publish';
 const source = () => makeSource('publish.mp4', ['-f', 'lavfi', '-i', 'testsrc2=s=256x144:r=25:d=6', ...sourceCodec]);
@@ -27,6 +27,22 @@ describe('publishing a title', () => {
     const result = await fixture.transcode(params);
     assert.equal(result.verification.ok, true);
     for (const { key, modifiedMs } of done) assert.equal((await fixture.objects.stat(key))?.modifiedMs, modifiedMs);
+  });
+
+  it('stops a running encode within a second of a cancel and publishes nothing of it', async () => {
+    await using fixture = await createTranscodeFixture();
+    const params = { titleId, sourceKey: await fixture.upload(clipPath) };
+    const controller = new AbortController();
+    let cancelledAt = 0;
+    const onProgress = (_report: unknown, kind: string) => {
+      if (kind !== 'encode-chunk' || cancelledAt > 0) return;
+      cancelledAt = performance.now();
+      controller.abort();
+    };
+    await assert.rejects(fixture.run(params, { signal: controller.signal, onProgress }), { name: 'AbortError' });
+    assert.ok(cancelledAt > 0 && performance.now() - cancelledAt < 1000);
+    assert.deepEqual(await fixture.keys('titles/'), []);
+    assert.deepEqual(await fixture.keys('transcode/chunks/'), []);
   });
 
   it('encodes a chunk again when its record is there and a file of it is gone', async () => {

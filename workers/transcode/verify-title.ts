@@ -64,12 +64,13 @@ function startCheck(video: readonly AuditedVideo[]): TitleCheck {
 
 /** Audio must end with the video: a difference of a frame or more would grow into a gap before the next title. */
 function lengthCheck(plan: TranscodePlan, audio: AuditedAudio): TitleCheck {
-  const videoSeconds = (plan.frameCount * plan.rate.den) / plan.rate.num;
-  const audioSeconds = (audio.audit.durationTicks - audio.skipTicks) / audio.timescale;
-  const apartMs = (audioSeconds - videoSeconds) * 1000;
-  const limitMs = (aacFrameSamples / audio.timescale) * 1000;
-  const detail = `audio is ${apartMs.toFixed(3)} ms longer than video, limit ±${limitMs.toFixed(3)} ms`;
-  return check('audio_video_length', Math.abs(apartMs) < limitMs ? [] : [detail], detail);
+  const { num, den } = plan.rate;
+  // In units of 1 / (audio clock x rate), where both lengths are whole numbers.
+  const apart = (audio.audit.durationTicks - audio.skipTicks) * num - plan.frameCount * den * audio.timescale;
+  const limit = aacFrameSamples * num;
+  const inMs = (units: number) => ((units * 1000) / (audio.timescale * num)).toFixed(3);
+  const detail = `audio is ${inMs(apart)} ms longer than video, limit ±${inMs(limit)} ms`;
+  return check('audio_video_length', Math.abs(apart) < limit ? [] : [detail], detail);
 }
 
 function peakCheck(tracks: readonly { audit: TrackAudit; declaredPeakBps: number }[]): TitleCheck {
