@@ -55,13 +55,13 @@ export class ChainRun {
     for (let at = from; at < slots.length; at++) {
       const slot = slots[at] as Slot;
       const { filter } = slot;
-      if (since < 0) since = this.#clock.monotonic();
       if (!this.takesPart(slot, phase.neverFails)) {
-        // The time of its shouldRun must not be charged to the next filter.
+        // The time of its shouldRun must not be charged to the next filter that runs.
         if (filter.shouldRun !== undefined) since = -1;
         continue;
       }
       if (phase.isEndedByValue && filter.run === undefined) continue;
+      if (since < 0) since = this.#clock.monotonic();
       if (filter.inFlight >= filter.maxConcurrent) {
         this.#fail(phase, slot, Status.overloaded, filterOverloaded(filter.id, filter.maxConcurrent));
         continue;
@@ -96,7 +96,7 @@ export class ChainRun {
     let status: Status = filter.criterion === undefined ? Status.applies : filter.criterion(this.#call);
     if (status === Status.applies && filter.shouldRun !== undefined) {
       try {
-        if (!filter.shouldRun(this.#call, new Invocation(filter, this.#call))) status = Status.skippedShouldRun;
+        if (!filter.shouldRun(this.#call)) status = Status.skippedShouldRun;
       } catch (error) {
         this.#fail(neverFails ? errorPhase : undefined, slot, Status.threw, error);
         return false;

@@ -87,6 +87,9 @@ export interface FilterContext<Config, State> {
   readonly signal: AbortSignal;
 }
 
+/** What `shouldRun` gets: shared by all calls, so that a skipped filter allocates nothing. */
+export type CriteriaContext<Config, State> = Omit<FilterContext<Config, State>, 'signal'>;
+
 /** How a call ended, with the account of its filters. */
 export interface FilteredOutcome extends CallOutcome {
   /** One line: `id@version:type=status/ns, …`; `parseFilterLine` reads it back. */
@@ -124,8 +127,8 @@ interface FilterBase<Config, State> {
   open?(config: Config, ctx: OpenContext): Awaitable<State>;
   /** Releases the state after the last call of this version ended. */
   close?(state: State): Awaitable<void>;
-  /** Criteria that `match` cannot say. Synchronous. */
-  shouldRun?(call: Call, ctx: FilterContext<Config, State>): boolean;
+  /** Criteria that `match` cannot say. Synchronous, and called for each call: keep it cheap. */
+  shouldRun?(call: Call, ctx: CriteriaContext<Config, State>): boolean;
   /** Sees each request message; a returned value replaces it, undefined keeps it. */
   onRequestMessage?(message: unknown, call: Call, ctx: FilterContext<Config, State>): unknown;
   /** Sees each response message; a returned value replaces it, undefined keeps it. */

@@ -44,7 +44,7 @@ export interface LoadedFilter {
   readonly hash: string;
   readonly methodStatus: (call: Pick<Call, 'service' | 'method' | 'kind' | 'known'>) => Status;
   readonly criterion: Criterion | undefined;
-  readonly shouldRun: ((call: Call, ctx: Invocation) => boolean) | undefined;
+  readonly shouldRun: ((call: Call) => boolean) | undefined;
   readonly run: ((call: Call, ctx: Invocation, error: AppError | undefined) => unknown) | undefined;
   readonly onRequestMessage: MessageHook | undefined;
   readonly onResponseMessage: MessageHook | undefined;
@@ -133,6 +133,8 @@ export async function openFilter(options: OpenFilterOptions): Promise<LoadedFilt
   const config = readConfig(options);
   const state = await openState(options, config, log);
   const labels = filterStatusNames.map((status) => [status, { filter: id, type, status }] as const);
+  const shouldRun = definition.shouldRun?.bind(definition);
+  const criteriaContext = Object.freeze({ config, state, log, clock, random });
   let closing: Promise<void> | undefined;
   return {
     ...{ id, version, type, order, category, file, hash, config, state, log, clock, random },
@@ -141,7 +143,7 @@ export async function openFilter(options: OpenFilterOptions): Promise<LoadedFilt
     maxConcurrent: definition.maxConcurrent ?? 4000,
     methodStatus: methodCriterion(definition.match),
     criterion: callCriterion(definition.match, random),
-    shouldRun: definition.shouldRun?.bind(definition),
+    shouldRun: shouldRun && ((call) => shouldRun(call, criteriaContext)),
     run: definition.run?.bind(definition) as Hook | undefined,
     onRequestMessage: definition.onRequestMessage?.bind(definition),
     onResponseMessage: definition.onResponseMessage?.bind(definition),

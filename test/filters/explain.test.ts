@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { type Context, type ContextManager, context, ROOT_CONTEXT, type Span, trace } from '@opentelemetry/api';
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import type { FilterContext } from '../../plugins/engine/filter.ts';
 import { parseFilterLine } from '../../plugins/engine/filter-status.ts';
 import type { Call } from '../../server/core/call.ts';
@@ -111,41 +113,29 @@ describe('explanation of a call', () => {
     }
   });
 
-  it('goes on the active span, before the status is sent, when the span is recording', async () => {
-    for (const isRecording of [true, false]) {
-      const events: { name: string; line: string }[] = [];
-      const span = {
-        isRecording: () => isRecording,
-        addEvent: (name: string, attributes: { filters: string }) => events.push({ name, line: attributes.filters }),
-      } as unknown as Span;
-      context.setGlobalContextManager(fixedContext(trace.setSpan(ROOT_CONTEXT, span)));
-      try {
-        const pipeline = await createInlinePipeline([{ ...base, id: 'test.f', run: () => undefined }]);
-        const session = pipeline.open(createFakeCall());
-        await session?.inbound?.();
-        await session?.outbound?.();
-        assert.equal(events.length, isRecording ? 1 : 0, 'when the outbound filters are through');
-        const error = await session?.error?.(refusal);
-        assert.equal(error, isRecording ? refusal : undefined);
-        const outcome = { code: Code.OK, error: undefined, durationMs: 1, requestMessages: 1, responseMessages: 1 };
-        session?.end?.(outcome);
-        assert.equal(events.length, isRecording ? 1 : 0, 'only once');
-        if (isRecording) assert.equal(parseFilterLine(events[0]?.line ?? '')[0]?.status, 'ran');
-      } finally {
-        context.disable();
-      }
+  it('is an event of the server span of a real call, also of one that fails', async () => {
+    const preload = new URL('../../server/core/telemetry/preload.ts', import.meta.url);
+    const child = spawn(
+      process.execPath,
+      [
+        '--disable-warning=ExperimentalWarning',
+        '--import',
+        preload.href,
+        join(import.meta.dirname, 'bed/traced-server.ts'),
+      ],
+      { stdio: ['ignore', 'pipe', 'inherit'], timeout: 20_000 },
+    );
+    const output = await text(child.stdout);
+    const spans = output.trim().split('\n');
+    assert.equal(spans.length, 2, output);
+    for (const span of spans) {
+      const events = (JSON.parse(span) as { name: string; text: string }[]).filter(({ name }) => name === 'filters');
+      assert.equal(events.length, 1, span);
+      const statuses = parseFilterLine(events[0]?.text ?? '').map(({ id, status }) => [id, status]);
+      assert.deepEqual(statuses, [
+        ['test.a', 'ran'],
+        ['test.b', 'failed'],
+      ]);
     }
   });
 });
-
-/** A context manager that always gives one context: all that the engine asks of it. */
-function fixedContext(active: Context): ContextManager {
-  const manager: ContextManager = {
-    active: () => active,
-    with: (_context, run, self, ...args) => run.call(self as ThisParameterType<typeof run>, ...args),
-    bind: (_context, target) => target,
-    enable: () => manager,
-    disable: () => manager,
-  };
-  return manager;
-}

@@ -1,0 +1,48 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { type BenchReport, type BenchRow, median } from './report.ts';
+
+const run = promisify(execFile);
+const rounds = 3;
+const childTimeoutMs = 120_000;
+
+type Measurements = Readonly<Record<string, { readonly ns: number; readonly bytes: number }>>;
+
+async function measure(calls: number): Promise<Measurements> {
+  const script = join(import.meta.dirname, 'filters', 'measure-chain.ts');
+  const flags = ['--expose-gc', '--max-semi-space-size=512', '--min-semi-space-size=512'];
+  const { stdout } = await run(process.execPath, [...flags, script, String(calls)], { timeout: childTimeoutMs });
+  return JSON.parse(stdout) as Measurements;
+}
+
+const measures: readonly [name: string, measure: string, maxNs?: number, maxBytes?: number][] = [
+  ['ruled_out', 'filter ruled out by its method', 1, 0],
+  ['skipped', 'skipped synchronous filter (metadata criterion)', 100, 0],
+  ['should_run', 'skipped synchronous filter (shouldRun)', 100, 0],
+  ['sync', 'executed synchronous filter', 300],
+  ['message', 'message hook, per message', 300],
+  ['async', 'asynchronous filter (hop)', 1500],
+  ['call', 'call with one synchronous filter, all told'],
+];
+
+/** What one filter adds to a call, as the slope between 1 and 61 filters; medians of several processes. */
+export async function runFilterBench(calls = 10_000): Promise<BenchReport> {
+  const all: Measurements[] = [];
+  for (let round = 0; round < rounds; round++) all.push(await measure(calls));
+  const middle = (name: string, of: 'ns' | 'bytes') => median(all.map((one) => one[name]?.[of] ?? Number.NaN));
+  const rows = measures.flatMap(([name, text, maxNs, maxBytes]): BenchRow[] => {
+    const ns = middle(name, 'ns');
+    // Below a byte per filter it is the meter's own noise.
+    const bytes = Math.max(0, Math.round(middle(name, 'bytes')));
+    return [
+      { measure: text, ours: ns, unit: 'ns', ...goalOf(ns, maxNs, 'ns') },
+      { measure: text, ours: bytes, unit: 'B', ...goalOf(bytes, maxBytes, 'B') },
+    ];
+  });
+  return { name: 'filters', rows };
+}
+
+function goalOf(value: number, most: number | undefined, unit: string): Pick<BenchRow, 'goal' | 'reached'> {
+  return most === undefined ? {} : { goal: `≤ ${most} ${unit}`, reached: value <= most };
+}
