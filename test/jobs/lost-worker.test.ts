@@ -57,7 +57,11 @@ describe('a lost worker', () => {
     try {
       await waitUntil('it runs elsewhere', () => startsOf('log').length === 2, 8_000);
       process.kill(sleeper, 'SIGCONT');
-      await waitUntil('the sleeper gave up', () => harness.lines('log').some((line) => line.startsWith('abort 1')));
+      await waitUntil(
+        'the sleeper gave up',
+        () => harness.lines('log').some((line) => line.startsWith('abort 1')),
+        10_000,
+      );
     } finally {
       process.kill(sleeper, 'SIGCONT');
     }
