@@ -93,14 +93,15 @@ export class ChainRun {
     if (before !== Status.pending) {
       return before === Status.applies || before === Status.ran || before === Status.answered;
     }
-    let status: Status = filter.criterion === undefined ? Status.applies : filter.criterion(this.#call);
-    if (status === Status.applies && filter.shouldRun !== undefined) {
-      try {
-        if (!filter.shouldRun(this.#call)) status = Status.skippedShouldRun;
-      } catch (error) {
-        this.#fail(neverFails ? errorPhase : undefined, slot, Status.threw, error);
-        return false;
+    let status: Status = Status.applies;
+    try {
+      if (filter.criterion !== undefined) status = filter.criterion(this.#call);
+      if (status === Status.applies && filter.shouldRun !== undefined && !filter.shouldRun(this.#call)) {
+        status = Status.skippedShouldRun;
       }
+    } catch (error) {
+      this.#fail(neverFails ? errorPhase : undefined, slot, Status.threw, error);
+      return false;
     }
     this.#record.status[index] = status;
     return status === Status.applies;

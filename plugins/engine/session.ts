@@ -65,15 +65,18 @@ export function createSession(call: Call, chain: Chain, snapshot: Snapshot, deps
     end: (outcome) => {
       if (hasEnded) return;
       hasEnded = true;
-      runEndHooks(call, outcome, chain, run, record, deps);
-      run.end();
-      record.callId = call.id;
-      record.code = outcome.code;
-      record.durationMs = outcome.durationMs;
-      deps.metrics.ended(record);
-      span?.add();
-      deps.records.keep(record);
-      snapshot.leave();
+      try {
+        runEndHooks(call, outcome, chain, run, record, deps);
+      } finally {
+        run.end();
+        record.callId = call.id;
+        record.code = outcome.code;
+        record.durationMs = outcome.durationMs;
+        deps.metrics.ended(record);
+        span?.add();
+        deps.records.keep(record);
+        snapshot.leave();
+      }
     },
   };
   if (chain.inbound.length > 0) {
