@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { messageOf } from '../../server/core/errors.ts';
 import { filterLoadFailed } from './filter-errors.ts';
-import { type FilterFolder, hashFolder } from './read-folders.ts';
+import type { FilterFolder } from './read-folders.ts';
 
 const contractUrl = new URL('./filter.ts', import.meta.url).href;
 const token = /[?&]filter=[0-9a-f]+-\d+-(\d+)/;
@@ -35,18 +35,15 @@ function withFormat<R extends { url: string; format?: string | null | undefined 
   return path.endsWith('.js') ? { ...resolved, format: 'module' } : resolved;
 }
 
-/** Imports a fresh copy of a filter's module. Throws FILTER_LOAD_FAILED, also when the folder changed meanwhile. */
-export async function importFilter({ folder, file, hash }: FilterFolder): Promise<{ readonly filter?: unknown }> {
+/** Imports a fresh copy of a filter's module. Throws FILTER_LOAD_FAILED. */
+export async function importFilter({ file, hash }: FilterFolder): Promise<{ readonly filter?: unknown }> {
   if (!isHooked) registerHooks({ resolve: resolveHook });
   isHooked = true;
   const rootUrl = `${pathToFileURL(dirname(file)).href}/`;
   const url = `${pathToFileURL(file).href}?filter=${hash.slice(0, 12)}-${++loads}-${rootUrl.length}`;
-  let module: { readonly filter?: unknown };
   try {
-    module = await import(url);
+    return await import(url);
   } catch (error) {
     throw filterLoadFailed(file, messageOf(error), error);
   }
-  if (hashFolder(folder) !== hash) throw filterLoadFailed(file, 'changed while it was loaded');
-  return module;
 }

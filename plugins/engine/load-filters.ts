@@ -7,7 +7,7 @@ import type { Filter } from './filter.ts';
 import { filterDuplicate, filterLoadFailed, filterMissing } from './filter-errors.ts';
 import { importFilter } from './import-filter.ts';
 import { type LoadedFilter, openFilter } from './loaded-filter.ts';
-import type { FilterFolder } from './read-folders.ts';
+import { type FilterFolder, hashFolder } from './read-folders.ts';
 
 export interface LoadOptions {
   /** Configuration by filter id. */
@@ -26,14 +26,27 @@ interface Staged {
   readonly definition: Filter<unknown, unknown>;
 }
 
+const maxTries = 3;
+
+/** Imports a filter. A folder that changes meanwhile (a save, a deployment) is read again: no mix of versions is run. */
+async function importSettled(found: FilterFolder): Promise<Staged> {
+  let source = found;
+  for (let tries = 1; ; tries++) {
+    const module = await importFilter(source);
+    const hash = hashFolder(source.folder);
+    if (hash === source.hash) return { source, definition: checkFilter(module.filter, source.file) };
+    if (tries === maxTries) throw filterLoadFailed(source.file, 'keeps changing while it is loaded');
+    source = { ...source, hash };
+  }
+}
+
 /** Time-limits the import: a top-level await that never settles must not block reloads for good. */
 async function stage(source: FilterFolder, { clock, openTimeoutMs }: LoadOptions): Promise<Staged> {
   const { promise, reject } = Promise.withResolvers<never>();
   const expired = () => reject(filterLoadFailed(source.file, `import took over ${openTimeoutMs} ms`));
   const cancel = clock.schedule(openTimeoutMs, expired);
   try {
-    const module = await Promise.race([importFilter(source), promise]);
-    return { source, definition: checkFilter(module.filter, source.file) };
+    return await Promise.race([importSettled(source), promise]);
   } finally {
     cancel();
   }

@@ -203,6 +203,21 @@ export const filter = defineFilter({ id: 'test.plain', version: '2.0.0-rc.1', ty
     assert.deepEqual(events, ['opening', 'aborted', 'closed late']);
   });
 
+  it('reads a folder again that changes while it is loaded, and refuses one that never rests', async () => {
+    await using folders = await createFilterFolders();
+    const touch = (times: number) => `import { appendFileSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+const log = join(import.meta.dirname, 'log.txt');
+if (readFileSync(log, 'utf8').length < ${times}) appendFileSync(log, 'x');`;
+    await folders.file('a/log.txt', '');
+    await folders.filter('a', answer, touch(1));
+    const engine = await folders.engine();
+    assert.deepEqual((await runCall(engine, createFakeCall())).responses, ['answer']);
+    assert.equal((await engine.reload()).result, 'unchanged');
+    await folders.filter('a', answer, touch(99));
+    assert.match((await engine.reload()).error?.message ?? '', /keeps changing while it is loaded/);
+  });
+
   it('refuses a start when the import never settles', async () => {
     await using folders = await createFilterFolders();
     await folders.filter('a', answer, 'globalThis.importsByTest = true; await new Promise(() => {});');
