@@ -44,7 +44,7 @@ export type ChunkRecord = {
 /** Folder of a chunk: a digest of all that decides its bytes. */
 export function chunkFolder(plan: TranscodePlan, chunk: PlannedChunk): string {
   const content = {
-    recipe: 1,
+    recipe: 2,
     source: plan.source.sha256,
     filters: chunkFilters(plan, chunk),
     chunk,

@@ -16,7 +16,7 @@ import { putJsonOnce } from './stored-json.ts';
 import { verifyTitle } from './verify-title.ts';
 
 /** Raised when the packager writes other bytes for the same encodes; part of every version's name. */
-export const packagerVersion = 1;
+export const packagerVersion = 2;
 
 export interface PackageJob {
   readonly plan: TranscodePlan;
