@@ -47,6 +47,9 @@ export interface App {
   close(): Promise<void>;
 }
 
+/** The process environment, for what programs are found by. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
 const shippedFilters = join(import.meta.dirname, '../../plugins/filters');
 const requiredFilters = ['showrunner.auth', 'showrunner.access-log', 'showrunner.rate-limit'];
 
@@ -55,10 +58,10 @@ const requiredFilters = ['showrunner.auth', 'showrunner.access-log', 'showrunner
  * released again when a later step fails. Throws the errors of its parts, e.g. STATE_DIR_IN_USE, ADDRESS_IN_USE,
  * REDIS_MISSING, FILTER_LOAD_FAILED.
  */
-export async function buildApp(config: Config, log: Logger): Promise<App> {
+export async function buildApp(config: Config, log: Logger, env: Environment): Promise<App> {
   const lifecycle = createLifecycle({ log, stepTimeoutMs: config.DRAIN_TIMEOUT_MS + 15_000 });
   try {
-    return await build(config, log, lifecycle);
+    return await build(config, log, env, lifecycle);
   } catch (error) {
     await lifecycle.close().catch(() => {});
     throw error;
@@ -95,14 +98,14 @@ function keepTraces(config: Config, redisUrl: string, log: Logger, lifecycle: Li
   return traces;
 }
 
-async function buildAreas(config: Config, log: Logger, lifecycle: Lifecycle) {
+async function buildAreas(config: Config, log: Logger, env: Environment, lifecycle: Lifecycle) {
   const clock = systemClock;
   const stores = await openStores(config, log, lifecycle);
   const { records, objects, eventLog, cacheStore, redis } = stores;
   const traces = keepTraces(config, redis.url, log, lifecycle);
   const queue = createJobQueue({ url: redis.url, clock, log });
   lifecycle.defer('job queue', () => queue.close());
-  const jobs = createJobs({ records, queue, kinds: createJobKinds({ config, objects, log }), clock, log });
+  const jobs = createJobs({ records, queue, kinds: createJobKinds({ config, objects, log, env }), clock, log });
   lifecycle.defer('jobs', () => jobs.close());
   const manifest = createManifest({ records, objects, clock });
   const ranking = await createRanking({
@@ -125,9 +128,9 @@ async function buildAreas(config: Config, log: Logger, lifecycle: Lifecycle) {
   return { ...stores, traces, jobs, manifest, ranking, notifications, events, cache };
 }
 
-async function build(config: Config, log: Logger, lifecycle: Lifecycle): Promise<App> {
+async function build(config: Config, log: Logger, env: Environment, lifecycle: Lifecycle): Promise<App> {
   const clock = systemClock;
-  const areas = await buildAreas(config, log, lifecycle);
+  const areas = await buildAreas(config, log, env, lifecycle);
   const { jobs, manifest, ranking, notifications, events, cache, traces, objects, redis } = areas;
   const apiKey = openLocalApiKey(config.STATE_DIR);
   const filters = await createFilterEngine({

@@ -2,27 +2,28 @@ import { startWorkerPool } from '../../workers/pool.ts';
 import type { Config } from '../core/config/settings.ts';
 import { createLogger, type Logger } from '../core/log.ts';
 import { setProcessName } from '../core/telemetry/span-feed.ts';
-import { type App, buildApp } from './build-app.ts';
+import { type App, buildApp, type Environment } from './build-app.ts';
 
 /** The server with its worker processes: what `serve` and `demo` run. */
 export interface Stack extends App {
-  readonly workerPids: readonly number[];
+  /** Process ids of the workers that live at this moment. */
+  workerPids(): readonly number[];
   [Symbol.asyncDispose](): Promise<void>;
 }
-
-const workerCloseMs = 10_000;
 
 /** Starts the server, then as many workers as SHOWRUNNER_WORKERS says. Throws what buildApp throws. */
 export async function startStack(
   config: Config,
+  env: Environment,
   log: Logger = createLogger({ level: config.LOG_LEVEL }),
 ): Promise<Stack> {
   setProcessName('server');
-  const app = await buildApp(config, log.child({ process: 'server' }));
-  const pool = startWorkerPool({ count: config.WORKERS, config, redisUrl: app.redisUrl, log });
+  const app = await buildApp(config, log.child({ process: 'server' }), env);
+  const pool = startWorkerPool({ count: config.WORKERS, config: { ...config, REDIS_URL: app.redisUrl }, env, log });
   const close = async () => {
-    await pool.close(workerCloseMs);
+    // Workers get the drain time for their jobs and a little more to hand them back.
+    await pool.close(config.DRAIN_TIMEOUT_MS + 10_000);
     await app.close();
   };
-  return { ...app, workerPids: pool.pids(), close, [Symbol.asyncDispose]: close };
+  return { ...app, workerPids: () => pool.pids(), close, [Symbol.asyncDispose]: close };
 }

@@ -7,8 +7,8 @@ import { createLogger } from '../core/log.ts';
 export async function serve(_args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   const config = readConfig(env);
   const log = createLogger({ level: config.LOG_LEVEL });
-  await using stack = await startStack(config, log);
-  log.info('serving', { address: stack.address, workers: stack.workerPids, state_dir: config.STATE_DIR });
+  await using stack = await startStack(config, env, log);
+  log.info('serving', { address: stack.address, workers: stack.workerPids(), state_dir: config.STATE_DIR });
   const signal = await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
   log.info('draining', { signal: String(signal[0] ?? ''), drain_timeout_ms: config.DRAIN_TIMEOUT_MS });
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => process.exit(1));

@@ -3,5 +3,6 @@ import { readConfig } from '../core/config/read-config.ts';
 
 /** `showrunner worker`: one worker process on the same state folder and Redis as a running server. */
 export async function worker(_args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
-  return await runWorker(readConfig(env));
+  await runWorker(readConfig(env), { env });
+  return 0;
 }

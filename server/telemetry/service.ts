@@ -1,4 +1,3 @@
-import { durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { TraceService } from '../../proto/gen/showrunner/telemetry/v1/trace_service_pb.ts';
 import { Code } from '../core/codes.ts';
 import { AppError, invalidField } from '../core/errors.ts';
@@ -40,6 +39,12 @@ export function createTraceService(traces: RecentTraces): ServiceRegistration {
   });
 }
 
+/** Spans are timed to the microsecond and finer: proto's own helpers take whole milliseconds only. */
+function secondsAndNanos(ms: number): { seconds: bigint; nanos: number } {
+  const nanos = Math.round(ms * 1e6);
+  return { seconds: BigInt(Math.floor(nanos / 1e9)), nanos: nanos % 1e9 };
+}
+
 function toSpan(span: FinishedSpan) {
   return {
     spanId: span.spanId,
@@ -47,8 +52,8 @@ function toSpan(span: FinishedSpan) {
     name: span.name,
     kind: span.kind,
     process: span.process,
-    startTime: timestampFromMs(span.startMs),
-    duration: durationFromMs(span.durationMs),
+    startTime: secondsAndNanos(span.startMs),
+    duration: secondsAndNanos(span.durationMs),
     attributes: { ...span.attributes },
     error: span.error,
   };
@@ -62,8 +67,8 @@ function toSummary({ traceId, spans }: KeptTrace) {
     traceId,
     rootName: first?.name ?? '',
     spanCount: spans.length,
-    startTime: timestampFromMs(startMs),
-    duration: durationFromMs(endMs - startMs),
+    startTime: secondsAndNanos(startMs),
+    duration: secondsAndNanos(endMs - startMs),
     hasError: spans.some((span) => span.error !== ''),
   };
 }

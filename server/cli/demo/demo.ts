@@ -10,7 +10,14 @@ import { createDemoClients } from './demo-clients.ts';
 import { createDemoSteps } from './demo-steps.ts';
 import { formatDemoTrace, formatPages, formatSteps } from './demo-summary.ts';
 import { importRatings } from './import-ratings.ts';
-import { cachePage, findPlayback, playAsMember } from './play-as-member.ts';
+import {
+  awaitTitleAvailable,
+  cachePage,
+  demoProfile,
+  findPlayback,
+  openDevices,
+  playAsMember,
+} from './play-as-member.ts';
 import { runReport } from './report-notebook.ts';
 import { trainModel } from './train-model.ts';
 import { countFrames, transcodeTitle } from './transcode-title.ts';
@@ -32,25 +39,13 @@ export async function demo(args: readonly string[], env: NodeJS.ProcessEnv): Pro
   });
   const ffmpeg = { ffmpegPath: config.FFMPEG, ffprobePath: config.FFPROBE, searchPath: env['PATH'] ?? '' };
   const startedAt = performance.now();
-  await using stack = await startStack(config);
-  output.write(`server on ${stack.address}, ${stack.workerPids.length} workers, state in ${config.STATE_DIR}\n`);
+  await using stack = await startStack(config, env);
+  output.write(`server on ${stack.address}, ${stack.workerPids().length} workers, state in ${config.STATE_DIR}\n`);
   const steps = createDemoSteps(output);
   const clients = createDemoClients(stack.address, stack.apiKey);
-  let failure: unknown;
-  try {
-    await trace.getTracer('showrunner.demo').startActiveSpan('demo', async (root) => {
-      try {
-        await runSteps(stack, ffmpeg, clients, steps, output);
-      } catch (error) {
-        failure = error;
-      } finally {
-        root.end();
-        await report(root.spanContext().traceId, clients, output);
-      }
-    });
-  } finally {
-    clients.close();
-  }
+  const { traceId, failure } = await underOneSpan(() => runSteps(stack, ffmpeg, clients, steps, output));
+  await report(traceId, clients, output);
+  clients.close();
   output.write(`\n${formatSteps(steps.results)}\n`);
   output.write(`\ntotal ${((performance.now() - startedAt) / 1000).toFixed(1)} s\n`);
   if (failure !== undefined) {
@@ -65,6 +60,21 @@ export async function demo(args: readonly string[], env: NodeJS.ProcessEnv): Pro
   return 0;
 }
 
+/** Runs the work under a root span; what it throws is given, so that the trace can be shown in either case. */
+async function underOneSpan(work: () => Promise<void>): Promise<{ traceId: string; failure: unknown }> {
+  return await trace.getTracer('showrunner.demo').startActiveSpan('demo', async (root) => {
+    const { traceId } = root.spanContext();
+    try {
+      await work();
+      return { traceId, failure: undefined };
+    } catch (failure) {
+      return { traceId, failure };
+    } finally {
+      root.end();
+    }
+  });
+}
+
 type Stack = Awaited<ReturnType<typeof startStack>>;
 type Clients = ReturnType<typeof createDemoClients>;
 type Steps = ReturnType<typeof createDemoSteps>;
@@ -74,20 +84,25 @@ async function runSteps(stack: Stack, ffmpeg: FfmpegLocations, clients: Clients,
   const { objects } = stack;
   const movies = join(data, 'ml-latest-small');
   const clip = join(data, 'video', 'big-buck-bunny-5s-720p.mp4');
+  const television = await steps.run('open the devices', () => openDevices(clients));
   const dataset = await steps.run('import ratings', () => importRatings(clients, movies));
   const model = await steps.run('train and publish the ranker', () => trainModel(clients, dataset.name, output));
-  await steps.run('transcode the title', () => transcodeTitle(clients, objects, clip, output));
+  const set = await steps.run('transcode the title', () => transcodeTitle(clients, objects, clip, demoProfile, output));
+  await steps.run('tell the member', () => awaitTitleAvailable(television));
   const notebook = await steps.run('run the metrics notebook', () =>
     runReport(clients, objects, model, join(movies, 'movies.csv'), output),
   );
   const source = await steps.run('find where to play', () => findPlayback(clients));
   await steps.run('play both manifests', async () => {
     const { ffprobe } = await resolveFfmpeg(ffmpeg);
-    const [hls, dash] = [source.hlsUrl, source.dashUrl].map((url) => countFrames(ffprobe, url));
+    const [hls, dash] = await Promise.all([source.hlsUrl, source.dashUrl].map((url) => countFrames(ffprobe, url)));
+    const frames = Number(set.frameCount);
+    if (hls !== frames || dash !== frames) throw new Error(`played ${hls} and ${dash} of ${frames} frames`);
     return { value: undefined, outcome: `HLS ${hls} frames, DASH ${dash} frames` };
   });
-  const played = await steps.run('play as a member', () => playAsMember(clients));
+  const played = await steps.run('play as a member', () => playAsMember(clients, television));
   await steps.run('cache the page', () => cachePage(clients, played.after));
+  television.close();
   output.write(`\n${formatPages(played.before, played.after)}\n`);
   output.write(`\nHLS master       ${source.hlsUrl}\noutput notebook  ${notebook}\n`);
 }

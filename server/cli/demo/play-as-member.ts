@@ -1,7 +1,7 @@
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import type { RecommendResponse } from '../../../proto/gen/showrunner/ranking/v1/ranking_service_pb.ts';
 import type { DemoClients } from './demo-clients.ts';
-import { openDevice } from './member-devices.ts';
+import { type OnlineDevice, openDevice } from './member-devices.ts';
 import { demoTitle } from './transcode-title.ts';
 
 /** A real member of the MovieLens data. */
@@ -32,45 +32,49 @@ export async function findPlayback({ manifest }: DemoClients) {
   };
 }
 
-/**
- * The member watches the title on a television that is online, while a phone of the same profile is off:
- * event → nearline re-rank → notification, pushed to one and pulled by the other.
- */
-export async function playAsMember(clients: DemoClients) {
-  const { events, notifications } = clients;
+/** The member's devices: a television that is online, and a phone that the service knows but that is off. */
+export async function openDevices(clients: DemoClients) {
   // Known to the service, then gone: its cursor stands at the head of the profile's log.
-  await notifications.sync({ device: phone });
+  await clients.notifications.sync({ device: phone });
   const television = await openDevice(clients, tv);
-  try {
-    const before = await recommend(clients);
-    const playedAt = performance.now();
-    const { outcome } = await events.publishEvent({
-      event: {
-        eventId: `demo-play-${Date.now()}`,
-        kind: 'play.stopped',
-        profile: demoProfile,
-        subject: demoTitle.name,
-        device: tv.device,
-        data: { fraction: 0.97 },
-      },
-    });
-    const publishMs = performance.now() - playedAt;
-    const after = await recommend(clients);
-    const push = await television.nextPush('rows.refreshed');
-    const pushMs = performance.now() - playedAt;
-    const pulled = await notifications.sync({ device: phone });
-    const cursor = pulled.nextCursor;
-    if (!cursor) throw new Error('the phone got no cursor');
-    await notifications.ack({ device: phone.device, profile: demoProfile, cursor });
-    const kinds = pulled.notifications.map(({ kind }) => kind);
-    if (!kinds.includes('rows.refreshed')) throw new Error(`the phone pulled ${kinds.join(', ') || 'nothing'}`);
-    return {
-      value: { before, after, push, outcome },
-      outcome: `event and re-rank ${publishMs.toFixed(0)} ms, push on the TV after ${pushMs.toFixed(0)} ms, phone pulled ${kinds.length} (${kinds.join(', ')})`,
-    };
-  } finally {
-    television.close();
-  }
+  return { value: television, outcome: `${tv.device} online, ${phone.device} off, both of ${demoProfile}` };
+}
+
+/** Waits until the television heard that the title can be played. */
+export async function awaitTitleAvailable(television: OnlineDevice) {
+  const { subject, traceparent } = await television.nextPush('title.available');
+  return { value: undefined, outcome: `${subject} pushed to the TV (traceparent ${traceparent.slice(3, 11)}…)` };
+}
+
+/** The member watches the title on the television: event → nearline re-rank → push there, pull by the phone. */
+export async function playAsMember(clients: DemoClients, television: OnlineDevice) {
+  const { events, notifications } = clients;
+  const before = await recommend(clients);
+  const playedAt = performance.now();
+  await events.publishEvent({
+    event: {
+      eventId: `demo-play-${Date.now()}`,
+      kind: 'play.stopped',
+      profile: demoProfile,
+      subject: demoTitle.name,
+      device: tv.device,
+      data: { fraction: 0.97, genres: demoTitle.genres },
+    },
+  });
+  const publishMs = performance.now() - playedAt;
+  const after = await recommend(clients);
+  await television.nextPush('rows.refreshed');
+  const pushMs = performance.now() - playedAt;
+  const pulled = await notifications.sync({ device: phone });
+  const kinds = pulled.notifications.map(({ kind }) => kind);
+  if (!kinds.includes('rows.refreshed')) throw new Error(`the phone pulled ${kinds.join(', ') || 'nothing'}`);
+  const cursor = pulled.nextCursor;
+  if (!cursor) throw new Error('the phone got no cursor');
+  await notifications.ack({ device: phone.device, profile: demoProfile, cursor });
+  return {
+    value: { before, after },
+    outcome: `event and re-rank ${publishMs.toFixed(0)} ms, push on the TV after ${pushMs.toFixed(0)} ms, phone pulled ${kinds.join(' and ')}`,
+  };
 }
 
 /** Keeps the member's page in the cache and reads it back with a bulk get. */

@@ -11,7 +11,9 @@ import { NodeSDK } from '@opentelemetry/sdk-node';
 import { BatchSpanProcessor, type SpanProcessor } from '@opentelemetry/sdk-trace';
 import { createFeedProcessor } from './span-feed.ts';
 
-register('@opentelemetry/instrumentation/hook.mjs', import.meta.url);
+// Only what is instrumented passes the hook: wrapping our own modules costs start-up time and breaks modules that are
+// loaded under a fresh URL, as filters are.
+register('@opentelemetry/instrumentation/hook.mjs', import.meta.url, { data: { include: ['@grpc/grpc-js'] } });
 
 const env = process.env;
 const hasEndpoint = Boolean(env['OTEL_EXPORTER_OTLP_ENDPOINT']);

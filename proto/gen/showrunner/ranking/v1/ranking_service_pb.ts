@@ -184,7 +184,7 @@ export type TrainModelRequest = Message<"showrunner.ranking.v1.TrainModelRequest
   dataset: string;
 
   /**
-   * Latent factors per title and profile: 8 to 256, 0 = 64.
+   * Latent factors per title and profile: a multiple of 4 from 8 to 256, 0 = 64.
    *
    * @generated from field: int32 factors = 2;
    */
