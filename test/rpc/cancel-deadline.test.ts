@@ -97,6 +97,26 @@ describe('rpc cancel and deadline', () => {
     assert.ok(status['grpc-status-details-bin']);
   });
 
+  it('lets a handler end its call from outside, with the error that it gives', async () => {
+    const gone = new AppError({ code: Code.ABORTED, reason: 'READER_TOO_SLOW', message: 'too slow' });
+    let isFinished = false;
+    await using echo = await startEcho({
+      async *repeat(_request, context) {
+        try {
+          yield {};
+          setImmediate(() => context.stop(gone));
+          await new Promise((_resolve, reject) => {
+            context.signal.addEventListener('abort', () => reject(context.signal.reason));
+          });
+        } finally {
+          isFinished = true;
+        }
+      },
+    });
+    await rejectsWith(Array.fromAsync(echo.client.repeat({})), Code.ABORTED, 'READER_TOO_SLOW');
+    await waitUntil('the finally', () => isFinished);
+  });
+
   it('logs no error for a caller that leaves, whatever the handler throws then', async () => {
     const log = createRecordingLogger();
     let isDone = false;

@@ -7,6 +7,7 @@ import { rejectsWith } from '../support/rejects-with.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { EchoService } from './fixtures/echo.ts';
 import { startEcho } from './fixtures/echo-server.ts';
+import { openRawCall } from './fixtures/raw-call.ts';
 import { createRecordingPipeline } from './fixtures/recording-pipeline.ts';
 
 describe('rpc server lifecycle', () => {
@@ -100,6 +101,30 @@ describe('rpc server lifecycle', () => {
     await echo.server.close();
     assert.ok(performance.now() - started < 2_000);
     assert.equal(echo.server.stats().callsInFlight, 0);
+  });
+
+  it('cuts the connections that are left when the drain timeout has passed', async () => {
+    const { promise: never } = Promise.withResolvers<void>();
+    await using echo = await startEcho({ echo: () => never.then(() => ({})) }, { drainTimeoutMs: 20 });
+    await using raw = openRawCall(echo.server.address, '/test.echo.v1.EchoService/Join');
+    await waitUntil('the call begins', () => echo.server.stats().callsInFlight === 1);
+    // A reader that takes nothing keeps its stream, and so its connection, open.
+    raw.stream.pause();
+    await echo.server.close();
+    await waitUntil('the connection is cut', () => raw.session.destroyed);
+  });
+
+  it('makes calls beyond the limit of a connection wait', async () => {
+    const { promise: mayAnswer, resolve: answer } = Promise.withResolvers<void>();
+    await using echo = await startEcho({ echo: () => mayAnswer.then(() => ({})) }, { maxStreamsPerConnection: 2 });
+    // The limit is known to the client once the connection stands.
+    await Array.fromAsync(echo.client.repeat({ count: 1 }));
+    const calls = Array.from({ length: 5 }, () => echo.client.echo({}));
+    await waitUntil('two calls', () => echo.server.stats().callsInFlight === 2);
+    assert.equal(echo.server.stats().callsStarted, 3);
+    answer();
+    await Promise.all(calls);
+    assert.equal(echo.server.stats().callsStarted, 6);
   });
 
   it('closes twice without harm and at once when nothing is in flight', async () => {
