@@ -16,7 +16,7 @@ async function measure(calls: number): Promise<Measurements> {
   return JSON.parse(stdout) as Measurements;
 }
 
-const measures: readonly [name: string, measure: string, maxNs?: number, maxBytes?: number][] = [
+const measures: readonly [name: string, measure: string, maxNs?: number | undefined, maxBytes?: number][] = [
   ['ruled_out', 'filter ruled out by its method (nothing, within the noise)', undefined, 0],
   ['skipped', 'skipped synchronous filter (metadata criterion)', 100, 0],
   ['should_run', 'skipped synchronous filter (shouldRun)', 100, 0],
