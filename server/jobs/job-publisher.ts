@@ -1,7 +1,9 @@
+import { SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
 import { failureOf } from '../../workers/queue/job-outcome.ts';
 import type { Clock } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
+import { contextOfTraceparent } from '../core/telemetry/trace-parent.ts';
 import { end } from './apply-event.ts';
 import type { JobRecord } from './job-record.ts';
 import type { JobStore } from './job-store.ts';
@@ -27,6 +29,22 @@ export interface JobPublisherDeps {
   readonly log: Logger;
   /** Called with a job that has ended. */
   readonly onEnded: (job: JobRecord) => void;
+}
+
+/** Runs the hooks in one span `publish <kind>` that continues the trace of the call that created the job. */
+function runHooks(job: JobRecord, hooks: readonly JobHook[]): Promise<void> {
+  const options = { kind: SpanKind.CONSUMER, attributes: { 'job.id': job.id } };
+  const parent = contextOfTraceparent(job.traceparent);
+  return trace.getTracer('showrunner').startActiveSpan(`publish ${job.kind}`, options, parent, async (span) => {
+    try {
+      for (const hook of hooks) await hook(job);
+    } catch (error) {
+      span.setStatus({ code: SpanStatusCode.ERROR, message: messageOf(error) });
+      throw error;
+    } finally {
+      span.end();
+    }
+  });
 }
 
 const maxParallel = 4;
@@ -62,7 +80,7 @@ export function createJobPublisher({ store, clock, log, onEnded }: JobPublisherD
     const job = await store.find(id);
     if (job?.publishing === undefined) return;
     try {
-      for (const hook of hooks.get(job.kind) ?? []) await hook(job);
+      await runHooks(job, hooks.get(job.kind) ?? []);
     } catch (error) {
       await retryOrFail(job, error);
       return;
