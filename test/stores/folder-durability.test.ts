@@ -29,7 +29,7 @@ describe('folder objects after kill -9', () => {
     const random = createSeededRandom(23);
     const acknowledged: number[] = [];
     for (let round = 0; round < rounds; round++) {
-      const child = startChildScript(putter, [dir.path, String(round * 1_000)]);
+      await using child = startChildScript(putter, [dir.path, String(round * 1_000)]);
       const enough = Math.floor(random.next() * 6);
       await waitUntil('the child puts', () => child.lines.length > enough, 20_000);
       // A busy wait of microseconds spreads the kills over the steps of a put.
@@ -55,7 +55,7 @@ describe('folder objects after kill -9', () => {
   it('removes temp files of dead processes at open, and leaves those of living ones and of other hosts', async () => {
     await (await open()).close();
     const host = encodeURIComponent(hostname());
-    const child = startChildScript(putter, [dir.path, '0']);
+    await using child = startChildScript(putter, [dir.path, '0']);
     await waitUntil('the child puts', () => child.lines.length > 0, 20_000);
     const living = `${host}~${child.process.pid}~x`;
     const own = `${host}~${process.pid}~from-a-former-life`;

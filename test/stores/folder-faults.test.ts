@@ -46,7 +46,7 @@ describe('folder objects and faults', () => {
   });
 
   it('refuses a put with DISK_FULL when the process may not write files that large', async () => {
-    const child = startChildScript(
+    await using child = startChildScript(
       new URL('children/put-large-object.ts', import.meta.url),
       [dir.path],
       ['prlimit', '--fsize=200000'],

@@ -29,7 +29,7 @@ describe('sqlite records after kill -9', () => {
     const random = createSeededRandom(11);
     const acknowledged: string[] = [];
     for (let round = 0; round < rounds; round++) {
-      const child = startChildScript(writer, [path, String(round)]);
+      await using child = startChildScript(writer, [path, String(round)]);
       const enough = 1 + Math.floor(random.next() * 400);
       await waitUntil('the child has written', () => child.lines.length > enough, 20_000);
       await child.kill();
@@ -51,7 +51,7 @@ describe('sqlite records after kill -9', () => {
   });
 
   it('is refused to a second opener while the owner lives, naming its pid, and free once it was killed', async () => {
-    const child = startChildScript(writer, [path, '0']);
+    await using child = startChildScript(writer, [path, '0']);
     await waitUntil('the child has the store', () => child.lines.length > 0, 20_000);
     const error = await rejectsWith(open(), Code.FAILED_PRECONDITION, 'STATE_DIR_IN_USE');
     assert.match(error.message, new RegExp(`in use by process ${child.process.pid};`));

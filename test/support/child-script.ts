@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 
-export interface ChildScript {
+export interface ChildScript extends AsyncDisposable {
   readonly process: ChildProcess;
   /** Lines of standard output so far. */
   readonly lines: readonly string[];
@@ -25,14 +25,16 @@ export function startChildScript(file: URL, args: readonly string[], wrapper: re
     errors += chunk;
   });
   const ended = once(child, 'close').then(([code, signal]) => (code as number | null) ?? String(signal));
+  const kill = async () => {
+    child.kill('SIGKILL');
+    await ended;
+  };
   return {
     process: child,
     lines,
     errors: () => errors,
     ended,
-    kill: async () => {
-      child.kill('SIGKILL');
-      await ended;
-    },
+    kill,
+    [Symbol.asyncDispose]: kill,
   };
 }
