@@ -51,7 +51,7 @@ export function longestMatch(networks: readonly IpNetwork[], address: IpAddress)
 /** The address of a transport peer such as `127.0.0.1:5000` or `[::1]:5000`; undefined for others, e.g. a socket file. */
 export function addressOfPeer(peer: string): IpAddress | undefined {
   const host = /^(?:ipv[46]:)?\[?(.*?)\]?:\d+$/.exec(peer)?.[1];
-  return host === undefined ? undefined : parseIpAddress(decodeURIComponent(host));
+  return host === undefined ? undefined : parseIpAddress(host);
 }
 
 function ipv4Value(text: string): bigint {
