@@ -1,4 +1,4 @@
-import type { ServerHttp2Session } from 'node:http2';
+import type { ServerHttp2Session, ServerOptions } from 'node:http2';
 import type { Server, ServerInterceptingCallInterface } from '@grpc/grpc-js';
 import { internalError } from './errors.ts';
 
@@ -37,16 +37,15 @@ export function catchUnknownMethods(server: Server, makeUnknown: (path: string) 
 }
 
 /**
- * Raises what HTTP/2 itself accepts, in bytes, so that metadata a little over our limit reaches our own check and its
- * clear error. grpc-js passes no such option, hence the touch of a private field. Call it before `bindAsync`.
+ * Adds options of HTTP/2 that grpc-js does not pass on, hence the touch of a private field: `settings` go to the
+ * callers, the rest to Node. Call it before `bindAsync`. Throws when grpc-js has no such field.
  */
-export function allowMetadataBytes(server: Server, maxBytes: number): void {
-  const options: unknown = Reflect.get(server, 'commonServerOptions');
-  if (typeof options !== 'object' || options === null) {
+export function addHttp2Options(server: Server, { settings, ...options }: ServerOptions): void {
+  const common: unknown = Reflect.get(server, 'commonServerOptions');
+  if (typeof common !== 'object' || common === null) {
     throw internalError(new Error('this version of @grpc/grpc-js keeps its HTTP/2 options elsewhere'));
   }
-  const settings: unknown = Reflect.get(options, 'settings');
-  Reflect.set(options, 'settings', { ...(settings as object | undefined), maxHeaderListSize: maxBytes });
+  Object.assign(common, options, { settings: { ...Reflect.get(common, 'settings'), ...settings } });
 }
 
 /**

@@ -8,7 +8,7 @@ import type { CallRun, RpcHost } from './call-run.ts';
 import { passBytes } from './codec.ts';
 import { closeServer } from './drain.ts';
 import { addressInUse, addressUnusable } from './errors.ts';
-import { allowMetadataBytes, catchUnknownMethods } from './grpc-internals.ts';
+import { addHttp2Options, catchUnknownMethods } from './grpc-internals.ts';
 import type { ServiceRegistration } from './handler.ts';
 import { addHealth, type HealthService } from './health.ts';
 import { entriesOf, type MethodEntry } from './method-entry.ts';
@@ -69,7 +69,16 @@ const connectionOptions = {
   'grpc.enable_channelz': 0,
 };
 
-/** Node's own default; more only when the setting asks for it. */
+/**
+ * Streams that one connection may reset: at once, and per second from then on. Beyond it HTTP/2 cuts the connection
+ * (CVE-2023-44487), and with it every call on it. Its defaults, 1000 and 33, are met by a proxy whose callers cancel.
+ */
+const resetOptions = { streamResetBurst: 10_000, streamResetRate: 1_000 };
+
+/**
+ * Metadata a little over our limit must reach our own check and its clear error, so HTTP/2 takes twice the limit,
+ * and no less than by Node's default.
+ */
 const leastHeaderListBytes = 65_535;
 
 /**
@@ -91,7 +100,10 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
   redirectTransportLog(options.log);
   const server = createServer(options);
   catchUnknownMethods(server, (path) => unknownMethodEntry(host, path));
-  allowMetadataBytes(server, Math.max(leastHeaderListBytes, 2 * options.maxMetadataBytes));
+  addHttp2Options(server, {
+    ...resetOptions,
+    settings: { maxHeaderListSize: Math.max(leastHeaderListBytes, 2 * options.maxMetadataBytes) },
+  });
   const health = registerAll(server, host, options);
   const address = await listen(server, options.address, credentials);
   let closing: Promise<void> | undefined;

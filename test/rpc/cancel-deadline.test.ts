@@ -162,6 +162,26 @@ describe('rpc cancel and deadline', () => {
     assert.equal(thrown.reason, 'CALL_CANCELLED');
   });
 
+  it('keeps a connection whose callers cancel thousands of calls', async () => {
+    const { promise: never } = Promise.withResolvers<void>();
+    await using echo = await startEcho({
+      async *repeat(_request, { signal }) {
+        yield {};
+        await Promise.race([never, new Promise((resolve) => signal.addEventListener('abort', resolve))]);
+      },
+    });
+    const witness = echo.client.repeat({});
+    await witness.next();
+    const cancelMany = async () => {
+      for (let i = 0; i < 150; i++) {
+        for await (const _response of echo.client.repeat({})) break;
+      }
+    };
+    await Promise.all(Array.from({ length: 16 }, cancelMany));
+    await waitUntil('only the witness is left', () => echo.server.stats().callsInFlight === 1);
+    await witness.return?.();
+  });
+
   it('cancels the call when the source of its requests fails, and rejects with that failure', async () => {
     await using echo = await startEcho();
     const broken = new Error('source broke');
