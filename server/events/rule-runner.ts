@@ -1,28 +1,17 @@
-import type { Clock } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
-import type { Logger } from '../core/log.ts';
 import type { EventLog } from '../stores/events/event-log.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import type { StoredEvent } from './event.ts';
-import type { EventCounters } from './event-counters.ts';
 import { parseEventEntry } from './event-record.ts';
 import { createOffsetGate } from './offset-gate.ts';
-import type { EventRule } from './rule.ts';
-import { runRule } from './rule-attempts.ts';
+import { type RuleAttemptsDeps, runRule } from './rule-attempts.ts';
 import type { RuleCursor } from './rule-cursor.ts';
 
-export interface RuleRunnerDeps {
-  readonly rule: EventRule;
+export interface RuleRunnerDeps extends Omit<RuleAttemptsDeps, 'closing'> {
   readonly logName: string;
   readonly log: EventLog;
   readonly cursor: RuleCursor;
   readonly deadLetters: DeadLetters;
-  readonly clock: Clock;
-  readonly random: () => number;
-  readonly logger: Logger;
-  readonly counters: EventCounters;
-  readonly handlerTimeoutMs: number;
-  readonly maxAttempts: number;
 }
 
 /** Takes one rule through the log: every event of its kinds, in order, at least once. */

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 /**
  * Weighted rendezvous score of a session on an appliance, in (0, 1); the highest wins. Among appliances of weights w
@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
  * Scores of different weights compare as u^(1/w). Pure: the same on every machine.
  */
 export function rendezvousScore(session: string, applianceId: string, weight: number): number {
-  const digest = createHash('sha256').update(session).update('\0').update(applianceId).digest();
+  const digest = hash('sha256', `${session}\0${applianceId}`, 'buffer');
   // 52 bits, and never 0 or 1.
   const uniform = (Number(digest.readBigUInt64BE() >> 12n) + 0.5) / 2 ** 52;
   return uniform ** (1 / weight);

@@ -1,5 +1,3 @@
-import type { Clock } from '../core/clock.ts';
-import type { Random } from '../core/random.ts';
 import { checkDevice } from './check-notification.ts';
 import type { CollapseIndex } from './collapse-index.ts';
 import type { DeviceRecords } from './device-records.ts';
@@ -7,24 +5,27 @@ import { createDeviceStream, type StreamTimes } from './device-stream.ts';
 import { notificationsClosing, tooManyStreams } from './errors.ts';
 import type { Cursor, DeviceHello, Frame } from './notification.ts';
 import type { NotificationCounters } from './notification-counters.ts';
-import type { SubscribeOptions } from './notifications-api.ts';
+import type { NotificationsOptions, SubscribeOptions } from './notifications-api.ts';
 import type { DeviceStream, OnlineDevices } from './online-devices.ts';
 import type { ProfileLog } from './profile-log.ts';
 
-export interface SubscriptionsDeps {
+type StreamOptions =
+  | 'clock'
+  | 'random'
+  | 'heartbeatMs'
+  | 'maxStreams'
+  | 'slowConsumerMs'
+  | 'maxLifetimeMs'
+  | 'goAwayGraceMs'
+  | 'reconnectSpreadMs';
+
+/** Defaults stand with NotificationsOptions. */
+export interface SubscriptionsDeps extends Pick<NotificationsOptions, StreamOptions> {
   readonly log: ProfileLog;
   readonly collapse: CollapseIndex;
   readonly devices: DeviceRecords;
   readonly online: OnlineDevices;
-  readonly clock: Clock;
-  readonly random: Random;
   readonly counters: NotificationCounters;
-  readonly heartbeatMs?: number;
-  readonly maxStreams?: number;
-  readonly slowConsumerMs?: number;
-  readonly maxLifetimeMs?: number;
-  readonly goAwayGraceMs?: number;
-  readonly reconnectSpreadMs?: number;
 }
 
 /** The Subscribe streams of this process. */

@@ -8,6 +8,7 @@ import {
 import { Code } from '../../server/core/codes.ts';
 import { createRpcClient } from '../../server/rpc/client.ts';
 import { frameOf, openRawCall } from '../rpc/fixtures/raw-call.ts';
+import { countReads } from '../support/count-reads.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
 import { startServices } from '../support/start-services.ts';
 import { waitUntil } from '../support/wait-until.ts';
@@ -163,31 +164,25 @@ describe('EventService over a socket', () => {
     await Promise.all(
       Array.from({ length: 1_000 }, (_, n) => app.events.publish({ eventId: `e${n}`, kind: 'diagnostic', data })),
     );
-    let entriesRead = 0;
-    const { read } = app.stores.log;
-    app.stores.log.read = async (...args) => {
-      const entries = await read(...args);
-      entriesRead += entries.length;
-      return entries;
-    };
+    const read = countReads(app.stores.log);
     await using raw = openRawCall(app.server.address, '/showrunner.events.v1.EventService/WatchEvents');
     raw.stream.pause();
     raw.stream.end(frameOf(WatchEventsRequestSchema, { afterOffset: 1n }));
-    await waitUntil('it began to read', () => entriesRead > 0);
+    await waitUntil('it began to read', () => read.entries > 0);
     let looks = 0;
-    let last = entriesRead;
+    let last = read.entries;
     await waitUntil('it stopped reading', () => {
-      looks = last === entriesRead ? looks + 1 : 0;
-      last = entriesRead;
+      looks = last === read.entries ? looks + 1 : 0;
+      last = read.entries;
       return looks > 50;
     });
-    assert.ok(entriesRead < 400, `read ${entriesRead} of 999 entries for a reader that takes none`);
+    assert.ok(read.entries < 400, `read ${read.entries} of 999 entries for a reader that takes none`);
     let bytes = 0;
     raw.stream.on('data', (chunk: Buffer) => {
       bytes += chunk.length;
     });
     raw.stream.resume();
     await waitUntil('all arrived', () => bytes > 999 * 4_000);
-    assert.equal(entriesRead, 999);
+    assert.equal(read.entries, 999);
   });
 });

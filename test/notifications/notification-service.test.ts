@@ -7,6 +7,7 @@ import {
 } from '../../proto/gen/showrunner/notifications/v1/notification_service_pb.ts';
 import { Code } from '../../server/core/codes.ts';
 import { frameOf, openRawCall } from '../rpc/fixtures/raw-call.ts';
+import { countReads } from '../support/count-reads.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { profile, startNotificationService } from './open-notifications.ts';
@@ -150,13 +151,7 @@ describe('NotificationService over a socket', () => {
   it('holds little for a device that does not read, and gives it everything when it does', async () => {
     await using app = await startNotificationService({ pushWaitMs: 0 });
     const { nextCursor } = await app.area.sync({ ...phone, device: 'slow', capabilities: [] }, undefined, 1);
-    let entriesRead = 0;
-    const { read } = app.stores.log;
-    app.stores.log.read = async (...args) => {
-      const entries = await read(...args);
-      entriesRead += entries.length;
-      return entries;
-    };
+    const read = countReads(app.stores.log);
     await using raw = openRawCall(app.server.address, subscribePath);
     raw.stream.pause();
     raw.stream.end(frameOf(SubscribeRequestSchema, { device: { ...phone, device: 'slow' }, cursor: nextCursor }));
@@ -166,14 +161,14 @@ describe('NotificationService over a socket', () => {
     for (let n = 0; n < count; n += 100) {
       await Promise.all(Array.from({ length: 100 }, () => app.area.publish({ ...refresh, payload })));
     }
-    assert.ok(entriesRead < 300, `read ${entriesRead} of ${count} entries for a device that takes none`);
+    assert.ok(read.entries < 300, `read ${read.entries} of ${count} entries for a device that takes none`);
     let bytes = 0;
     raw.stream.on('data', (chunk: Buffer) => {
       bytes += chunk.length;
     });
     raw.stream.resume();
     await waitUntil('all arrived', () => bytes > count * 4_000, 10_000);
-    assert.equal(entriesRead, count);
+    assert.equal(read.entries, count);
   });
 
   it('ends the stream of a device that does not read for too long', async () => {
