@@ -124,7 +124,7 @@ async function buildAreas(config: Config, log: Logger, env: Environment, lifecyc
   const events = createEvents({ log: eventLog, records, clock, logger: log });
   registerEventRules(events, ranking, notifications);
   publishResults({ jobs, manifest, ranking, events });
-  const cache = createCache({ store: cacheStore });
+  const cache = createCache({ store: cacheStore, maxBulkBytes: Math.floor(config.MAX_MESSAGE_BYTES * 0.95) });
   return { ...stores, traces, jobs, manifest, ranking, notifications, events, cache };
 }
 
