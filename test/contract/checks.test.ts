@@ -17,6 +17,11 @@ describe('the code', () => {
   it('is linted and formatted', () => run('biome', 'check', '--error-on-warnings', '.'));
 });
 
+describe('README', () => {
+  it('lists the settings as the configuration table has them', () =>
+    run('node', 'scripts/write-config-docs.ts', '--check'));
+});
+
 describe('the contract', () => {
   const vendored = ['--exclude-path', 'proto/google', '--exclude-path', 'proto/grpc'];
 
