@@ -182,7 +182,7 @@ describe('EventService over a socket', () => {
       bytes += chunk.length;
     });
     raw.stream.resume();
-    await waitUntil('all arrived', () => bytes > 999 * 4_000);
-    assert.equal(read.entries, 999);
+    await waitUntil('all arrived', () => read.entries === 999 && bytes > 999 * 4_000);
+    assert.equal(read.entries, 999, 'each was read once');
   });
 });

@@ -167,8 +167,8 @@ describe('NotificationService over a socket', () => {
       bytes += chunk.length;
     });
     raw.stream.resume();
-    await waitUntil('all arrived', () => bytes > count * 4_000, 10_000);
-    assert.equal(read.entries, count);
+    await waitUntil('all arrived', () => read.entries === count && bytes > count * 4_000, 10_000);
+    assert.equal(read.entries, count, 'each was read once');
   });
 
   it('ends the stream of a device that does not read for too long', async () => {
