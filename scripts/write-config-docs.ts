@@ -13,7 +13,10 @@ const end = '<!-- /settings -->';
 
 function table(): string {
   const rows = Object.entries(settings as Readonly<Record<string, Setting<unknown>>>).map(([name, entry]) => {
-    const fallback = entry.fallback === undefined || entry.fallback === '' ? '' : `\`${String(entry.fallback)}\``;
+    const fallback =
+      entry.fallback === undefined || entry.fallback === '' || typeof entry.fallback === 'object'
+        ? ''
+        : `\`${String(entry.fallback)}\``;
     return `| \`SHOWRUNNER_${name}\` | ${fallback} | ${entry.doc.replaceAll('|', '\\|')} |`;
   });
   return ['| setting | default | what it is |', '|---|---|---|', ...rows].join('\n');
