@@ -6,6 +6,8 @@ import type { DeviceHello, NewNotification, StoredNotification } from './notific
 export const notificationLimits = {
   maxPayloadBytes: 4096,
   maxIdLength: 128,
+  /** An event's id with a prefix: rules derive the ids of what they publish from it. */
+  maxNotificationIdLength: 160,
   maxTextLength: 256,
   maxListLength: 32,
   defaultTtlMs: 7 * 86_400_000,
@@ -28,7 +30,7 @@ export function checkNotification(given: NewNotification): CheckedNotification {
   const faults: FieldViolation[] = [];
   const fault: Fault = (field, description) => faults.push({ field: `notification.${field}`, description });
 
-  checkLength(fault, 'notification_id', notificationId, notificationLimits.maxIdLength);
+  checkLength(fault, 'notification_id', notificationId, notificationLimits.maxNotificationIdLength);
   checkProfile(fault, profile);
   if (!kindForm.test(kind)) fault('kind', 'must be 1-64 characters of [a-z0-9.-]');
   checkLength(fault, 'subject', subject, notificationLimits.maxTextLength);

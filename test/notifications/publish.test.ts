@@ -67,6 +67,12 @@ describe('publishing a notification', () => {
     for (const listener of listeners) await listener.leave();
   });
 
+  it('takes an id made of a prefix and the longest id of an event, in any script', async () => {
+    await using app = await openNotifications();
+    const notificationId = `rows-${'語'.repeat(128)}`;
+    assert.equal((await app.area.publish({ ...refresh, notificationId })).notification.notificationId, notificationId);
+  });
+
   it('does not store what had expired before, and counts it', async () => {
     await using app = await openNotifications();
     const stale = { ...refresh, ttlMs: 60_000, sinceMs: app.clock.now() - 60_000 };
@@ -76,7 +82,7 @@ describe('publishing a notification', () => {
   });
 
   const faulty: [string, Partial<NewNotification>, string][] = [
-    ['an id of 129 characters', { notificationId: 'x'.repeat(129) }, 'notification_id'],
+    ['an id of 161 characters', { notificationId: 'x'.repeat(161) }, 'notification_id'],
     ['a profile of another form', { profile: 'profiles/' }, 'profile'],
     ['an upper-case kind', { kind: 'Rows' }, 'kind'],
     ['an empty kind', { kind: '' }, 'kind'],
