@@ -5,8 +5,8 @@ import { filterInvalid } from './filter-errors.ts';
 
 const idPattern = /^[a-z][a-z0-9-]*(\.[a-z][a-z0-9-]*)+$/;
 const versionPattern = /^\d{1,6}\.\d{1,6}\.\d{1,6}(-[0-9A-Za-z.-]{1,32})?$/;
-const hooks = ['run', 'onRequestMessage', 'onResponseMessage', 'onEnd'] as const;
-const optionalFunctions = ['open', 'close', 'shouldRun', ...hooks] as const;
+const hooks = ['run', 'onRequestMessage', 'onResponseMessage', 'onStatus', 'onEnd'] as const;
+const optionalFunctions = ['isEnabled', 'open', 'close', 'shouldRun', ...hooks] as const;
 const fields: ReadonlySet<string> = new Set([
   ...['id', 'version', 'type', 'order', 'category', 'match'],
   ...['timeoutMs', 'maxConcurrent', 'failurePolicy', 'config'],

@@ -1,6 +1,7 @@
 /**
  * The contract for authors of filters, and all that a filter imports from showrunner:
- * types, `defineFilter`, `contextKey`, `schema`, `globMatcher`, `AppError` and `Code`.
+ * types, `defineFilter`, `contextKey`, `schema`, `globMatcher`, `AppError` and `Code`; for filters about load also
+ * the keys and signals that they share.
  * Filters outside this checkout import it as `showrunner/filter`.
  */
 import type { Call, CallKind, CallOutcome, StaticAnswer } from '../../server/core/call.ts';
@@ -13,13 +14,28 @@ import type { Schema } from './config-schema.ts';
 export type { Call, CallKind, CallMetadata, CallOutcome, Principal, StaticAnswer } from '../../server/core/call.ts';
 export type { Clock } from '../../server/core/clock.ts';
 export { Code, codeName } from '../../server/core/codes.ts';
+export { type Counters, createCounters } from '../../server/core/counters.ts';
 export { AppError, invalidField, messageOf } from '../../server/core/errors.ts';
 export { newId } from '../../server/core/ids.ts';
 export type { Logger } from '../../server/core/log.ts';
-export type { Random } from '../../server/core/random.ts';
+export { createSeededRandom, type Random } from '../../server/core/random.ts';
 export { type TlsPeer, tlsPeer } from '../../server/core/tls-peer.ts';
+export {
+  type CallKeyKind,
+  type CallPriority,
+  callKey,
+  callKeyKinds,
+  callPriorities,
+  callPriority,
+  deadlineOf,
+  effectiveDeadline,
+  localRefusal,
+} from './call-keys.ts';
 export { type Schema, type SchemaValue, schema } from './config-schema.ts';
+export { type ContextKey, contextKey } from './context-key.ts';
 export { globMatcher, type TextMatcher } from './glob.ts';
+export { createKeyedTable, type KeyedTable } from './keyed-table.ts';
+export { limiterUse, loadSignals } from './load-signals.ts';
 
 /** When a filter runs: before the endpoint, as the endpoint, after it succeeded, or on any failure. */
 export const filterTypes = ['inbound', 'endpoint', 'outbound', 'error'] as const;
@@ -123,6 +139,8 @@ interface FilterBase<Config, State> {
   readonly failurePolicy?: FailurePolicy;
   /** Typed configuration; without it the filter takes none. */
   readonly config?: Schema<Config>;
+  /** False: the configuration switches the filter off, and it costs calls nothing. Default: on. */
+  isEnabled?(config: Config): boolean;
   /** Makes the filter's state, once per loaded version; a failure fails the load. */
   open?(config: Config, ctx: OpenContext): Awaitable<State>;
   /** Releases the state after the last call of this version ended. */
@@ -133,6 +151,11 @@ interface FilterBase<Config, State> {
   onRequestMessage?(message: unknown, call: Call, ctx: FilterContext<Config, State>): unknown;
   /** Sees each response message; a returned value replaces it, undefined keeps it. */
   onResponseMessage?(message: unknown, call: Call, ctx: FilterContext<Config, State>): unknown;
+  /**
+   * The last moment for trailers: runs once before the status is sent, well or badly, for every filter that applied.
+   * `filterLine` is the account so far, as in `FilteredOutcome`. Synchronous; a failure is logged and counted.
+   */
+  onStatus?(call: Call, filterLine: string, ctx: FilterContext<Config, State>): void;
   /**
    * Runs once after the call ended, well or badly, for every filter that applied: what `run` took is given back here.
    * Inbound and endpoint filters that were not reached do not apply. Not awaited; a failure is logged and counted.
@@ -177,23 +200,4 @@ export function defineFilter<Config = undefined, State = undefined>(
   filter: Filter<Config, State>,
 ): Filter<Config, State> {
   return filter;
-}
-
-/** A typed place in `call.attributes` that only holders of the key can reach. */
-export interface ContextKey<T> {
-  readonly name: string;
-  get(call: Call): T | undefined;
-  set(call: Call, value: T): void;
-  delete(call: Call): void;
-}
-
-/** A new key, distinct from every other also when the name is the same. */
-export function contextKey<T>(name: string): ContextKey<T> {
-  const symbol = Symbol(name);
-  return {
-    name,
-    get: (call) => call.attributes.get(symbol) as T | undefined,
-    set: (call, value) => void call.attributes.set(symbol, value),
-    delete: (call) => void call.attributes.delete(symbol),
-  };
 }

@@ -7,7 +7,7 @@ import type { Random } from '../../server/core/random.ts';
 import { type Criterion, callCriterion, methodCriterion } from './criteria.ts';
 import type { FailurePolicy, Filter, FilterCategory, FilteredOutcome, FilterType } from './filter.ts';
 import { filterConfigInvalid, filterLoadFailed } from './filter-errors.ts';
-import { type FilterStatusName, filterStatusNames, type Status } from './filter-status.ts';
+import { type FilterStatusName, filterStatusNames, Status } from './filter-status.ts';
 import type { Invocation } from './invocation.ts';
 import { withDeadline } from './with-deadline.ts';
 
@@ -48,6 +48,7 @@ export interface LoadedFilter {
   readonly run: ((call: Call, ctx: Invocation, error: AppError | undefined) => unknown) | undefined;
   readonly onRequestMessage: MessageHook | undefined;
   readonly onResponseMessage: MessageHook | undefined;
+  readonly onStatus: ((call: Call, filterLine: string, ctx: Invocation) => unknown) | undefined;
   readonly onEnd: ((call: Call, outcome: CallOutcome & FilteredOutcome, ctx: Invocation) => unknown) | undefined;
   readonly config: unknown;
   readonly state: unknown;
@@ -92,6 +93,14 @@ function readConfig({ definition, rawConfig }: OpenFilterOptions): unknown {
   return deepFreeze(config);
 }
 
+function readIsEnabled(definition: Filter<unknown, unknown>, config: unknown, file: string): boolean {
+  try {
+    return definition.isEnabled?.(config) ?? true;
+  } catch (error) {
+    throw filterLoadFailed(file, `isEnabled failed: ${messageOf(error)}`, error);
+  }
+}
+
 function deepFreeze<T>(value: T): T {
   // Byte arrays cannot be frozen.
   if (typeof value !== 'object' || value === null || Object.isFrozen(value) || ArrayBuffer.isView(value)) return value;
@@ -131,6 +140,7 @@ export async function openFilter(options: OpenFilterOptions): Promise<LoadedFilt
   const { id, version, type, order, category } = definition;
   const log = options.log.child({ filter: id });
   const config = readConfig(options);
+  const isEnabled = readIsEnabled(definition, config, file);
   const state = await openState(options, config, log);
   const labels = filterStatusNames.map((status) => [status, { filter: id, type, status }] as const);
   const shouldRun = definition.shouldRun?.bind(definition);
@@ -141,12 +151,13 @@ export async function openFilter(options: OpenFilterOptions): Promise<LoadedFilt
     failurePolicy: definition.failurePolicy ?? 'closed',
     timeoutMs: definition.timeoutMs ?? 5000,
     maxConcurrent: definition.maxConcurrent ?? 4000,
-    methodStatus: methodCriterion(definition.match),
+    methodStatus: isEnabled ? methodCriterion(definition.match) : () => Status.disabled,
     criterion: callCriterion(definition.match, random),
     shouldRun: shouldRun && ((call) => shouldRun(call, criteriaContext)),
     run: definition.run?.bind(definition) as Hook | undefined,
     onRequestMessage: definition.onRequestMessage?.bind(definition),
     onResponseMessage: definition.onResponseMessage?.bind(definition),
+    onStatus: definition.onStatus?.bind(definition),
     onEnd: definition.onEnd?.bind(definition),
     counts: { ran: 0, answered: 0, refused: 0, failed: 0, timedOut: 0, overloaded: 0, late: 0 },
     attributes: Object.fromEntries(labels) as Record<FilterStatusName, (typeof labels)[number][1]>,

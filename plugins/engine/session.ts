@@ -6,11 +6,12 @@ import { ChainRun } from './chain-run.ts';
 import { engineClosed } from './filter-errors.ts';
 import type { FilterFaults } from './filter-faults.ts';
 import type { FilterMetrics } from './filter-metrics.ts';
-import { firstSkip, formatFilterLine, Status } from './filter-status.ts';
+import { formatFilterLine, Status } from './filter-status.ts';
 import { Invocation } from './invocation.ts';
 import { errorPhase, inboundPhase, outboundPhase, requestMessagePhase, responseMessagePhase } from './phase.ts';
 import type { Chain, Snapshot } from './snapshot.ts';
 import { createSpanEvent } from './span-event.ts';
+import { appliedAtEnd, createStatusHooks } from './status-hooks.ts';
 
 export interface SessionDeps {
   readonly clock: Clock;
@@ -36,11 +37,8 @@ function runEndHooks(
   };
   const filtered = { ...outcome, filterLine };
   for (const slot of chain.end) {
-    const { filter, index } = slot;
-    const isEntered = filter.type === 'outbound' || filter.type === 'error';
-    if (record.status[index] === Status.pending && isEntered) run.takesPart(slot, true);
-    const status = record.status[index] ?? Status.pending;
-    if (status === Status.pending || status >= firstSkip) continue;
+    if (!appliedAtEnd(slot, run, record)) continue;
+    const { filter } = slot;
     const failed = (error: unknown) => deps.faults.failed(filter, Status.threw, call, error, false);
     try {
       const result = filter.onEnd?.(call, filtered, new Invocation(filter, undefined));
@@ -57,7 +55,7 @@ function runEndHooks(
 export function createSession(call: Call, chain: Chain, snapshot: Snapshot, deps: SessionDeps): CallSession {
   const record = deps.records.take(chain, call.path);
   const run = new ChainRun(call, record, deps.clock, deps.faults);
-  const span = createSpanEvent(record);
+  const beforeStatus = createStatusHooks(call, chain, run, record, deps.faults, createSpanEvent(record));
   snapshot.enter();
   let hasEnded = false;
 
@@ -66,6 +64,7 @@ export function createSession(call: Call, chain: Chain, snapshot: Snapshot, deps
       if (hasEnded) return;
       hasEnded = true;
       try {
+        beforeStatus?.add();
         runEndHooks(call, outcome, chain, run, record, deps);
       } finally {
         run.end();
@@ -73,7 +72,6 @@ export function createSession(call: Call, chain: Chain, snapshot: Snapshot, deps
         record.code = outcome.code;
         record.durationMs = outcome.durationMs;
         deps.metrics.ended(record);
-        span?.add();
         deps.records.keep(record);
         snapshot.leave();
       }
@@ -88,17 +86,17 @@ export function createSession(call: Call, chain: Chain, snapshot: Snapshot, deps
   if (chain.responseMessage.length > 0) {
     session.responseMessage = (message) => run.advance(responseMessagePhase, chain.responseMessage, 0, message);
   }
-  // The last hook before the status adds the span event: a span ends with the status, before `end`.
-  if (chain.outbound.length > 0 || span !== undefined) {
+  // The last thing before the status are the filters' status hooks and the span event: a span ends before `end`.
+  if (chain.outbound.length > 0 || beforeStatus !== undefined) {
     session.outbound = () => {
       const result = run.advance(outboundPhase, chain.outbound, 0, undefined) as Promise<void> | undefined;
-      return span === undefined ? result : span.addAfter(result);
+      return beforeStatus === undefined ? result : beforeStatus.addAfter(result);
     };
   }
-  if (chain.error.length > 0 || span !== undefined) {
+  if (chain.error.length > 0 || beforeStatus !== undefined) {
     session.error = (error) => {
       const result = run.advance(errorPhase, chain.error, 0, error) as AppError | Promise<AppError>;
-      return span === undefined ? result : span.addAfter(result);
+      return beforeStatus === undefined ? result : beforeStatus.addAfter(result);
     };
   }
   return session;

@@ -28,6 +28,7 @@ export interface Chain {
   readonly responseMessage: readonly Slot[];
   readonly outbound: readonly Slot[];
   readonly error: readonly Slot[];
+  readonly status: readonly Slot[];
   readonly end: readonly Slot[];
   readonly labels: readonly ChainLabel[];
 }
@@ -77,6 +78,7 @@ function compileChain(version: number, filters: readonly LoadedFilter[], off: Re
     responseMessage: slots.filter(({ filter }) => filter.onResponseMessage !== undefined),
     outbound: ofType('outbound').filter(({ filter }) => filter.run !== undefined),
     error: ofType('error').filter(({ filter }) => filter.run !== undefined),
+    status: slots.filter(({ filter }) => filter.onStatus !== undefined),
     end: slots.filter(({ filter }) => filter.onEnd !== undefined),
     labels,
   };

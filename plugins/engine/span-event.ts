@@ -20,17 +20,17 @@ export function createSpanEvent(record: CallRecord): SpanEvent | undefined {
     isAdded = true;
     span.addEvent('filters', { filters: formatFilterLine(tracesOf(record)) });
   };
-  return {
-    add,
-    addAfter: (result) => {
-      if (!(result instanceof Promise)) {
-        add();
-        return result;
-      }
-      return result.then((value) => {
-        add();
-        return value;
-      });
-    },
-  };
+  return { add, addAfter: (result) => addAfter(result, add) };
+}
+
+/** Calls `add` when `result` is there, and gives `result`. */
+export function addAfter<T>(result: T | Promise<T>, add: () => void): T | Promise<T> {
+  if (!(result instanceof Promise)) {
+    add();
+    return result;
+  }
+  return result.then((value) => {
+    add();
+    return value;
+  });
 }

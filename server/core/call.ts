@@ -48,6 +48,8 @@ export interface Call {
   /** Monotonic ms at arrival. */
   readonly startedAt: number;
   principal: Principal | undefined;
+  /** Ends the call at any time with this error: signal, error filters, status. Absent where the transport cannot. */
+  stop?(reason: AppError): void;
   /** Values that filters hand to each other and to handlers; keys are unique symbols owned by their filter. */
   readonly attributes: Map<symbol, unknown>;
 }
