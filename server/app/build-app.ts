@@ -145,6 +145,8 @@ async function build(config: Config, log: Logger, env: Environment, lifecycle: L
   const origin = await startHttpOrigin({ address: config.ORIGIN_ADDRESS, objects, log });
   lifecycle.defer('origin', () => origin.close());
   await manifest.appliances.put(describeOrigin(origin.baseUrl));
+  // For a start that fails after this: rules that go on would keep the process. Closing twice is fine.
+  lifecycle.defer('rules of events', () => events.close());
   await events.start();
   await jobs.start();
   const server = await startRpcServer({

@@ -28,6 +28,7 @@ export async function call(args: readonly string[], env: NodeJS.ProcessEnv): Pro
   const config = readConfig(env);
   const [target = '', json = '{}'] = positionals;
   const method = findMethod(target);
+  const deadlineMs = readTimeout(values.timeout);
   const apiKey = values.key ?? readKey(join(config.STATE_DIR, apiKeyFile));
   const client = createRpcClient(method.parent, {
     address: values.address ?? config.ADDRESS,
@@ -37,7 +38,7 @@ export async function call(args: readonly string[], env: NodeJS.ProcessEnv): Pro
   process.once('SIGINT', () => interrupt.abort());
   try {
     const invoke = Reflect.get(client, method.localName) as CallAny;
-    const options = { signal: interrupt.signal, deadlineMs: Number(values.timeout) };
+    const options = { signal: interrupt.signal, deadlineMs };
     const answer = invoke(readRequest(method, json), options);
     if (answer instanceof Promise) print(method, await answer);
     else for await (const message of answer) print(method, message);
@@ -50,6 +51,11 @@ export async function call(args: readonly string[], env: NodeJS.ProcessEnv): Pro
   } finally {
     client.close();
   }
+}
+
+function readTimeout(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw invalidField('--timeout', `expected whole milliseconds, got "${text}"`);
+  return Number(text);
 }
 
 function findMethod(target: string): DescMethod {

@@ -1,10 +1,13 @@
 import { once } from 'node:events';
+import { parseArgs } from 'node:util';
 import { startStack } from '../app/start-stack.ts';
 import { readConfig } from '../core/config/read-config.ts';
 import { createLogger } from '../core/log.ts';
 
 /** `showrunner serve`: runs until SIGINT or SIGTERM, then drains; a second signal ends at once. */
-export async function serve(_args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
+export async function serve(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
+  // It takes none, and says so of any.
+  parseArgs({ args: [...args], options: {} });
   const config = readConfig(env);
   const log = createLogger({ level: config.LOG_LEVEL });
   await using stack = await startStack(config, env, log);
