@@ -659,7 +659,8 @@ export const EventService: GenService<{
   },
   /**
    * Streams events as they are accepted, after the ones asked for by offset.
-   * OUT_OF_RANGE/OFFSET_EXPIRED when `after_offset` is older than the log keeps.
+   * OUT_OF_RANGE/OFFSET_EXPIRED when `after_offset` is older than the log keeps; RESOURCE_EXHAUSTED/TOO_MANY_WATCHERS;
+   * UNAVAILABLE/EVENTS_CLOSING when the server closes.
    *
    * @generated from rpc showrunner.events.v1.EventService.WatchEvents
    */

@@ -127,7 +127,7 @@ export type ListJobsRequest = Message<"showrunner.jobs.v1.ListJobsRequest"> & {
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before; empty = first page. INVALID_ARGUMENT/PAGE_TOKEN_INVALID when unreadable.
+   * `next_page_token` of the page before; empty = first page. INVALID_ARGUMENT when unreadable.
    *
    * @generated from field: string page_token = 2;
    */

@@ -886,7 +886,8 @@ export const ManifestService: GenService<{
   },
   /**
    * Registers a complete encode set and makes it the current one, atomically.
-   * FAILED_PRECONDITION/ENCODESET_INCOMPLETE when its commit record or a listed file is missing from the store.
+   * FAILED_PRECONDITION/ENCODESET_INCOMPLETE when its commit record or a listed file is missing from the store,
+   * /ENCODESET_MALFORMED when the record cannot be read.
    *
    * @generated from rpc showrunner.manifest.v1.ManifestService.RegisterEncodeSet
    */
@@ -926,7 +927,7 @@ export const ManifestService: GenService<{
     output: typeof StreamFilesResponseSchema;
   },
   /**
-   * Creates or replaces an appliance.
+   * Creates or replaces an appliance. RESOURCE_EXHAUSTED/TOO_MANY_APPLIANCES.
    *
    * @generated from rpc showrunner.manifest.v1.ManifestService.PutAppliance
    */

@@ -487,7 +487,8 @@ export const ListDevicesResponseSchema: GenMessage<ListDevicesResponse> = /*@__P
 export const NotificationService: GenService<{
   /**
    * Stores a notification, then pushes it to the online devices it is for.
-   * FAILED_PRECONDITION/NOTIFICATION_ID_REUSED when the id came with another body.
+   * FAILED_PRECONDITION/NOTIFICATION_ID_REUSED when the id came with another body, /NOTIFICATION_EXPIRED when its time
+   * to live is over already.
    *
    * @generated from rpc showrunner.notifications.v1.NotificationService.Publish
    */
@@ -499,6 +500,8 @@ export const NotificationService: GenService<{
   /**
    * Keeps a device online: hello, then what it missed since its cursor, then new notifications as they are stored,
    * heartbeats, and a go-away before the server closes. A newer stream of the same device ends the older one.
+   * RESOURCE_EXHAUSTED/TOO_MANY_STREAMS, /TOO_MANY_DEVICES, and /SLOW_CONSUMER for a client that stopped reading;
+   * UNAVAILABLE/NOTIFICATIONS_CLOSING when the server closes.
    *
    * @generated from rpc showrunner.notifications.v1.NotificationService.Subscribe
    */
@@ -509,6 +512,7 @@ export const NotificationService: GenService<{
   },
   /**
    * Gives a device what it has not seen: at launch, in the foreground, after a lost stream, on a slow poll.
+   * RESOURCE_EXHAUSTED/TOO_MANY_DEVICES.
    *
    * @generated from rpc showrunner.notifications.v1.NotificationService.Sync
    */
@@ -518,7 +522,7 @@ export const NotificationService: GenService<{
     output: typeof SyncResponseSchema;
   },
   /**
-   * Stores what a device has seen; cumulative, never goes back.
+   * Stores what a device has seen; cumulative, never goes back. NOT_FOUND/DEVICE_NOT_FOUND.
    *
    * @generated from rpc showrunner.notifications.v1.NotificationService.Ack
    */

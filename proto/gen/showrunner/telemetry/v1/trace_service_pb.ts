@@ -189,7 +189,7 @@ export type Span = Message<"showrunner.telemetry.v1.Span"> & {
   parentSpanId: string;
 
   /**
-   * Name, e.g. `showrunner.jobs.v1.JobService/CreateJob`.
+   * Name, e.g. `grpc.showrunner.jobs.v1.JobService/CreateJob`.
    *
    * @generated from field: string name = 3;
    */
