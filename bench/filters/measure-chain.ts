@@ -49,14 +49,17 @@ function metadata(): CallMetadata {
   return {
     get: (key) => map.get(key),
     getBinary: () => undefined,
+    getAll: () => [],
     set: () => {},
+    append: () => {},
     delete: () => {},
     keys: () => [],
   };
 }
 
 const call: Call = {
-  ...{ id: 'bench', path: '/bench.Service/Get', service: 'bench.Service', method: 'Get', kind: 'unary', known: true },
+  ...{ id: 'bench', path: '/bench.Service/Get', service: 'bench.Service', method: 'Get', kind: 'unary' },
+  ...{ known: true, idempotency: 'unknown' },
   ...{ requestMetadata: metadata(), responseHeaders: metadata(), responseTrailers: metadata(), peer: '127.0.0.1:1' },
   ...{ deadline: Number.POSITIVE_INFINITY, startedAt: 0, principal: undefined, attributes: new Map() },
   signal: new AbortController().signal,

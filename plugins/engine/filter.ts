@@ -4,14 +4,24 @@
  * the keys and signals that they share.
  * Filters outside this checkout import it as `showrunner/filter`.
  */
-import type { Call, CallKind, CallOutcome, StaticAnswer } from '../../server/core/call.ts';
+import type { Answer, Call, CallKind, CallOutcome } from '../../server/core/call.ts';
 import type { Clock } from '../../server/core/clock.ts';
 import type { AppError } from '../../server/core/errors.ts';
 import type { Logger } from '../../server/core/log.ts';
 import type { Random } from '../../server/core/random.ts';
 import type { Schema } from './config-schema.ts';
 
-export type { Call, CallKind, CallMetadata, CallOutcome, Principal, StaticAnswer } from '../../server/core/call.ts';
+export type {
+  Answer,
+  AnswerExchange,
+  Call,
+  CallKind,
+  CallMetadata,
+  CallOutcome,
+  Principal,
+  StaticAnswer,
+  StreamAnswer,
+} from '../../server/core/call.ts';
 export type { Clock } from '../../server/core/clock.ts';
 export { Code, codeName } from '../../server/core/codes.ts';
 export { type Counters, createCounters } from '../../server/core/counters.ts';
@@ -167,7 +177,7 @@ interface FilterBase<Config, State> {
 export interface InboundFilter<Config, State> extends FilterBase<Config, State> {
   readonly type: 'inbound' | 'endpoint';
   // biome-ignore lint/suspicious/noConfusingVoidType: a filter without an answer returns nothing
-  run?(call: Call, ctx: FilterContext<Config, State>): Awaitable<StaticAnswer | undefined | void>;
+  run?(call: Call, ctx: FilterContext<Config, State>): Awaitable<Answer | undefined | void>;
 }
 
 /** Runs after the endpoint succeeded (or a filter answered), before the status is sent. */

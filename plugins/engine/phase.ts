@@ -1,4 +1,4 @@
-import type { Call, StaticAnswer } from '../../server/core/call.ts';
+import type { Answer, Call } from '../../server/core/call.ts';
 import { AppError } from '../../server/core/errors.ts';
 import type { Invocation } from './invocation.ts';
 import type { LoadedFilter } from './loaded-filter.ts';
@@ -17,20 +17,23 @@ export interface Phase {
   readonly neverFails: boolean;
 }
 
-function isAnswer(value: unknown): value is StaticAnswer {
-  return typeof value === 'object' && value !== null && Array.isArray((value as { messages?: unknown }).messages);
+/** The answer, copied so that a filter that keeps it cannot change it later; undefined when it is none for this kind. */
+function readAnswer(value: unknown, { kind }: Call): Answer | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { messages, respond, encoding } = value as { messages?: unknown; respond?: unknown; encoding?: unknown };
+  if (typeof respond === 'function') {
+    if (encoding !== 'bytes' && encoding !== 'message') return undefined;
+    return Object.freeze({ encoding, respond: respond.bind(value) });
+  }
+  if (!Array.isArray(messages)) return undefined;
+  if ((kind === 'unary' || kind === 'client_stream') && messages.length !== 1) return undefined;
+  return Object.freeze({ messages: Object.freeze([...messages]) });
 }
 
-/** Carries the answer. It is copied, so that a filter that keeps it cannot change it later. */
+/** Carries the answer. */
 export const inboundPhase: Phase = {
   invoke: (filter, _carried, call, ctx) => filter.run?.(call, ctx, undefined),
-  take: (result, _carried, call) => {
-    if (result === undefined) return undefined;
-    if (!isAnswer(result)) return badResult;
-    const isSingle = call.kind === 'unary' || call.kind === 'client_stream';
-    if (isSingle && result.messages.length !== 1) return badResult;
-    return Object.freeze({ messages: Object.freeze([...result.messages]) });
-  },
+  take: (result, _carried, call) => (result === undefined ? undefined : (readAnswer(result, call) ?? badResult)),
   isEndedByValue: true,
   neverFails: false,
 };

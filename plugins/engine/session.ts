@@ -1,4 +1,4 @@
-import type { Call, CallOutcome, CallSession, StaticAnswer } from '../../server/core/call.ts';
+import type { Answer, Call, CallOutcome, CallSession } from '../../server/core/call.ts';
 import type { Clock } from '../../server/core/clock.ts';
 import type { AppError } from '../../server/core/errors.ts';
 import { type CallRecord, type CallRecords, tracesOf } from './call-record.ts';
@@ -78,7 +78,7 @@ export function createSession(call: Call, chain: Chain, snapshot: Snapshot, deps
     },
   };
   if (chain.inbound.length > 0) {
-    session.inbound = () => run.advance(inboundPhase, chain.inbound, 0, undefined) as StaticAnswer | undefined;
+    session.inbound = () => run.advance(inboundPhase, chain.inbound, 0, undefined) as Answer | undefined;
   }
   if (chain.requestMessage.length > 0) {
     session.requestMessage = (message) => run.advance(requestMessagePhase, chain.requestMessage, 0, message);

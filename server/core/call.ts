@@ -4,11 +4,18 @@ import type { AppError } from './errors.ts';
 /** How messages flow in a method. */
 export type CallKind = 'unary' | 'client_stream' | 'server_stream' | 'bidi_stream';
 
+/** What a method promises about being called twice (proto option `idempotency_level`). */
+export type Idempotency = 'unknown' | 'no_side_effects' | 'idempotent';
+
 /** Metadata as filters and handlers see it: lower-case keys, `-bin` keys carry bytes. */
 export interface CallMetadata {
   get(key: string): string | undefined;
   getBinary(key: string): Uint8Array | undefined;
+  /** Every value of the key, in order. */
+  getAll(key: string): readonly (string | Uint8Array)[];
   set(key: string, value: string | Uint8Array): void;
+  /** Adds a value beside those that are there. */
+  append(key: string, value: string | Uint8Array): void;
   delete(key: string): void;
   keys(): string[];
 }
@@ -34,6 +41,8 @@ export interface Call {
   readonly kind: CallKind;
   /** False when no handler is registered: filters still see the call. */
   readonly known: boolean;
+  /** Of an unknown method: `unknown`. */
+  readonly idempotency: Idempotency;
   readonly requestMetadata: CallMetadata;
   /** Sent before the first response message. */
   readonly responseHeaders: CallMetadata;
@@ -59,6 +68,32 @@ export interface StaticAnswer {
   readonly messages: readonly unknown[];
 }
 
+/** What an answer that streams may do besides giving messages. */
+export interface AnswerExchange {
+  readonly call: Call;
+  /** Sends `call.responseHeaders` now instead of with the first message. */
+  sendHeaders(): void;
+  /** The endpoint that the answer replaces, in the encoding of the answer; undefined for an unknown method. */
+  readonly local: ((requests: AsyncIterable<unknown>) => AsyncIterable<unknown>) | undefined;
+}
+
+/**
+ * A reply that flows, given by a filter instead of the endpoint, e.g. by another server. Both streams are pulled:
+ * a caller that stops reading stops the answer, an answer that stops reading stops the caller. A unary call has one
+ * request and must get one response. The answer sets `call.responseHeaders` before its first message and
+ * `call.responseTrailers` before its end, throws an AppError to fail the call, and must end when `call.signal` aborts.
+ */
+export interface StreamAnswer {
+  /**
+   * `bytes`: both streams carry encoded messages (Uint8Array), decoded only for the message hooks of other filters;
+   * `message`: plain protobuf messages, which an unknown method does not have.
+   */
+  readonly encoding: 'bytes' | 'message';
+  respond(requests: AsyncIterable<unknown>, exchange: AnswerExchange): AsyncIterable<unknown>;
+}
+
+export type Answer = StaticAnswer | StreamAnswer;
+
 /** How a call ended. */
 export interface CallOutcome {
   readonly code: Code;
@@ -75,7 +110,7 @@ export interface CallOutcome {
  */
 export interface CallSession {
   /** Runs the inbound filters; throws to refuse the call, gives an answer to replace the endpoint. */
-  inbound?(): StaticAnswer | undefined | Promise<StaticAnswer | undefined>;
+  inbound?(): Answer | undefined | Promise<Answer | undefined>;
   requestMessage?(message: unknown): unknown | Promise<unknown>;
   responseMessage?(message: unknown): unknown | Promise<unknown>;
   /** Runs after the endpoint succeeded, before the status is sent; throws to turn success into failure. */

@@ -19,6 +19,8 @@ export interface AppErrorInit {
   readonly fields?: readonly FieldViolation[];
   /** When a retry may succeed, in milliseconds (google.rpc.RetryInfo). */
   readonly retryAfterMs?: number;
+  /** Encoded google.rpc.Status of another server, sent in place of one made from the fields above. */
+  readonly statusDetails?: Uint8Array;
   /** Kept for the log, never sent. */
   readonly cause?: unknown;
 }
@@ -34,6 +36,7 @@ export class AppError extends Error {
   readonly metadata: Readonly<Record<string, string>>;
   readonly fields: readonly FieldViolation[];
   readonly retryAfterMs: number | undefined;
+  readonly statusDetails: Uint8Array | undefined;
 
   constructor(init: AppErrorInit) {
     super(init.message, init.cause === undefined ? undefined : { cause: init.cause });
@@ -43,6 +46,7 @@ export class AppError extends Error {
     this.metadata = init.metadata ?? {};
     this.fields = init.fields ?? [];
     this.retryAfterMs = init.retryAfterMs;
+    this.statusDetails = init.statusDetails;
   }
 }
 

@@ -1,10 +1,10 @@
 import type { EventEmitter } from 'node:events';
-import { type DescMessage, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { type DescMessage, toBinary } from '@bufbuild/protobuf';
 import { type CallOptions, Metadata, type StatusObject } from '@grpc/grpc-js';
 import type { CallMetadata } from '../core/call.ts';
 import { AppError, messageOf } from '../core/errors.ts';
 import { toMessage, viewOf } from './codec.ts';
-import { callCancelled, internalError, requestInvalid, responseMalformed } from './errors.ts';
+import { callCancelled, internalError, requestInvalid } from './errors.ts';
 import { WireMetadata } from './metadata.ts';
 import { fromStatus } from './status.ts';
 
@@ -40,15 +40,6 @@ export function encodeRequest(desc: DescMessage, request: unknown): Buffer {
     return viewOf(toBinary(desc, toMessage(desc, request)));
   } catch (cause) {
     throw requestInvalid(desc.typeName, messageOf(cause), cause);
-  }
-}
-
-/** Throws RESPONSE_MALFORMED. */
-export function decodeResponse(desc: DescMessage, bytes: Uint8Array): unknown {
-  try {
-    return fromBinary(desc, bytes);
-  } catch (cause) {
-    throw responseMalformed(desc.typeName, cause);
   }
 }
 

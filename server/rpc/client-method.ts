@@ -2,7 +2,6 @@ import type { DescMethod } from '@bufbuild/protobuf';
 import type { Client, requestCallback } from '@grpc/grpc-js';
 import {
   appErrorFrom,
-  decodeResponse,
   encodeRequest,
   type MetadataInit,
   prepareCall,
@@ -10,7 +9,7 @@ import {
   watchCall,
 } from './client-call.ts';
 import { sendRequests } from './client-requests.ts';
-import { passBytes } from './codec.ts';
+import { decodeResponse, passBytes } from './codec.ts';
 import { ResponseStream } from './response-stream.ts';
 
 /**

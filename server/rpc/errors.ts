@@ -78,6 +78,15 @@ export const staticAnswerInvalid = (path: string, why: string) =>
     metadata: { path },
   });
 
+/** INTERNAL: what a filter answers in place of the endpoint does not fit the method. */
+export const answerInvalid = (path: string, why: string) =>
+  new AppError({
+    code: Code.INTERNAL,
+    reason: 'ANSWER_INVALID',
+    message: `The answer for ${path} ${why}.`,
+    metadata: { path },
+  });
+
 /** INTERNAL with fixed text: what the caller learns of an error that nobody foresaw. */
 export const internalError = (cause: unknown) =>
   new AppError({ code: Code.INTERNAL, reason: 'INTERNAL', message: 'internal error', cause });

@@ -21,10 +21,23 @@ export class WireMetadata implements CallMetadata {
     return typeof value === 'string' ? undefined : value;
   }
 
+  getAll(key: string): readonly (string | Uint8Array)[] {
+    return this.wire.get(key);
+  }
+
   /** Throws METADATA_INVALID for a key or value that HTTP/2 cannot carry. */
   set(key: string, value: string | Uint8Array): void {
+    this.#write('set', key, value);
+  }
+
+  /** Throws METADATA_INVALID for a key or value that HTTP/2 cannot carry. */
+  append(key: string, value: string | Uint8Array): void {
+    this.#write('add', key, value);
+  }
+
+  #write(how: 'set' | 'add', key: string, value: string | Uint8Array): void {
     try {
-      this.wire.set(key, typeof value === 'string' ? value : Buffer.from(value));
+      this.wire[how](key, typeof value === 'string' ? value : Buffer.from(value));
     } catch (cause) {
       throw invalidMetadata(key, messageOf(cause), cause);
     }

@@ -1,5 +1,6 @@
 import type { DescMethod } from '@bufbuild/protobuf';
-import type { CallKind } from '../core/call.ts';
+import { MethodOptions_IdempotencyLevel as Level } from '@bufbuild/protobuf/wkt';
+import type { CallKind, Idempotency } from '../core/call.ts';
 import type { AnyHandler, ServiceRegistration } from './handler.ts';
 import type { CallTarget } from './server-call.ts';
 
@@ -14,6 +15,12 @@ const kinds: Record<DescMethod['methodKind'], CallKind> = {
   server_streaming: 'server_stream',
   client_streaming: 'client_stream',
   bidi_streaming: 'bidi_stream',
+};
+
+const idempotencies: Record<Level, Idempotency> = {
+  [Level.IDEMPOTENCY_UNKNOWN]: 'unknown',
+  [Level.NO_SIDE_EFFECTS]: 'no_side_effects',
+  [Level.IDEMPOTENT]: 'idempotent',
 };
 
 /** All methods of a service. */
@@ -32,6 +39,7 @@ function entryOf(desc: DescMethod, handler: AnyHandler): MethodEntry {
     method: desc.name,
     kind: kinds[desc.methodKind],
     known: true,
+    idempotency: idempotencies[desc.idempotency],
     desc,
     handler,
   };
@@ -40,5 +48,5 @@ function entryOf(desc: DescMethod, handler: AnyHandler): MethodEntry {
 /** The target of a call whose path names no method. Its kind is the most general one: nothing is known of it. */
 export function unknownTarget(path: string): CallTarget {
   const [, service = '', method = ''] = /^\/(.*)\/([^/]*)$/.exec(path) ?? [];
-  return { path, service, method, kind: 'bidi_stream', known: false };
+  return { path, service, method, kind: 'bidi_stream', known: false, idempotency: 'unknown' };
 }

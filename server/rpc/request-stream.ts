@@ -1,32 +1,40 @@
 import type { DescMessage } from '@bufbuild/protobuf';
 import type { ServerDuplexStream, ServerReadableStream } from '@grpc/grpc-js';
+import type { StreamAnswer } from '../core/call.ts';
 import type { CallRun } from './call-run.ts';
-import { decodeRequest } from './codec.ts';
 import { PullReader } from './pull-reader.ts';
+import { takeRequestAs } from './session-hooks.ts';
 
 /** A streaming call's request side on the transport. */
 export type RequestWire = ServerReadableStream<Buffer, Buffer> | ServerDuplexStream<Buffer, Buffer>;
 
-/** The request messages of a call, decoded and filtered as they are pulled. */
+/** The request messages of a call, filtered as they are pulled; decoded unless an answer takes them as bytes. */
 export class RequestStream implements AsyncIterableIterator<unknown, undefined> {
   readonly #run: CallRun;
-  readonly #desc: DescMessage;
+  readonly #desc: DescMessage | undefined;
+  readonly #encoding: StreamAnswer['encoding'];
   readonly #reader: PullReader<Buffer>;
   #isLeft = false;
 
-  constructor(run: CallRun, desc: DescMessage, wire: RequestWire) {
+  /** `desc` is undefined for an unknown method: its messages are bytes. */
+  constructor(
+    run: CallRun,
+    desc: DescMessage | undefined,
+    wire: RequestWire,
+    encoding: StreamAnswer['encoding'] = 'message',
+  ) {
     this.#run = run;
     this.#desc = desc;
+    this.#encoding = encoding;
     this.#reader = new PullReader(wire, () => run.abortReason);
   }
 
   async next(): Promise<IteratorResult<unknown, undefined>> {
     const bytes = this.#isLeft ? null : await this.#reader.read();
     if (bytes === null) return { done: true, value: undefined };
-    const message = decodeRequest(this.#desc, bytes);
-    this.#run.requestMessages++;
-    const hook = this.#run.session?.requestMessage;
-    return { done: false, value: hook ? await hook.call(this.#run.session, message) : message };
+    let request = takeRequestAs(this.#run, this.#desc, bytes, this.#encoding);
+    if (request instanceof Promise) request = await request;
+    return { done: false, value: request };
   }
 
   /** The handler left its loop: what the caller still sends is dropped with the end of the call. */

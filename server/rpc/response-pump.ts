@@ -13,12 +13,12 @@ export type ResponseWire = ServerWritableStream<Buffer, Buffer> | ServerDuplexSt
 type Source = Iterator<unknown> | AsyncIterator<unknown>;
 
 /**
- * Sends every response, then the status. The source is pulled only while the transport takes more, so a reader
+ * Sends every response, then the status; an unknown method has no `desc`, its messages are bytes. The source is pulled only while the transport takes more, so a reader
  * that stops holds a bounded number of messages; when the call ends early the source is told to return.
  */
 export async function pumpResponses(
   run: CallRun,
-  desc: DescMessage,
+  desc: DescMessage | undefined,
   wire: ResponseWire,
   responses: Iterable<unknown> | AsyncIterable<unknown>,
 ): Promise<void> {
@@ -26,16 +26,16 @@ export async function pumpResponses(
     Symbol.asyncIterator in responses ? responses[Symbol.asyncIterator]() : responses[Symbol.iterator]();
   const gate = new DrainGate(wire);
   // A source that waits for its next item must learn of the end; its `finally` runs in the context of the call.
-  const leaveSource = AsyncResource.bind(() => leave(run, source));
+  const stop = AsyncResource.bind(() => leaveSource(run, source));
   run.onStop(() => {
     gate.open();
-    leaveSource();
+    stop();
   });
   let isExhausted = false;
   try {
     isExhausted = await writeAll(run, desc, wire, source, gate);
   } finally {
-    if (!isExhausted) leave(run, source);
+    if (!isExhausted) leaveSource(run, source);
   }
   if (run.isSettled) return;
   const outbound = run.session?.outbound?.();
@@ -46,7 +46,7 @@ export async function pumpResponses(
 /** False when the call ended before the source did. */
 async function writeAll(
   run: CallRun,
-  desc: DescMessage,
+  desc: DescMessage | undefined,
   wire: ResponseWire,
   source: Source,
   gate: DrainGate,
@@ -78,7 +78,8 @@ function finish(run: CallRun, wire: ResponseWire): void {
   wire.end();
 }
 
-function leave(run: CallRun, source: Source): void {
+/** Tells a source that nobody reads it any more; what its cleanup throws is logged. */
+export function leaveSource(run: CallRun, source: Source): void {
   const logFault = (error: unknown) => run.host.log.debug('response source failed to return', { error });
   try {
     const returned = source.return?.();

@@ -1,6 +1,7 @@
 import type { DescMessage } from '@bufbuild/protobuf';
 import type { ClientDuplexStream, ClientReadableStream } from '@grpc/grpc-js';
-import { appErrorFrom, decodeResponse } from './client-call.ts';
+import { appErrorFrom } from './client-call.ts';
+import { decodeResponse } from './codec.ts';
 import { PullReader } from './pull-reader.ts';
 
 /** The responses of a streaming call, pulled one by one; leaving early cancels the call. */

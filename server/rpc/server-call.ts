@@ -1,5 +1,5 @@
 import type { Metadata, ServerUnaryCall } from '@grpc/grpc-js';
-import type { Call, CallKind, CallMetadata, Principal } from '../core/call.ts';
+import type { Call, CallKind, CallMetadata, Idempotency, Principal } from '../core/call.ts';
 import type { Clock } from '../core/clock.ts';
 import type { AppError } from '../core/errors.ts';
 import { newId } from '../core/ids.ts';
@@ -20,6 +20,7 @@ export interface CallTarget {
   readonly method: string;
   readonly kind: CallKind;
   readonly known: boolean;
+  readonly idempotency: Idempotency;
 }
 
 /** What every call of a server is given. */
@@ -84,6 +85,9 @@ export class ServerCall implements Call {
   }
   get known(): boolean {
     return this.#target.known;
+  }
+  get idempotency(): Idempotency {
+    return this.#target.idempotency;
   }
   get requestMetadata(): CallMetadata {
     this.#requestMetadata ??= new WireMetadata(this.wire.metadata);

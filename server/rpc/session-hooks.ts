@@ -1,6 +1,7 @@
-import type { DescMessage } from '@bufbuild/protobuf';
+import { type DescMessage, type Message, toBinary } from '@bufbuild/protobuf';
+import type { StreamAnswer } from '../core/call.ts';
 import type { CallRun } from './call-run.ts';
-import { decodeRequest, toMessage } from './codec.ts';
+import { decodeRequest, decodeResponse, toMessage, viewOf } from './codec.ts';
 
 // A hook that answers synchronously must not cost a turn of the microtask queue: hence the promise checks.
 
@@ -11,9 +12,44 @@ export function takeRequest(run: CallRun, desc: DescMessage, bytes: Buffer): unk
   return run.session?.requestMessage === undefined ? message : run.session.requestMessage(message);
 }
 
+/**
+ * A request as an answer of a filter takes it. Bytes stay bytes, decoded only for a hook; the hooks of an unknown
+ * method (no `desc`) see bytes.
+ */
+export function takeRequestAs(
+  run: CallRun,
+  desc: DescMessage | undefined,
+  bytes: Buffer,
+  encoding: StreamAnswer['encoding'],
+): unknown | Promise<unknown> {
+  if (desc !== undefined && encoding === 'message') return takeRequest(run, desc, bytes);
+  const { session } = run;
+  if (session?.requestMessage === undefined) {
+    run.requestMessages++;
+    return bytes;
+  }
+  if (desc === undefined) {
+    run.requestMessages++;
+    return session.requestMessage(bytes);
+  }
+  const seen = takeRequest(run, desc, bytes);
+  return seen instanceof Promise ? seen.then((message) => encodeSeen(desc, message)) : encodeSeen(desc, seen);
+}
+
+function encodeSeen(desc: DescMessage, message: unknown): Buffer {
+  return viewOf(toBinary(desc, message as Message));
+}
+
 /** Filters a response; without a filter an init stays as it is, since encoding makes the message anyway. */
-export function giveResponse(run: CallRun, desc: DescMessage, response: unknown): unknown | Promise<unknown> {
+export function giveResponse(
+  run: CallRun,
+  desc: DescMessage | undefined,
+  response: unknown,
+): unknown | Promise<unknown> {
   const { session } = run;
   if (session?.responseMessage === undefined) return response;
-  return session.responseMessage(response instanceof Uint8Array ? response : toMessage(desc, response));
+  if (desc === undefined) return session.responseMessage(response);
+  return session.responseMessage(
+    response instanceof Uint8Array ? decodeResponse(desc, response) : toMessage(desc, response),
+  );
 }

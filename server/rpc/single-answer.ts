@@ -5,7 +5,8 @@ import type {
   ServerUnaryCall,
   sendUnaryData,
 } from '@grpc/grpc-js';
-import type { CallSession, StaticAnswer } from '../core/call.ts';
+import type { CallSession, StaticAnswer, StreamAnswer } from '../core/call.ts';
+import { OneRequest, onlyResponse } from './answer-exchange.ts';
 import { CallRun, type RpcHost } from './call-run.ts';
 import { encodeResponse } from './codec.ts';
 import { staticAnswerInvalid } from './errors.ts';
@@ -16,8 +17,8 @@ import { noteTrailers } from './transport-status.ts';
 
 type UnaryWire = ServerUnaryCall<Buffer, Buffer>;
 type ReadableWire = ServerReadableStream<Buffer, Buffer>;
-/** How a kind of method comes to the input of its handler. */
-type TakeInput<W> = (run: CallRun, entry: MethodEntry, wire: W) => unknown;
+/** How a kind of method comes to the input of its handler, or (with an encoding) to the requests for an answer. */
+type TakeInput<W> = (run: CallRun, entry: MethodEntry, wire: W, encoding?: StreamAnswer['encoding']) => unknown;
 
 /** Adapter of unary methods. */
 export function unaryAdapter(host: RpcHost, entry: MethodEntry): handleUnaryCall<Buffer, Buffer> {
@@ -33,10 +34,13 @@ export function clientStreamAdapter(host: RpcHost, entry: MethodEntry): handleCl
   };
 }
 
-const takeOne: TakeInput<UnaryWire> = (run, entry, wire) => takeRequest(run, entry.desc.input, wire.request);
+const takeOne: TakeInput<UnaryWire> = (run, entry, wire, encoding) =>
+  encoding === undefined
+    ? takeRequest(run, entry.desc.input, wire.request)
+    : new OneRequest(run, entry, wire.request, encoding);
 
-const takeMany: TakeInput<ReadableWire> = (run, entry, wire) => {
-  const requests = new RequestStream(run, entry.desc.input, wire);
+const takeMany: TakeInput<ReadableWire> = (run, entry, wire, encoding) => {
+  const requests = new RequestStream(run, entry.desc.input, wire, encoding);
   run.onStop(() => requests.wake());
   return requests;
 };
@@ -83,7 +87,11 @@ async function answerThrough<W>(
     let input = takeInput(run, entry, wire);
     if (input instanceof Promise) input = await input;
     response = await entry.handler(input, run);
-  } else response = onlyMessage(entry, replaced);
+  } else if ('messages' in replaced) response = onlyMessage(entry, replaced);
+  else {
+    const requests = takeInput(run, entry, wire, replaced.encoding) as AsyncIterable<unknown>;
+    response = await onlyResponse(run, entry, replaced, requests);
+  }
   response = giveResponse(run, entry.desc.output, response);
   if (response instanceof Promise) response = await response;
   const outbound = session.outbound?.();

@@ -11,6 +11,7 @@ import { StatusSchema } from '../../proto/gen/google/rpc/status_pb.ts';
 import { Code, codeName } from '../core/codes.ts';
 import type { AppErrorInit, FieldViolation } from '../core/errors.ts';
 import { AppError } from '../core/errors.ts';
+import { viewOf } from './codec.ts';
 
 /** Trailer that carries google.rpc.Status. */
 export const detailsKey = 'grpc-status-details-bin';
@@ -40,7 +41,8 @@ export class StatusError extends Error {
 export function toStatus(error: AppError, callId: string | undefined, trailers: Metadata | undefined): StatusError {
   const metadata = trailers?.clone() ?? new Metadata();
   const message = toSendable(error.message);
-  metadata.set(detailsKey, encodeDetails(error, message, callId));
+  const { statusDetails } = error;
+  metadata.set(detailsKey, statusDetails ? viewOf(statusDetails) : encodeDetails(error, message, callId));
   if (error.retryAfterMs !== undefined) metadata.set(pushbackKey, String(Math.ceil(error.retryAfterMs)));
   return new StatusError(error.code, message, metadata);
 }

@@ -208,8 +208,8 @@ describe('failure of a filter', () => {
     const session = pipeline.open(createFakeCall());
     const answer = await session?.inbound?.();
     messages.push('smuggled');
-    assert.deepEqual(answer?.messages, ['answer']);
-    assert.ok(Object.isFrozen(answer?.messages));
+    assert.deepEqual(answer, { messages: ['answer'] });
+    assert.ok(Object.isFrozen(Object.values(answer ?? {})[0]));
     assert.equal(after, 0);
   });
 });

@@ -6,15 +6,17 @@ export interface FakeCall extends Call {
 }
 
 export function createMetadata(values: Record<string, string | Uint8Array> = {}): CallMetadata {
-  const map = new Map(Object.entries(values));
+  const map = new Map(Object.entries(values).map(([key, value]) => [key, [value]]));
   const typed = <T>(key: string, is: (value: unknown) => value is T): T | undefined => {
-    const value = map.get(key);
+    const value = map.get(key)?.[0];
     return is(value) ? value : undefined;
   };
   return {
     get: (key) => typed(key, (value): value is string => typeof value === 'string'),
     getBinary: (key) => typed(key, (value): value is Uint8Array => value instanceof Uint8Array),
-    set: (key, value) => void map.set(key, value),
+    getAll: (key) => map.get(key) ?? [],
+    set: (key, value) => void map.set(key, [value]),
+    append: (key, value) => void map.set(key, [...(map.get(key) ?? []), value]),
     delete: (key) => void map.delete(key),
     keys: () => [...map.keys()],
   };
@@ -33,7 +35,7 @@ export function createFakeCall({ metadata, ...init }: FakeCallInit = {}): FakeCa
   const method = init.method ?? 'Get';
   return {
     id: `call-${++calls}`,
-    ...{ path: `/${service}/${method}`, service, method, kind: 'unary', known: true },
+    ...{ path: `/${service}/${method}`, service, method, kind: 'unary', known: true, idempotency: 'unknown' },
     requestMetadata: createMetadata(metadata),
     responseHeaders: createMetadata(),
     responseTrailers: createMetadata(),

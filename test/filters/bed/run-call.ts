@@ -33,7 +33,8 @@ export async function runCall(pipeline: CallPipeline, call: Call, options: RunOp
         endpointSaw.push(session?.requestMessage ? await session.requestMessage(message) : message);
       }
       given = await endpoint(endpointSaw);
-    } else given = answer.messages;
+    } else if ('messages' in answer) given = answer.messages;
+    else throw new Error('this bed takes calls with static answers only');
     for (const message of given) {
       responses.push(session?.responseMessage ? await session.responseMessage(message) : message);
     }
