@@ -31,3 +31,20 @@ const names = new Map<number, string>(Object.entries(Code).map(([name, code]) =>
 export function codeName(code: number): string {
   return names.get(code) ?? `CODE_${code}`;
 }
+
+const permanentCodes: ReadonlySet<Code> = new Set<Code>([
+  Code.INVALID_ARGUMENT,
+  Code.NOT_FOUND,
+  Code.ALREADY_EXISTS,
+  Code.PERMISSION_DENIED,
+  Code.UNAUTHENTICATED,
+  Code.FAILED_PRECONDITION,
+  Code.OUT_OF_RANGE,
+  Code.UNIMPLEMENTED,
+  Code.DATA_LOSS,
+]);
+
+/** True for a failure that the same input meets again; one with another code may pass at the next try. */
+export function isPermanent(code: Code): boolean {
+  return permanentCodes.has(code);
+}

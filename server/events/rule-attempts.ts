@@ -1,6 +1,7 @@
 import { type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
 import type { Clock } from '../core/clock.ts';
-import { messageOf } from '../core/errors.ts';
+import { isPermanent } from '../core/codes.ts';
+import { AppError, messageOf } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import { contextOfTraceparent } from '../core/telemetry/trace-parent.ts';
 import type { StoredEvent } from './event.ts';
@@ -29,7 +30,8 @@ const maxBackoffMs = 2_000;
 
 /**
  * Runs a rule on one event until it succeeds, at most `maxAttempts` times with growing random pauses, in one span
- * `rule <name>` that continues the trace of the publisher. Gives the last failure, undefined on success or close.
+ * `rule <name>` that continues the trace of the publisher. A permanent AppError ends it at once. Gives the last
+ * failure, undefined on success or close.
  */
 export function runRule(deps: RuleAttemptsDeps, event: StoredEvent): Promise<RuleFailure | undefined> {
   const { rule } = deps;
@@ -60,7 +62,7 @@ async function attemptAll(deps: RuleAttemptsDeps, event: StoredEvent, span: Span
     } catch (error) {
       if (closing.aborted) return undefined;
       span.addEvent('attempt failed', { attempt, error: messageOf(error) });
-      if (attempt >= maxAttempts) {
+      if (attempt >= maxAttempts || (error instanceof AppError && isPermanent(error.code))) {
         span.setStatus({ code: SpanStatusCode.ERROR, message: messageOf(error) });
         return { error: messageOf(error), attempts: attempt };
       }

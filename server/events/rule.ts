@@ -9,7 +9,10 @@ export interface EventRule {
   readonly kinds: readonly string[];
   /** True: `publish` waits for it a short while, so that the producer reads its own write. */
   readonly inline?: boolean;
-  /** Runs at least once per event, in the order of the log; must bear repeats. A throw is retried. */
+  /**
+   * Runs at least once per event, in the order of the log; must bear repeats. A throw is retried, but not an AppError
+   * of a permanent code, e.g. INVALID_ARGUMENT: such an event goes to the dead letters at once.
+   */
   handle(event: StoredEvent, context: RuleContext): Promise<void>;
 }
 

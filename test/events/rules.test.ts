@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { invalidField } from '../../server/core/errors.ts';
 import { createEvents } from '../../server/events/create-events.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { eventDeps, openEvents, recordingRule } from './open-events.ts';
@@ -92,6 +93,22 @@ describe('event rules', () => {
     assert.equal(letter?.event.offset, 1n);
     assert.deepEqual([letter?.rule, letter?.error, letter?.attempts], ['broken', 'no such shelf', 3]);
     assert.equal(area.events.counters.snapshot().dead_letters, 1);
+  });
+
+  it('gives up at once on an event that the rule refuses for good', async () => {
+    const rule = recordingRule('strict', ['play.started'], async ({ eventId }) => {
+      if (eventId === 'bad') throw invalidField('data.genres', 'expected names');
+    });
+    await using area = await openEvents({}, [rule]);
+    await area.events.start();
+    for (const eventId of ['bad', 'good']) await area.events.publish({ eventId, kind: 'play.started' });
+    // The clock stands still: a pause before another try would never end.
+    await waitUntil('the good one was handled', () => rule.seen.includes('good'));
+    assert.deepEqual(rule.seen, ['bad', 'good']);
+    const [letter] = await area.events.deadLetters.list();
+    assert.deepEqual([letter?.event.eventId, letter?.attempts], ['bad', 1]);
+    assert.match(letter?.error ?? '', /data\.genres/);
+    assert.equal(area.events.counters.snapshot().rule_retries, 0);
   });
 
   it('leaves a handler behind that outlasts its time and ignores its signal', async () => {

@@ -1,4 +1,4 @@
-import { Code } from '../../server/core/codes.ts';
+import { Code, isPermanent } from '../../server/core/codes.ts';
 import { AppError } from '../../server/core/errors.ts';
 import type { Json } from './job-kind.ts';
 
@@ -19,19 +19,6 @@ export type JobOutcome =
   | { readonly state: 'succeeded'; readonly result: Json }
   | { readonly state: 'failed' | 'timed_out' | 'cancelled' | 'skipped'; readonly error: JobFailure };
 
-/** Codes whose failure is the caller's: the same input fails again. All others are the platform's. */
-const userCodes: ReadonlySet<Code> = new Set<Code>([
-  Code.INVALID_ARGUMENT,
-  Code.NOT_FOUND,
-  Code.ALREADY_EXISTS,
-  Code.PERMISSION_DENIED,
-  Code.UNAUTHENTICATED,
-  Code.FAILED_PRECONDITION,
-  Code.OUT_OF_RANGE,
-  Code.UNIMPLEMENTED,
-  Code.DATA_LOSS,
-]);
-
 const childFailures = new WeakMap<object, JobOutcome & { error: JobFailure }>();
 const maxMessageChars = 2_000;
 
@@ -39,7 +26,8 @@ const maxMessageChars = 2_000;
 export function failureOf(error: unknown): JobFailure {
   if (error instanceof AppError) {
     return {
-      class: userCodes.has(error.code) ? 'user' : 'platform',
+      // What the same input meets again is the caller's, all else the platform's.
+      class: isPermanent(error.code) ? 'user' : 'platform',
       code: error.code,
       reason: error.reason,
       message: error.message.slice(0, maxMessageChars),
