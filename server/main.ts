@@ -1,5 +1,6 @@
 import { commands } from './cli/commands.ts';
 import { AppError, messageOf } from './core/errors.ts';
+import { flushTelemetry } from './core/telemetry/flush.ts';
 
 /** Exit codes of the command line: 0 done, 1 failed, 2 used wrongly. */
 const usageCode = 2;
@@ -16,6 +17,12 @@ async function main(): Promise<number> {
   return await run(args, process.env);
 }
 
+// Whoever reads the output may leave early, as `head` does: no fault, and nothing more to do.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+});
+
 try {
   process.exitCode = await main();
 } catch (error) {
@@ -25,3 +32,4 @@ try {
   process.stderr.write(`showrunner: ${text}\n`);
   process.exitCode = isUsage ? usageCode : 1;
 }
+if (!(await flushTelemetry())) process.exit();

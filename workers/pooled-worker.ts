@@ -6,6 +6,7 @@ import process from 'node:process';
 import { createInterface } from 'node:readline';
 import type { Config } from '../server/core/config/settings.ts';
 import { createLogger } from '../server/core/log.ts';
+import { flushTelemetry } from '../server/core/telemetry/flush.ts';
 import { runWorker } from './main.ts';
 
 /** What the pool writes to the first line of a worker's stdin. */
@@ -40,6 +41,7 @@ if (line !== undefined) {
     process.exitCode = 1;
   }
 }
+await flushTelemetry();
 // Whatever a job has left open must not keep the process.
 process.exit();
 

@@ -9,6 +9,7 @@ import { OTLPTraceExporter as ProtoTraceExporter } from '@opentelemetry/exporter
 import { GrpcInstrumentation } from '@opentelemetry/instrumentation-grpc';
 import { NodeSDK } from '@opentelemetry/sdk-node';
 import { BatchSpanProcessor, type SpanProcessor } from '@opentelemetry/sdk-trace';
+import { onFlush } from './flush.ts';
 import { createFeedProcessor } from './span-feed.ts';
 
 // Only what is instrumented passes the hook: wrapping our own modules costs start-up time and breaks modules that are
@@ -35,8 +36,9 @@ const sdk = new NodeSDK({
   spanProcessors,
 });
 sdk.start();
+onFlush(shutdownTelemetry);
 
-/** Flushes exporters; called by the lifecycle of the process that was preloaded. */
+/** Sends what exporters hold back and ends them. */
 export function shutdownTelemetry(): Promise<void> {
   return sdk.shutdown();
 }
