@@ -1,6 +1,6 @@
 import { Code } from '../../server/core/codes.ts';
 import { type FilterTrace, formatFilterLine, Status, statusWords } from './filter-status.ts';
-import type { Chain } from './snapshot.ts';
+import type { ChainAccount } from './snapshot.ts';
 
 /** What the filters did in one call, for people. */
 export interface CallExplanation {
@@ -9,6 +9,8 @@ export interface CallExplanation {
   /** Version of the filter set that the call ran on. */
   readonly snapshotVersion: number;
   readonly code: Code;
+  /** Unix ms. */
+  readonly startMs: number;
   readonly durationMs: number;
   /** Every filter of the set in running order, also those that were ruled out. */
   readonly filters: readonly FilterTrace[];
@@ -18,10 +20,12 @@ export interface CallExplanation {
 
 /** A call's account while it runs and after: a byte and a time per filter. Reused, so that calls allocate none. */
 export interface CallRecord {
-  chain: Chain;
+  /** Names only: a kept record must not keep closed filters. */
+  account: ChainAccount;
   callId: string;
   path: string;
   code: Code;
+  startMs: number;
   durationMs: number;
   readonly status: Uint8Array;
   /** Nanoseconds per filter. */
@@ -30,7 +34,7 @@ export interface CallRecord {
 
 /** The latest calls by number, and records to reuse. */
 export interface CallRecords {
-  take(chain: Chain, path: string): CallRecord;
+  take(account: ChainAccount, path: string): CallRecord;
   /** Keeps the record of an ended call in place of the oldest one. */
   keep(record: CallRecord): void;
   /** The latest kept call with this id. */
@@ -39,7 +43,7 @@ export interface CallRecords {
 
 /** Every filter of the call in running order. */
 export function tracesOf(record: CallRecord): FilterTrace[] {
-  return record.chain.labels.map(({ id, version, type, index, status }) => {
+  return record.account.labels.map(({ id, version, type, index, status }) => {
     const isInChain = index >= 0;
     const words = statusWords(isInChain ? (record.status[index] ?? Status.pending) : status);
     return { id, version, type, ...words, ns: isInChain ? Math.round(record.ns[index] ?? 0) : 0 };
@@ -48,9 +52,9 @@ export function tracesOf(record: CallRecord): FilterTrace[] {
 
 export function explainRecord(record: CallRecord): CallExplanation {
   const filters = tracesOf(record);
-  const { callId, path, code, durationMs } = record;
-  const { snapshotVersion } = record.chain;
-  return { callId, path, snapshotVersion, code, durationMs, filters, line: formatFilterLine(filters) };
+  const { callId, path, code, startMs, durationMs } = record;
+  const { snapshotVersion } = record.account;
+  return { callId, path, snapshotVersion, code, startMs, durationMs, filters, line: formatFilterLine(filters) };
 }
 
 /** Keeps the last `most` ended calls; 0 keeps none. */
@@ -65,13 +69,13 @@ export function createCallRecords(most: number): CallRecords {
   }
 
   return {
-    take: (chain, path) => {
-      const size = chain.slots.length;
+    take: (account, path) => {
+      const { size } = account;
       const spare = free.pop();
       if (spare !== undefined && spare.status.length >= size) {
         spare.status.fill(Status.pending, 0, size);
         spare.ns.fill(0, 0, size);
-        spare.chain = chain;
+        spare.account = account;
         spare.path = path;
         return spare;
       }
@@ -79,7 +83,7 @@ export function createCallRecords(most: number): CallRecords {
       const room = Math.ceil((size + 1) / 16) * 16;
       const status = new Uint8Array(room);
       const ns = new Float64Array(room);
-      return { chain, callId: '', path, code: Code.OK, durationMs: 0, status, ns };
+      return { account, callId: '', path, code: Code.OK, startMs: 0, durationMs: 0, status, ns };
     },
     keep: (record) => {
       if (most === 0) {

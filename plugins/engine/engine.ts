@@ -3,6 +3,7 @@ import type { Clock } from '../../server/core/clock.ts';
 import type { Logger } from '../../server/core/log.ts';
 import type { Random } from '../../server/core/random.ts';
 import { type CallExplanation, createCallRecords, explainRecord } from './call-record.ts';
+import type { Capabilities } from './capabilities.ts';
 import { describeSnapshot, type SnapshotDescription } from './describe-snapshot.ts';
 import { createFilterFaults } from './filter-faults.ts';
 import { createFilterMetrics } from './filter-metrics.ts';
@@ -19,6 +20,8 @@ export interface FilterEngineOptions {
   readonly log: Logger;
   readonly clock: Clock;
   readonly random: Random;
+  /** What filters may use beside their call, e.g. connections to other servers; default none. */
+  readonly capabilities?: Capabilities | undefined;
   /** Ids without which a set is refused, so that a lost folder cannot open the door; default none. */
   readonly required?: readonly string[];
   /** Reload when a folder changes; default true. */
@@ -50,11 +53,13 @@ export interface FilterEngine extends CallPipeline {
  * when any filter is bad. Later reloads keep the old set instead.
  */
 export async function createFilterEngine(options: FilterEngineOptions): Promise<FilterEngine> {
-  const { dirs, config, log, clock, random, required = [], openTimeoutMs = 10_000 } = options;
+  const { dirs, config, log, clock, random, capabilities, required = [], openTimeoutMs = 10_000 } = options;
   const metrics = createFilterMetrics();
   const records = createCallRecords(options.recentCalls ?? 512);
   const deps = { clock, records, metrics, faults: createFilterFaults(clock, metrics) };
-  const sets = await createFilterSets({ dirs, config, required, log, clock, random, openTimeoutMs, metrics });
+  const sets = await createFilterSets({
+    ...{ dirs, config, required, log, clock, random, capabilities, openTimeoutMs, metrics },
+  });
   const changed = () => void sets.reload(true);
   const watcher =
     options.watch === false

@@ -2,11 +2,12 @@ import { metrics } from '@opentelemetry/api';
 import type { CallRecord } from './call-record.ts';
 import { firstSkip, Status, statusWords } from './filter-status.ts';
 import type { LoadedFilter } from './loaded-filter.ts';
+import type { Slot } from './snapshot.ts';
 
 /** The engine's instruments. Labels are bounded: filter id, type, status. */
 export interface FilterMetrics {
   /** Times of the filters that took part in an ended call. */
-  ended(record: CallRecord): void;
+  ended(record: CallRecord, slots: readonly Slot[]): void;
   failed(filter: LoadedFilter, status: Status): void;
   late(filter: LoadedFilter): void;
   reloaded(result: 'ok' | 'unchanged' | 'failed'): void;
@@ -28,8 +29,8 @@ export function createFilterMetrics(): FilterMetrics {
   });
   const reloads = meter.createCounter('showrunner.filter.reloads', { description: 'Reloads of the filter set.' });
   return {
-    ended: (record) => {
-      for (const { index, filter } of record.chain.slots) {
+    ended: (record, slots) => {
+      for (const { index, filter } of slots) {
         const status = record.status[index] ?? Status.pending;
         if (status === Status.pending || status >= firstSkip) continue;
         duration.record((record.ns[index] ?? 0) / 1e9, filter.attributes[statusWords(status).status]);

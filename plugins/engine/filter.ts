@@ -8,6 +8,7 @@ import type { Answer, Call, CallKind, CallOutcome } from '../../server/core/call
 import type { Clock } from '../../server/core/clock.ts';
 import type { AppError } from '../../server/core/errors.ts';
 import type { Logger } from '../../server/core/log.ts';
+import type { Origins } from '../../server/core/origins.ts';
 import type { Random } from '../../server/core/random.ts';
 import type { Schema } from './config-schema.ts';
 
@@ -28,6 +29,7 @@ export { type Counters, createCounters } from '../../server/core/counters.ts';
 export { AppError, invalidField, messageOf } from '../../server/core/errors.ts';
 export { newId } from '../../server/core/ids.ts';
 export type { Logger } from '../../server/core/log.ts';
+export { type OriginCallOptions, OriginError, type Origins } from '../../server/core/origins.ts';
 export { createSeededRandom, type Random } from '../../server/core/random.ts';
 export { type TlsPeer, tlsPeer } from '../../server/core/tls-peer.ts';
 export {
@@ -97,6 +99,8 @@ export interface OpenContext {
   readonly log: Logger;
   readonly clock: Clock;
   readonly random: Random;
+  /** Calls of other servers; without that capability of the engine every call fails with ORIGINS_MISSING. */
+  readonly origins: Origins;
   /** Aborted when opening takes too long. */
   readonly signal: AbortSignal;
 }
@@ -109,6 +113,8 @@ export interface FilterContext<Config, State> {
   readonly log: Logger;
   readonly clock: Clock;
   readonly random: Random;
+  /** Calls of other servers; without that capability of the engine every call fails with ORIGINS_MISSING. */
+  readonly origins: Origins;
   /** Aborted when the call ends early or the filter's time is up. */
   readonly signal: AbortSignal;
 }

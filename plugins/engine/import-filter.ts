@@ -1,49 +1,131 @@
-import { type RegisterHooksOptions, registerHooks } from 'node:module';
+import { readFileSync } from 'node:fs';
+import { createRequire, type RegisterHooksOptions, registerHooks, stripTypeScriptTypes } from 'node:module';
 import { dirname } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { messageOf } from '../../server/core/errors.ts';
+import { type CompiledModule, compileModule, compilerReady, type ModuleNamespace } from './compile-module.ts';
 import { filterLoadFailed } from './filter-errors.ts';
 import type { FilterFolder } from './read-folders.ts';
 
 const contractUrl = new URL('./filter.ts', import.meta.url).href;
-const token = /[?&]filter=[0-9a-f]+-\d+-(\d+)/;
-let loads = 0;
+const outside = 'showrunner-filter-import:';
 let isHooked = false;
 
 /**
- * Resolution inside filter folders. Modules are cached by URL for good, so each load has a query of its own; the
- * hook hands it on to the folder's other files, which would stay at their first version otherwise. The query's last
- * number is the length of the folder's URL. `showrunner/filter` means the contract, wherever the folder is.
+ * Resolution of what filters import from elsewhere: `showrunner/filter` means the contract, wherever the folder is;
+ * `showrunner-filter-import:<parent> <specifier>` is resolved as if the parent, which the loader does not know,
+ * imported it.
  */
 const resolveHook: RegisterHooksOptions['resolve'] = (specifier, context, nextResolve) => {
-  const match = token.exec(context.parentURL ?? '');
   if (specifier === 'showrunner/filter') return { url: contractUrl, shortCircuit: true };
-  const resolved = nextResolve(specifier, context);
-  if (match !== null && context.parentURL !== undefined && !token.test(resolved.url)) {
-    const root = context.parentURL.slice(0, Number(match[1]));
-    if (!resolved.url.startsWith(root)) return resolved;
-    const query = match[0].slice(1);
-    return withFormat({ ...resolved, url: `${resolved.url}${resolved.url.includes('?') ? '&' : '?'}${query}` });
-  }
-  return token.test(specifier) ? withFormat(resolved) : resolved;
+  if (!specifier.startsWith(outside)) return nextResolve(specifier, context);
+  const [parentURL, inner = ''] = specifier.slice(outside.length).split(' ');
+  return nextResolve(inner, { ...context, parentURL });
 };
 
-/** Says that .ts and .js files of filters are modules, so that a folder needs no package.json. */
-function withFormat<R extends { url: string; format?: string | null | undefined }>(resolved: R): R {
-  const path = resolved.url.split('?')[0] ?? '';
-  if (path.endsWith('.ts')) return { ...resolved, format: 'module-typescript' };
-  return path.endsWith('.js') ? { ...resolved, format: 'module' } : resolved;
-}
-
-/** Imports a fresh copy of a filter's module. Throws FILTER_LOAD_FAILED. */
-export async function importFilter({ file, hash }: FilterFolder): Promise<{ readonly filter?: unknown }> {
+/** Node's own loader, as if `parentUrl` imported it; what it loads stays loaded. */
+function importOutside(
+  specifier: string,
+  attributes: Readonly<Record<string, string>>,
+  parentUrl: string,
+): Promise<ModuleNamespace> {
   if (!isHooked) registerHooks({ resolve: resolveHook });
   isHooked = true;
-  const rootUrl = `${pathToFileURL(dirname(file)).href}/`;
-  const url = `${pathToFileURL(file).href}?filter=${hash.slice(0, 12)}-${++loads}-${rootUrl.length}`;
+  if (specifier === 'showrunner/filter') return import(contractUrl);
+  return import(`${outside}${parentUrl} ${specifier}`, { with: attributes });
+}
+
+const extensions = /\.(ts|mts|js|mjs|json)$/;
+
+/** Compiles one file of a filter. Throws SyntaxError. */
+function compileFile(text: string, url: string, version: string): CompiledModule {
+  const source = text.startsWith('#!') ? `//${text}` : text;
+  const isTyped = /\.m?ts$/.test(url);
+  return compileModule(isTyped ? stripTypeScriptTypes(source) : source, `${url}?filter=${version}`);
+}
+
+/** One import of one filter: the modules of its folder, each evaluated once, dependencies first. */
+class FilterModules {
+  readonly #rootUrl: string;
+  readonly #source: FilterFolder;
+  readonly #modules = new Map<string, Promise<ModuleNamespace>>();
+
+  constructor(source: FilterFolder) {
+    this.#source = source;
+    this.#rootUrl = `${pathToFileURL(dirname(source.file)).href}/`;
+  }
+
+  entry(): Promise<ModuleNamespace> {
+    return this.#load(pathToFileURL(this.#source.file).href, []);
+  }
+
+  #load(url: string, trail: readonly string[]): Promise<ModuleNamespace> {
+    if (trail.includes(url)) throw new Error(`import cycle: ${[...trail, url].map((u) => this.#short(u)).join(' → ')}`);
+    const known = this.#modules.get(url);
+    if (known !== undefined) return known;
+    const loading = this.#evaluate(url, trail);
+    this.#modules.set(url, loading);
+    return loading;
+  }
+
+  #short(url: string): string {
+    return url.slice(this.#rootUrl.length);
+  }
+
+  async #evaluate(url: string, trail: readonly string[]): Promise<ModuleNamespace> {
+    const { text: entryText, file, hash } = this.#source;
+    const path = fileURLToPath(url);
+    const text = path === file && entryText !== undefined ? entryText : readFileSync(path, 'utf8');
+    if (url.endsWith('.json')) return { default: JSON.parse(text) };
+    const module = compileFile(text, url, hash.slice(0, 12));
+    const imports: ModuleNamespace[] = [];
+    const inner = [...trail, url];
+    // In order: modules run in the order in which they are imported.
+    for (const { specifier, attributes } of module.requests) {
+      imports.push(await this.#import(specifier, attributes, url, inner));
+    }
+    return module.evaluate({
+      imports,
+      meta: this.#metaOf(url, path),
+      importDynamically: async (specifier, options) => this.#import(String(specifier), { ...options?.with }, url, []),
+    });
+  }
+
+  #import(
+    specifier: string,
+    attributes: Readonly<Record<string, string>>,
+    parentUrl: string,
+    trail: readonly string[],
+  ): Promise<ModuleNamespace> {
+    const isPath = /^\.{0,2}\//.test(specifier) || specifier.startsWith('file:');
+    if (!isPath) return importOutside(specifier, attributes, this.#source.importBase ?? parentUrl);
+    if (this.#source.text !== undefined) throw new Error(`'${specifier}': a source on its own has no other files`);
+    const url = new URL(specifier, parentUrl);
+    const { href } = url;
+    // Packages inside the folder, and files above it, are Node's.
+    const isOwn = href.startsWith(this.#rootUrl) && !href.includes('/node_modules/') && extensions.test(url.pathname);
+    return isOwn ? this.#load(href, trail) : importOutside(href, attributes, parentUrl);
+  }
+
+  #metaOf(url: string, filename: string): ImportMeta {
+    const resolve = (specifier: string) =>
+      /^\.{0,2}\//.test(specifier)
+        ? new URL(specifier, url).href
+        : pathToFileURL(createRequire(url).resolve(specifier)).href;
+    return { url, filename, dirname: dirname(filename), main: false, resolve } as ImportMeta;
+  }
+}
+
+/**
+ * Imports a fresh copy of a filter's module and the files of its folder, which are collected with it. What it imports
+ * from elsewhere (node:, packages, files outside the folder) comes from Node's loader, once per process.
+ * Throws FILTER_LOAD_FAILED.
+ */
+export async function importFilter(source: FilterFolder): Promise<{ readonly filter?: unknown }> {
   try {
-    return await import(url);
+    await compilerReady();
+    return await new FilterModules(source).entry();
   } catch (error) {
-    throw filterLoadFailed(file, messageOf(error), error);
+    throw filterLoadFailed(source.file, messageOf(error), error);
   }
 }

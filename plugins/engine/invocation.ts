@@ -1,6 +1,7 @@
 import type { Call } from '../../server/core/call.ts';
 import type { Clock } from '../../server/core/clock.ts';
 import type { Logger } from '../../server/core/log.ts';
+import type { Origins } from '../../server/core/origins.ts';
 import type { Random } from '../../server/core/random.ts';
 import type { FilterContext } from './filter.ts';
 import type { LoadedFilter } from './loaded-filter.ts';
@@ -35,6 +36,9 @@ export class Invocation implements FilterContext<unknown, unknown> {
   }
   get random(): Random {
     return this.#filter.random;
+  }
+  get origins(): Origins {
+    return this.#filter.origins;
   }
 
   get signal(): AbortSignal {

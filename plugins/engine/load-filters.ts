@@ -2,6 +2,7 @@ import type { Clock } from '../../server/core/clock.ts';
 import { messageOf } from '../../server/core/errors.ts';
 import type { Logger } from '../../server/core/log.ts';
 import type { Random } from '../../server/core/random.ts';
+import type { Capabilities } from './capabilities.ts';
 import { checkFilter } from './check-filter.ts';
 import type { Filter } from './filter.ts';
 import { filterDuplicate, filterLoadFailed, filterMissing } from './filter-errors.ts';
@@ -17,6 +18,8 @@ export interface LoadOptions {
   readonly log: Logger;
   readonly clock: Clock;
   readonly random: Random;
+  /** What filters may use beside their call; default none. */
+  readonly capabilities?: Capabilities | undefined;
   /** Longest import and longest open of one filter, in ms. */
   readonly openTimeoutMs: number;
 }

@@ -3,7 +3,9 @@ import type { Call, CallOutcome } from '../../server/core/call.ts';
 import type { Clock } from '../../server/core/clock.ts';
 import { type AppError, type FieldViolation, messageOf } from '../../server/core/errors.ts';
 import type { Logger } from '../../server/core/log.ts';
+import type { Origins } from '../../server/core/origins.ts';
 import type { Random } from '../../server/core/random.ts';
+import { type Capabilities, noOrigins } from './capabilities.ts';
 import { type Criterion, callCriterion, methodCriterion } from './criteria.ts';
 import type { FailurePolicy, Filter, FilterCategory, FilteredOutcome, FilterType } from './filter.ts';
 import { filterConfigInvalid, filterLoadFailed } from './filter-errors.ts';
@@ -55,6 +57,7 @@ export interface LoadedFilter {
   readonly log: Logger;
   readonly clock: Clock;
   readonly random: Random;
+  readonly origins: Origins;
   readonly counts: FilterCounts;
   /** Metric attributes by status, made once. */
   readonly attributes: Readonly<Record<FilterStatusName, Attributes>>;
@@ -74,6 +77,7 @@ export interface OpenFilterOptions {
   readonly log: Logger;
   readonly clock: Clock;
   readonly random: Random;
+  readonly capabilities?: Capabilities | undefined;
   readonly openTimeoutMs: number;
 }
 
@@ -111,13 +115,14 @@ function deepFreeze<T>(value: T): T {
 
 async function openState(options: OpenFilterOptions, config: unknown, log: Logger): Promise<unknown> {
   const { definition, file, clock, random, openTimeoutMs } = options;
+  const origins = options.capabilities?.origins ?? noOrigins;
   const { open } = definition;
   if (open === undefined) return undefined;
   const expired = () => filterLoadFailed(file, `open took over ${openTimeoutMs} ms`);
   const late = (state: unknown) => void closeState(options, state, log);
   try {
     return await withDeadline({ clock, timeoutMs: openTimeoutMs, expired, late }, (signal) =>
-      open.call(definition, config, { id: definition.id, log, clock, random, signal }),
+      open.call(definition, config, { id: definition.id, log, clock, random, origins, signal }),
     );
   } catch (error) {
     throw filterLoadFailed(file, `open failed: ${messageOf(error)}`, error);
@@ -137,6 +142,7 @@ async function closeState(options: OpenFilterOptions, state: unknown, log: Logge
 /** Reads the configuration and opens the filter. Throws FILTER_CONFIG_INVALID or FILTER_LOAD_FAILED. */
 export async function openFilter(options: OpenFilterOptions): Promise<LoadedFilter> {
   const { definition, file, hash, clock, random } = options;
+  const origins = options.capabilities?.origins ?? noOrigins;
   const { id, version, type, order, category } = definition;
   const log = options.log.child({ filter: id });
   const config = readConfig(options);
@@ -144,10 +150,10 @@ export async function openFilter(options: OpenFilterOptions): Promise<LoadedFilt
   const state = await openState(options, config, log);
   const labels = filterStatusNames.map((status) => [status, { filter: id, type, status }] as const);
   const shouldRun = definition.shouldRun?.bind(definition);
-  const criteriaContext = Object.freeze({ config, state, log, clock, random });
+  const criteriaContext = Object.freeze({ config, state, log, clock, random, origins });
   let closing: Promise<void> | undefined;
   return {
-    ...{ id, version, type, order, category, file, hash, config, state, log, clock, random },
+    ...{ id, version, type, order, category, file, hash, config, state, log, clock, random, origins },
     failurePolicy: definition.failurePolicy ?? 'closed',
     timeoutMs: definition.timeoutMs ?? 5000,
     maxConcurrent: definition.maxConcurrent ?? 4000,

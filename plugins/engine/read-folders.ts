@@ -12,6 +12,10 @@ export interface FilterFolder {
   readonly file: string;
   /** SHA-256 over names and content of all its files, in hex. */
   readonly hash: string;
+  /** Text of the filter file, for one that has no folder of its own. */
+  readonly text?: string;
+  /** URL of the file from whose place packages are resolved; default the importing file. */
+  readonly importBase?: string;
 }
 
 const fileNames = ['filter.ts', 'filter.mts', 'filter.js', 'filter.mjs'];

@@ -53,7 +53,7 @@ function runEndHooks(
 
 /** The session of a call on `snapshot`, with only the hooks that its chain has; it leaves the snapshot at the end. */
 export function createSession(call: Call, chain: Chain, snapshot: Snapshot, deps: SessionDeps): CallSession {
-  const record = deps.records.take(chain, call.path);
+  const record = deps.records.take(chain.account, call.path);
   const run = new ChainRun(call, record, deps.clock, deps.faults);
   const beforeStatus = createStatusHooks(call, chain, run, record, deps.faults, createSpanEvent(record));
   snapshot.enter();
@@ -71,7 +71,8 @@ export function createSession(call: Call, chain: Chain, snapshot: Snapshot, deps
         record.callId = call.id;
         record.code = outcome.code;
         record.durationMs = outcome.durationMs;
-        deps.metrics.ended(record);
+        record.startMs = deps.clock.now() - outcome.durationMs;
+        deps.metrics.ended(record, chain.slots);
         deps.records.keep(record);
         snapshot.leave();
       }

@@ -18,9 +18,17 @@ export interface ChainLabel {
   readonly status: Status;
 }
 
+/** What a call's record keeps of its chain. */
+export interface ChainAccount {
+  readonly snapshotVersion: number;
+  readonly labels: readonly ChainLabel[];
+  /** Slots of the chain. */
+  readonly size: number;
+}
+
 /** All filters of one method in running order, made once per snapshot and method. */
 export interface Chain {
-  readonly snapshotVersion: number;
+  readonly account: ChainAccount;
   readonly slots: readonly Slot[];
   /** Inbound filters, then endpoint filters. */
   readonly inbound: readonly Slot[];
@@ -30,7 +38,6 @@ export interface Chain {
   readonly error: readonly Slot[];
   readonly status: readonly Slot[];
   readonly end: readonly Slot[];
-  readonly labels: readonly ChainLabel[];
 }
 
 /** One immutable set of filters. Calls count themselves in and out; its filters close after the last one. */
@@ -71,7 +78,7 @@ function compileChain(version: number, filters: readonly LoadedFilter[], off: Re
   });
   const ofType = (...types: FilterType[]) => slots.filter(({ filter }) => types.includes(filter.type));
   return {
-    snapshotVersion: version,
+    account: { snapshotVersion: version, labels, size: slots.length },
     slots,
     inbound: ofType('inbound', 'endpoint'),
     requestMessage: slots.filter(({ filter }) => filter.onRequestMessage !== undefined),
@@ -80,7 +87,6 @@ function compileChain(version: number, filters: readonly LoadedFilter[], off: Re
     error: ofType('error').filter(({ filter }) => filter.run !== undefined),
     status: slots.filter(({ filter }) => filter.onStatus !== undefined),
     end: slots.filter(({ filter }) => filter.onEnd !== undefined),
-    labels,
   };
 }
 

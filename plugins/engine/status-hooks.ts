@@ -9,9 +9,10 @@ import type { Chain, Slot } from './snapshot.ts';
 import { addAfter, type SpanEvent } from './span-event.ts';
 
 /** True when the filter applied to the ended call: outbound and error filters decide it now if they were not reached. */
-export function appliedAtEnd({ filter, index }: Slot, run: ChainRun, record: CallRecord): boolean {
+export function appliedAtEnd(slot: Slot, run: ChainRun, record: CallRecord): boolean {
+  const { filter, index } = slot;
   const isLate = filter.type === 'outbound' || filter.type === 'error';
-  if (record.status[index] === Status.pending && isLate) run.takesPart({ filter, index }, true);
+  if (record.status[index] === Status.pending && isLate) run.takesPart(slot, true);
   const status = record.status[index] ?? Status.pending;
   return status !== Status.pending && status < firstSkip;
 }
