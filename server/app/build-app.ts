@@ -21,6 +21,7 @@ import { createManifest } from '../manifest/create-manifest.ts';
 import { createNotifications } from '../notifications/create-notifications.ts';
 import { startHttpOrigin } from '../origin/http-origin.ts';
 import { createRanking } from '../ranking/ranking.ts';
+import { createOrigins } from '../rpc/raw-client.ts';
 import { startRpcServer } from '../rpc/server.ts';
 import { openRecordEventLog } from '../stores/events/record-event-log.ts';
 import { openFolderObjects } from '../stores/objects/folder-objects.ts';
@@ -133,10 +134,13 @@ async function build(config: Config, log: Logger, env: Environment, lifecycle: L
   const areas = await buildAreas(config, log, env, lifecycle);
   const { jobs, manifest, ranking, notifications, events, cache, traces, objects, redis } = areas;
   const apiKey = openLocalApiKey(config.STATE_DIR);
+  const origins = createOrigins({ tls: readOriginTls(config), maxMessageBytes: config.MAX_MESSAGE_BYTES });
+  lifecycle.defer('origin connections', () => origins.close());
   const filters = await createFilterEngine({
     dirs: [shippedFilters, ...(config.FILTERS_DIR === undefined ? [] : [config.FILTERS_DIR])],
     config: filterSettings(config, apiKey),
     required: requiredFilters,
+    capabilities: { origins },
     log,
     clock,
     random: systemRandom,
@@ -175,6 +179,10 @@ async function build(config: Config, log: Logger, env: Environment, lifecycle: L
   lifecycle.defer('notifications', () => notifications.close());
   lifecycle.defer('events', () => events.close());
   return { address: server.address, apiKey, redisUrl: redis.url, objects, close: lifecycle.close };
+}
+
+function readOriginTls(config: Config) {
+  return config.UPSTREAM_CA === undefined ? undefined : { ca: readFileSync(config.UPSTREAM_CA) };
 }
 
 function readTls(config: Config) {

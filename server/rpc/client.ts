@@ -81,7 +81,8 @@ function channelOptions({ address, tls, maxMessageBytes = 268_435_456 }: RpcClie
   };
 }
 
-function channelCredentials(tls: ClientTls | undefined): ChannelCredentials {
+/** No TLS for undefined. Throws TLS_INVALID. */
+export function channelCredentials(tls: ClientTls | undefined): ChannelCredentials {
   if (tls === undefined) return credentials.createInsecure();
   const toBuffer = (pem: string | Buffer | undefined) => (pem === undefined ? null : Buffer.from(pem));
   try {

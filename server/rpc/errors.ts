@@ -147,3 +147,21 @@ export const responseMalformed = (typeName: string, cause: unknown) =>
     metadata: { type: typeName },
     cause,
   });
+
+/** INVALID_ARGUMENT: the target of a call to another server is malformed. */
+export const originInvalid = (target: string) =>
+  new AppError({
+    code: Code.INVALID_ARGUMENT,
+    reason: 'ORIGIN_INVALID',
+    message: `"${target}" is no origin; expected host:port or grpcs://host:port.`,
+    metadata: { target },
+  });
+
+/** RESOURCE_EXHAUSTED: connections to that many origins are in use. */
+export const originsExhausted = (maxOrigins: number) =>
+  new AppError({
+    code: Code.RESOURCE_EXHAUSTED,
+    reason: 'ORIGINS_EXHAUSTED',
+    message: `Connections to ${maxOrigins} origins are in use.`,
+    metadata: { max_origins: String(maxOrigins) },
+  });

@@ -15,7 +15,8 @@ import { viewOf } from './codec.ts';
 
 /** Trailer that carries google.rpc.Status. */
 export const detailsKey = 'grpc-status-details-bin';
-const pushbackKey = 'grpc-retry-pushback-ms';
+/** Trailer that says how long to wait before a retry. */
+export const pushbackKey = 'grpc-retry-pushback-ms';
 const domain = 'showrunner.dev';
 
 /** Callers refuse trailers over 8 KiB (grpc-java's default); base64 adds a third and grpc-message repeats the text. */

@@ -62,6 +62,11 @@ export const settings = {
   TLS_CERT: setting(optionalText, undefined, 'PEM file of the server certificate chain; with TLS_KEY turns TLS on.'),
   TLS_KEY: setting(optionalText, undefined, 'PEM file of the server key.'),
   TLS_CLIENT_CA: setting(optionalText, undefined, 'PEM file of the CA that signs client certificates; turns mTLS on.'),
+  UPSTREAM_CA: setting(
+    optionalText,
+    undefined,
+    'PEM file of the CA that signs the certificates of grpcs:// origins of the routing filter; empty = the CAs of Node.',
+  ),
   MAX_MESSAGE_BYTES: setting(integer(1024, 268_435_456), 4_194_304, 'Largest message accepted or sent, in bytes.'),
   MAX_METADATA_BYTES: setting(integer(1024, 1_048_576), 16_384, 'Largest request metadata, in bytes.'),
   DRAIN_TIMEOUT_MS: setting(integer(0, 600_000), 10_000, 'How long SIGTERM waits for calls in flight, in ms.'),
