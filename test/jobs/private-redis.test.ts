@@ -4,10 +4,10 @@ import { Code } from '../../server/core/codes.ts';
 import { silentLogger } from '../../server/core/log.ts';
 import { openRedis } from '../../workers/redis/private-redis.ts';
 import { startChildScript } from '../support/child-script.ts';
+import { isAlive } from '../support/processes.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
 import { createTempDir } from '../support/temp-dir.ts';
 import { waitUntil } from '../support/wait-until.ts';
-import { isAlive } from './fixtures/is-alive.ts';
 import { redisCommand } from './fixtures/redis-command.ts';
 
 describe('the private Redis', () => {

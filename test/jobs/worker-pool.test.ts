@@ -9,10 +9,10 @@ import { runWorker } from '../../workers/main.ts';
 import { startWorkerPool, type WorkerPool } from '../../workers/pool.ts';
 import { type OpenedRedis, openRedis } from '../../workers/redis/private-redis.ts';
 import { startChildScript } from '../support/child-script.ts';
+import { isAlive } from '../support/processes.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
 import { createTempDir, type TempDir } from '../support/temp-dir.ts';
 import { waitUntil } from '../support/wait-until.ts';
-import { isAlive } from './fixtures/is-alive.ts';
 import { redisCommand } from './fixtures/redis-command.ts';
 
 describe('worker processes', () => {

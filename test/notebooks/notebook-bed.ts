@@ -1,8 +1,6 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import type { Cell, CodeCell, Notebook } from '../../notebooks-runner/nbformat/notebook.ts';
 import { readNotebook } from '../../notebooks-runner/nbformat/read-notebook.ts';
 import { runNotebook } from '../../notebooks-runner/run/run-notebook.ts';
@@ -10,6 +8,7 @@ import type { RunNotebookOptions } from '../../notebooks-runner/run/run-options.
 import type { RunEvent, RunRecord } from '../../notebooks-runner/run/run-record.ts';
 import { systemClock } from '../../server/core/clock.ts';
 import { silentLogger } from '../../server/core/log.ts';
+import { listProcesses } from '../support/processes.ts';
 import { createTempDir } from '../support/temp-dir.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
@@ -55,16 +54,17 @@ export async function createNotebookBed(): Promise<NotebookBed> {
     readOutput: async () => readNotebook(await readFile(outputPath)).notebook,
     [Symbol.asyncDispose]: async () => {
       // A killed runner's kernel dies by a signal that the system sends a moment later.
-      await waitUntil('no kernel process is left', async () => (await processesNaming(dir.path)).length === 0);
+      await waitUntil('no kernel process is left', () => processesNaming(dir.path).length === 0);
       await dir[Symbol.asyncDispose]();
     },
   };
 }
 
 /** Command lines of the processes that mention the text. */
-export async function processesNaming(text: string): Promise<string[]> {
-  const { stdout } = await promisify(execFile)('ps', ['-A', '-o', 'pid=,stat=,args=']);
-  return stdout.split('\n').filter((line) => line.includes(text) && !/^\s*\d+\s+Z/.test(line));
+export function processesNaming(text: string): string[] {
+  return listProcesses()
+    .map(({ command }) => command)
+    .filter((command) => command.includes(text));
 }
 
 /** Runs `act` once, when the first event for which `isIt` holds arrives. */

@@ -60,7 +60,7 @@ async function createKindBed(): Promise<KindBed> {
       try {
         return await kind.run(context, kind.parseParams(params));
       } finally {
-        assert.deepEqual(await processesNaming(work.path), []);
+        assert.deepEqual(processesNaming(work.path), []);
         await work[Symbol.asyncDispose]();
       }
     },

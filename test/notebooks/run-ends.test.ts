@@ -128,11 +128,9 @@ describe('a run that does not end well', () => {
     const marker = join(bed.path, 'child-marker');
     const spawn = `new Deno.Command("sh", { args: ["-c", "sleep 600; : ${marker}"] }).spawn(); 0`;
     const run = bed.run([code(spawn), code(forever)], { cellTimeoutMs: 300, interruptGraceMs: 50 });
-    await waitUntil('the child runs', async () =>
-      (await processesNaming(marker)).some((line) => !line.includes('deno')),
-    );
+    await waitUntil('the child runs', () => processesNaming(marker).some((line) => !line.includes('deno')));
     assert.equal((await run).status, 'timed_out');
-    await waitUntil('the child is gone', async () => (await processesNaming(marker)).length === 0);
+    await waitUntil('the child is gone', () => processesNaming(marker).length === 0);
   });
 
   it('shows in the output file what is going on while it runs', async () => {

@@ -105,7 +105,7 @@ describe('the output notebook', () => {
       assert.match(states.join(' '), /^(succeeded )*(running )?(pending ?)*$/);
       seen.add(states.join());
       if (hasDeathSignal) {
-        await waitUntil('the kernel is gone', async () => (await processesNaming(bed.path)).length === 0);
+        await waitUntil('the kernel is gone', () => processesNaming(bed.path).length === 0);
       }
     }
     assert.ok(seen.size > 1, 'the rounds were killed at different moments');

@@ -16,8 +16,14 @@ export interface ChildScript extends AsyncDisposable {
 
 /** Runs a TypeScript file with this Node in a process of its own; `wrapper` goes before it, e.g. `['prlimit', '--fsize=1']`. */
 export function startChildScript(file: URL, args: readonly string[], wrapper: readonly string[] = []): ChildScript {
-  const command = [...wrapper, process.execPath, '--disable-warning=ExperimentalWarning', file.pathname, ...args];
-  const child = spawn(command[0] ?? process.execPath, command.slice(1), { stdio: ['ignore', 'pipe', 'pipe'] });
+  const script = [process.execPath, '--disable-warning=ExperimentalWarning', file.pathname, ...args];
+  return startCommand([...wrapper, ...script]);
+}
+
+/** Runs a program without standard input; `env` is its whole environment, by default this process's. */
+export function startCommand(command: readonly string[], env: NodeJS.ProcessEnv = process.env): ChildScript {
+  const [program = '', ...args] = command;
+  const child = spawn(program, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
   const lines: string[] = [];
   let errors = '';
   createInterface({ input: child.stdout }).on('line', (line) => lines.push(line));

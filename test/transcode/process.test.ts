@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemClock } from '../../server/core/clock.ts';
@@ -9,18 +8,10 @@ import { createOutputTail } from '../../workers/transcode/output-tail.ts';
 import { type RunProcessOptions, runProcess } from '../../workers/transcode/run-process.ts';
 import { startChildScript } from '../support/child-script.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
+import { isAlive } from '../support/processes.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
 import { createTempDir, type TempDir } from '../support/temp-dir.ts';
 import { waitUntil } from '../support/wait-until.ts';
-
-/** True while the process runs; a zombie that nobody reaped counts as dead. */
-function isAlive(pid: number): boolean {
-  try {
-    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  } catch {
-    return false;
-  }
-}
 
 describe('child processes', () => {
   let temp: TempDir;
