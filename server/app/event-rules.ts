@@ -1,13 +1,18 @@
 import type { Events } from '../events/create-events.ts';
 import type { StoredEvent } from '../events/event.ts';
 import type { Notifications } from '../notifications/notifications-api.ts';
+import { readGenres } from '../ranking/nearline/play-event.ts';
 import type { Ranking } from '../ranking/ranking.ts';
 
 /**
  * What events trigger. Rules run at least once per event: ids of what they publish are derived from the event, so a
  * repetition changes nothing.
  */
-export function registerEventRules(events: Events, ranking: Ranking, notifications: Notifications): void {
+export function registerEventRules(
+  events: Pick<Events, 'onEvent'>,
+  ranking: Pick<Ranking, 'onPlayEvent'>,
+  notifications: Pick<Notifications, 'publish'>,
+): void {
   events.onEvent({
     name: 'rerank-nearline',
     kinds: ['play.stopped', 'title.rated'],
@@ -42,15 +47,17 @@ export function registerEventRules(events: Events, ranking: Ranking, notificatio
       });
     },
   });
+/** INVALID_FIELDS names `data.genres` when they are not a list of names. */
 }
 
 function toPlayEvent({ eventId, profile, subject, occurredMs, data }: StoredEvent) {
-  const { stars, fraction } = data;
+  const { stars, fraction, genres } = data;
   return {
     id: eventId,
     profile,
     title: subject,
     timeMs: occurredMs,
+    ...(genres === undefined ? {} : { genres: readGenres(genres) }),
     ...(typeof stars === 'number' ? { rating: stars } : {}),
     ...(typeof fraction === 'number' ? { watchedFraction: fraction } : {}),
   };

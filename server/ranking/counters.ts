@@ -12,6 +12,7 @@ const table = {
   events_refused: 'Play events refused because too many were under way',
   events_forgotten: 'Old events dropped from profiles at their bound',
   profiles_evicted: 'Profiles dropped from memory at its bound',
+  content_vectors_evicted: 'Content vectors of genre sets dropped at their bound',
   trending_evicted: 'Titles dropped from trending at its bound',
 } as const;
 

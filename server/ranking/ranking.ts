@@ -57,7 +57,7 @@ export async function createRanking(deps: RankingDeps): Promise<Ranking> {
   const counters = createRankingCounters();
   const datasets = await openDatasetStore({ records, objects, clock });
   const registry = createModelRegistry(records, objects);
-  const published = await openPublishedModels({ records, objects, registry, clock, log });
+  const published = await openPublishedModels({ records, objects, registry, clock, log, counters });
   const nearline = await openNearline({ records, clock, counters, currentModel: published.current });
   const recommend = createRecommender({
     currentModel: published.current,

@@ -4,6 +4,7 @@ import { messageOf } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
 import type { ObjectStore } from '../../stores/objects/object-store.ts';
 import type { RecordsStore } from '../../stores/records/records-store.ts';
+import type { RankingCounters } from '../counters.ts';
 import { decodeJson, encodeJson } from '../data/json.ts';
 import { fileDamaged, publishConflict } from '../errors.ts';
 import { isConflict } from '../timed-records.ts';
@@ -42,6 +43,7 @@ export interface PublishedModelsDeps {
   readonly registry: ModelRegistry;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly counters: RankingCounters;
 }
 
 const partition = 'ranking/publications';
@@ -70,7 +72,7 @@ export async function openPublishedModels(deps: PublishedModelsDeps): Promise<Pu
       const publication = isNewest
         ? newest
         : { version: (newest?.version ?? 0) + 1, modelId, publishedMs: Math.floor(clock.now()) };
-      const model = await loadModel(deps.objects, record, publication.version);
+      const model = await loadModel(deps, record, publication.version);
       if (isNewest || (await recordPublication(records, publication))) {
         serving = model;
         log.info('model published', { model_id: modelId, publish_version: publication.version });
@@ -82,7 +84,7 @@ export async function openPublishedModels(deps: PublishedModelsDeps): Promise<Pu
 
   for (const publication of await history(mostFallbacks)) {
     try {
-      serving = await loadModel(deps.objects, await registry.get(publication.modelId), publication.version);
+      serving = await loadModel(deps, await registry.get(publication.modelId), publication.version);
       break;
     } catch (error) {
       log.error('published model cannot be loaded', { model_id: publication.modelId, error: messageOf(error) });
@@ -120,10 +122,16 @@ async function recordPublication(records: RecordsStore, publication: Publication
   }
 }
 
-async function loadModel(objects: ObjectStore, record: ModelRecord, publishVersion: number): Promise<ServingModel> {
+async function loadModel(
+  { objects, counters }: PublishedModelsDeps,
+  record: ModelRecord,
+  publishVersion: number,
+): Promise<ServingModel> {
   const key = modelKey(record.id, 'model');
   const bytes = await objects.read(key, { maxBytes: mostModelBytes });
   const sha256 = createHash('sha256').update(bytes).digest('hex');
   if (sha256 !== record.commit.sha256.model) throw fileDamaged(key, 'its SHA-256 is not that of the commit record');
-  return createServingModel(record.id, decodeModel(bytes, key), { publishVersion, createdMs: record.createdMs });
+  return createServingModel(record.id, decodeModel(bytes, key), { publishVersion, createdMs: record.createdMs }, () =>
+    counters.add('content_vectors_evicted'),
+  );
 }

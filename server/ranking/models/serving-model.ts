@@ -2,6 +2,7 @@ import { leastPositive, rowOf } from '../data/sparse-rows.ts';
 import { priorOf } from '../maths/cold-prior.ts';
 import { createFolder, type Folder } from '../maths/folder.ts';
 import { topK } from '../maths/top-k.ts';
+import { type ContentFactors, createContentFactors } from './content-factors.ts';
 import type { RankerModel } from './model-file.ts';
 
 /** A model ready to rank with: factors in a shared kernel memory, orders computed once. Never changed. */
@@ -14,6 +15,7 @@ export interface ServingModel {
   readonly createdMs: number;
   readonly ranker: RankerModel;
   readonly folder: Folder;
+  readonly contentFactors: ContentFactors;
   /** Popularity prior by title, 0 to 1. */
   readonly prior: Float32Array;
   /** All titles, most popular first. */
@@ -27,11 +29,12 @@ export interface ServingModel {
   list(profile: string): readonly { readonly title: number; readonly score: number }[];
 }
 
-/** Prepares a decoded model for serving. */
+/** Prepares a decoded model for serving. `onContentEvicted` hears of content vectors that are not kept any longer. */
 export function createServingModel(
   id: string,
   ranker: RankerModel,
   { publishVersion, createdMs }: { publishVersion: number; createdMs: number },
+  onContentEvicted: () => void,
 ): ServingModel {
   const genreSets = ranker.catalogue.map(({ genres }) => new Set(genres));
   const weights = new Map<string, number>();
@@ -44,6 +47,7 @@ export function createServingModel(
     createdMs,
     ranker,
     folder: createFolder(ranker.titleFactors, ranker.settings),
+    contentFactors: createContentFactors(ranker, onContentEvicted),
     prior: priorOf(ranker.popularity),
     popular: topK(ranker.popularity, ranker.popularity.length),
     genres: [...weights].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1)).map(([genre]) => genre),

@@ -106,8 +106,9 @@ export async function openNearline(deps: NearlineDeps): Promise<Nearline> {
         throw nearlineOverloaded(maxPending);
       }
       const profile = bareId('profiles', event.profile);
-      const { id, timeMs } = event;
-      const kept = { id, title: bareId('titles', event.title), timeMs, positive: isPositive(event) };
+      const { id, timeMs, genres = [] } = event;
+      const title = bareId('titles', event.title);
+      const kept = { id, title, timeMs, positive: isPositive(event), ...(genres.length > 0 ? { genres } : {}) };
       pending += 1;
       // Events of one profile go one after the other, those of others beside them.
       const result = (tails.get(profile) ?? Promise.resolve()).then(() => apply(profile, kept));

@@ -1,4 +1,5 @@
 import { type FieldViolation, invalidFields } from '../../core/errors.ts';
+import { isStringList } from '../data/json.ts';
 import { leastPositive } from '../data/sparse-rows.ts';
 
 /** A profile has played or rated a title. Ids are bare or resource names (`profiles/42`, `titles/318`). */
@@ -13,6 +14,11 @@ export interface PlayEvent {
   readonly rating?: number;
   /** Part of the title that was watched, 0 to 1: half or more is a positive sign. Absent (and unrated) = positive. */
   readonly watchedFraction?: number;
+  /**
+   * Genres of the title, at most 16 of 1 to 64 characters: what a title counts by that the model does not know.
+   * Names that the model does not know either are ignored.
+   */
+  readonly genres?: readonly string[];
 }
 
 /** One event as a profile keeps it. */
@@ -21,7 +27,16 @@ export interface ProfileEvent {
   readonly title: string;
   readonly timeMs: number;
   readonly positive: boolean;
+  /** Absent when the event named none, and in events from before genres were kept. */
+  readonly genres?: readonly string[];
 }
+
+const mostGenres = 16;
+const mostGenreLength = 64;
+const genresFault = {
+  field: 'data.genres',
+  description: `expected a list of at most ${mostGenres} names of 1 to ${mostGenreLength} characters`,
+};
 
 /** Checks the event; INVALID_FIELDS names every faulty field. */
 export function checkPlayEvent(event: PlayEvent): void {
@@ -41,7 +56,19 @@ export function checkPlayEvent(event: PlayEvent): void {
   if (watchedFraction !== undefined && !(watchedFraction >= 0 && watchedFraction <= 1)) {
     faults.push({ field: 'watched_fraction', description: `expected 0 to 1, got ${watchedFraction}` });
   }
+  if (event.genres !== undefined && !areGenres(event.genres)) faults.push(genresFault);
   if (faults.length > 0) throw invalidFields(faults);
+}
+
+/** The genres in an event's data; INVALID_FIELDS names `data.genres`. */
+export function readGenres(value: unknown): readonly string[] {
+  if (!areGenres(value)) throw invalidFields([genresFault]);
+  return value;
+}
+
+function areGenres(value: unknown): value is readonly string[] {
+  if (!isStringList(value) || value.length > mostGenres) return false;
+  return value.every((name) => name !== '' && name.length <= mostGenreLength);
 }
 
 /** True when the event says that the profile liked the title. */

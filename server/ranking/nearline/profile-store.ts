@@ -1,6 +1,7 @@
 import type { BatchOperation, RecordsStore } from '../../stores/records/records-store.ts';
 import type { RankingCounters } from '../counters.ts';
 import { decodeJson, encodeJson } from '../data/json.ts';
+import { createRecentMap } from '../recent-map.ts';
 import type { ProfileEvent } from './play-event.ts';
 
 /** What is kept of a profile between training runs. */
@@ -49,26 +50,18 @@ export function createProfileStore(
   counters: RankingCounters,
   { maxInMemory = 5_000 } = {},
 ): ProfileStore {
-  const memory = new Map<string, StoredProfile>();
-  const remember = (profile: string, stored: StoredProfile) => {
-    memory.delete(profile);
-    memory.set(profile, stored);
-    if (memory.size <= maxInMemory) return;
-    const oldest = memory.keys().next();
-    if (!oldest.done) memory.delete(oldest.value);
-    counters.add('profiles_evicted');
-  };
+  const memory = createRecentMap<StoredProfile>(maxInMemory, () => counters.add('profiles_evicted'));
   return {
     read: async (profile) => {
       const row = await records.get(partition, profile);
       if (row === undefined) return { state: none, version: undefined };
-      const known = memory.get(profile);
+      const known = memory.peek(profile);
       const stored =
         known?.version === row.version ? known : { state: decodeJson<ProfileState>(row.value), version: row.version };
-      remember(profile, stored);
+      memory.set(profile, stored);
       return stored;
     },
-    recall: (profile) => memory.get(profile)?.state,
+    recall: (profile) => memory.peek(profile)?.state,
     write: async (profile, state, read, also) => {
       const value = encodeJson(state);
       const put = {
@@ -80,7 +73,7 @@ export function createProfileStore(
       };
       await records.batch([put, ...also]);
       // The version is learnt at the next read, which then parses once.
-      remember(profile, { state, version: undefined });
+      memory.set(profile, { state, version: undefined });
     },
   };
 }

@@ -1,6 +1,7 @@
 import type { Title } from '../data/title.ts';
 import { topK } from '../maths/top-k.ts';
 import type { ServingModel } from '../models/serving-model.ts';
+import type { Taste } from '../nearline/taste.ts';
 import type { Contribution, PageRequest, PageRow } from './page.ts';
 import type { Pick, RowPlan } from './row-source.ts';
 
@@ -8,10 +9,8 @@ import type { Pick, RowPlan } from './row-source.ts';
 export interface FillRows {
   readonly model: ServingModel;
   readonly request: PageRequest;
-  /** 1 for titles the profile has played or rated. */
-  readonly seen: Uint8Array;
-  /** Liked titles, for explanations. */
-  readonly positives: readonly number[];
+  /** What must not be shown again, and what explains the rest. */
+  readonly taste: Taste;
   /** True when the time is up: the rows filled so far are the page. */
   readonly isLate: () => boolean;
 }
@@ -25,8 +24,8 @@ const mostContributions = 3;
  * wants it; titles that were seen or excluded stand nowhere. Rows that end up short are left out.
  */
 export function fillRows(plans: Iterable<RowPlan>, context: FillRows): PageRow[] {
-  const { model, request, isLate } = context;
-  const taken = context.seen.slice();
+  const { model, request, taste, isLate } = context;
+  const taken = taste.seen.slice();
   for (const id of request.exclude) {
     const title = model.ranker.titles.indexOf(id);
     if (title !== undefined) taken[title] = 1;
@@ -55,17 +54,18 @@ export function fillRows(plans: Iterable<RowPlan>, context: FillRows): PageRow[]
   return rows;
 }
 
-function explain(plan: RowPlan, picks: readonly Pick[], { model, positives }: FillRows): Contribution[][] {
+function explain(plan: RowPlan, picks: readonly Pick[], { model, taste }: FillRows): Contribution[][] {
   const { becauseOf } = plan;
   if (becauseOf !== undefined) {
-    return picks.map(({ score }) => [{ title: titleOf(model, becauseOf), amount: score }]);
+    return picks.map(({ score }) => [{ title: likedTitleOf(model, taste, becauseOf), amount: score }]);
   }
   if (!plan.isPersonal) return [];
   const titles = picks.map(({ title }) => title);
-  return model.folder.contributions(positives, titles).map((amounts) =>
+  const { positives, content } = taste;
+  return model.folder.contributions(positives, titles, content).map((amounts) =>
     Array.from(
       topK(amounts, mostContributions, (at) => (amounts[at] ?? 0) > 0),
-      (at) => ({ title: titleOf(model, positives[at] ?? 0), amount: amounts[at] ?? 0 }),
+      (at) => ({ title: likedTitleOf(model, taste, positives[at] ?? 0), amount: amounts[at] ?? 0 }),
     ),
   );
 }
@@ -74,4 +74,9 @@ function explain(plan: RowPlan, picks: readonly Pick[], { model, positives }: Fi
 export function titleOf(model: ServingModel, title: number): Title {
   const id = model.ranker.titles.ids[title] ?? '';
   return model.ranker.catalogue[title] ?? { id, name: id, genres: [] };
+}
+
+/** The title of one of the taste's positives, also of one that the model does not know. */
+export function likedTitleOf(model: ServingModel, taste: Taste, positive: number): Title {
+  return taste.contentTitles[positive - model.ranker.titles.ids.length] ?? titleOf(model, positive);
 }

@@ -1,7 +1,8 @@
 import { topK } from '../maths/top-k.ts';
 import type { ServingModel } from '../models/serving-model.ts';
+import type { Taste } from '../nearline/taste.ts';
 import type { Trending } from '../nearline/trending.ts';
-import { titleOf } from './fill-rows.ts';
+import { likedTitleOf } from './fill-rows.ts';
 import { type RowPlan, type RowSource, rankedSource } from './row-source.ts';
 
 /** Because-you-watched rows on one page, at most. */
@@ -18,14 +19,14 @@ export function* planRows(
   model: ServingModel,
   trending: Trending,
   personal: RowSource,
-  positives: readonly number[],
+  taste: Taste,
 ): Iterable<RowPlan> {
   yield { id: 'top-picks', name: 'Top picks for you', source: personal, isPersonal: true };
-  const because = positives.slice(-mostBecauseRows).reverse();
-  const genres = genresOf(model, positives);
+  const because = taste.positives.slice(-mostBecauseRows).reverse();
+  const genres = genresOf(model, taste);
   for (let round = 0; round < Math.max(because.length, genres.length, 1); round++) {
     const watched = because[round];
-    if (watched !== undefined) yield becauseRow(model, watched);
+    if (watched !== undefined) yield becauseRow(model, taste, watched);
     if (round === 0) {
       yield trendingRow(model, trending);
       yield popularRow(model);
@@ -78,10 +79,11 @@ function genreRow(model: ServingModel, genre: string, source: RowSource, isPerso
   };
 }
 
-function becauseRow(model: ServingModel, watched: number): RowPlan {
-  const { id, name } = titleOf(model, watched);
+function becauseRow(model: ServingModel, taste: Taste, watched: number): RowPlan {
+  const { id, name } = likedTitleOf(model, taste, watched);
+  const content = taste.content[watched - model.ranker.titles.ids.length];
   const source: RowSource = (count, accepts) => {
-    const picks = scoredSource(model.folder.similarities(watched))(
+    const picks = scoredSource(model.folder.similarities(content ?? watched))(
       count,
       (title) => title !== watched && accepts(title),
     );
@@ -97,10 +99,10 @@ function becauseRow(model: ServingModel, watched: number): RowPlan {
 }
 
 /** Genres of the liked titles, the most liked first. */
-function genresOf(model: ServingModel, positives: readonly number[]): string[] {
+function genresOf(model: ServingModel, taste: Taste): string[] {
   const counts = new Map<string, number>();
-  for (const title of positives) {
-    for (const genre of titleOf(model, title).genres) counts.set(genre, (counts.get(genre) ?? 0) + 1);
+  for (const title of taste.positives) {
+    for (const genre of likedTitleOf(model, taste, title).genres) counts.set(genre, (counts.get(genre) ?? 0) + 1);
   }
   const place = new Map(model.genres.map((genre, at) => [genre, at]));
   return [...counts]

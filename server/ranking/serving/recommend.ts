@@ -108,7 +108,7 @@ async function climbOnline(ladder: Ladder): Promise<Rung> {
     const scores = await scorer(model, taste, signal);
     signal.throwIfAborted();
     if (scores === undefined) return { reason: 'NO_EVENTS' };
-    return fill(ladder, 'online', taste, planRows(model, nearline.trending, scoredSource(scores), taste.positives), 0);
+    return fill(ladder, 'online', taste, planRows(model, nearline.trending, scoredSource(scores), taste), 0);
   };
   const remainingMs = end - reserveMs - clock.monotonic();
   const result = await withinBudget(clock, remainingMs, score, (error) =>
@@ -151,13 +151,7 @@ function climbPopularity(ladder: Ladder): Rung {
 /** A stored list as the personal source; when nothing of it is left to show, the next rung answers. */
 function fillFromList(ladder: Ladder, tier: Tier, source: RowSource, ageMs: number): Rung {
   const taste = recalledTaste(ladder);
-  const rung = fill(
-    ladder,
-    tier,
-    taste,
-    planRows(ladder.model, ladder.deps.nearline.trending, source, taste.positives),
-    ageMs,
-  );
+  const rung = fill(ladder, tier, taste, planRows(ladder.model, ladder.deps.nearline.trending, source, taste), ageMs);
   return 'page' in rung && rung.page.rows[0]?.id !== 'top-picks' ? { reason: 'EXHAUSTED' } : rung;
 }
 
@@ -179,8 +173,7 @@ function fill(ladder: Ladder, tier: Tier, taste: Taste, plans: Iterable<RowPlan>
     model,
     // Stored scores may be those of an older model: only fresh ones can be explained exactly.
     request: tier === 'online' ? request : { ...request, explain: false },
-    seen: taste.seen,
-    positives: taste.positives,
+    taste,
     isLate: () => deps.clock.monotonic() >= end,
   });
   const { id: modelId, publishVersion } = model;
