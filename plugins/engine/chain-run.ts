@@ -60,7 +60,7 @@ export class ChainRun {
         if (filter.shouldRun !== undefined) since = -1;
         continue;
       }
-      if (phase.isEndedByValue && filter.run === undefined) continue;
+      if (phase.hasHook?.(filter) === false) continue;
       if (since < 0) since = this.#clock.monotonic();
       if (filter.inFlight >= filter.maxConcurrent) {
         this.#fail(phase, slot, Status.overloaded, filterOverloaded(filter.id, filter.maxConcurrent));
@@ -95,7 +95,8 @@ export class ChainRun {
     }
     let status: Status = Status.applies;
     try {
-      if (filter.criterion !== undefined) status = filter.criterion(this.#call);
+      if (slot.criterion !== undefined) status = slot.criterion(this.#call);
+      if (status === Status.applies && filter.quarantine?.blocks()) status = Status.skippedQuarantine;
       if (status === Status.applies && filter.shouldRun !== undefined && !filter.shouldRun(this.#call)) {
         status = Status.skippedShouldRun;
       }
@@ -104,7 +105,9 @@ export class ChainRun {
       return false;
     }
     this.#record.status[index] = status;
-    return status === Status.applies;
+    if (status === Status.applies) return true;
+    filter.counts.skipped++;
+    return false;
   }
 
   /** Ends the run: what still waits is aborted. */
@@ -136,6 +139,7 @@ export class ChainRun {
       status[slot.index] = Status.ran;
       slot.filter.counts.ran++;
     }
+    if (slot.filter.quarantine !== undefined) slot.filter.quarantine.succeeded();
     return next;
   }
 
@@ -153,8 +157,10 @@ export class ChainRun {
       throw error;
     }
     const isRefusal = !phase?.neverFails && (isVerdict || filter.failurePolicy === 'closed');
-    if (isVerdict) filter.counts.refused++;
-    else this.#faults.failed(filter, status, this.#call, error, isRefusal && !(error instanceof AppError));
+    if (isVerdict) {
+      filter.counts.refused++;
+      filter.quarantine?.succeeded();
+    } else this.#faults.failed(filter, status, this.#call, error, isRefusal && !(error instanceof AppError));
     if (isRefusal) throw error instanceof AppError ? error : filterFailed(filter.id, error);
     return isVerdict ? error : undefined;
   }

@@ -1,15 +1,24 @@
 import type { FieldViolation } from '../../server/core/errors.ts';
-import { schema } from './config-schema.ts';
-import { type Filter, filterCategories, filterTypes } from './filter.ts';
+import { type Schema, schema } from './config-schema.ts';
+import {
+  type Filter,
+  type FilterIsolation,
+  type FilterNeeds,
+  filterCategories,
+  filterIsolations,
+  filterNeeds,
+  filterTypes,
+} from './filter.ts';
 import { filterInvalid } from './filter-errors.ts';
 
 const idPattern = /^[a-z][a-z0-9-]*(\.[a-z][a-z0-9-]*)+$/;
 const versionPattern = /^\d{1,6}\.\d{1,6}\.\d{1,6}(-[0-9A-Za-z.-]{1,32})?$/;
-const hooks = ['run', 'onRequestMessage', 'onResponseMessage', 'onStatus', 'onEnd'] as const;
+const messageHooks = ['onRequestMessage', 'onResponseMessage'] as const;
+const hooks = ['run', ...messageHooks, 'onRequestBody', 'onStatus', 'onEnd'] as const;
 const optionalFunctions = ['isEnabled', 'open', 'close', 'shouldRun', ...hooks] as const;
 const fields: ReadonlySet<string> = new Set([
-  ...['id', 'version', 'type', 'order', 'category', 'match'],
-  ...['timeoutMs', 'maxConcurrent', 'failurePolicy', 'config'],
+  ...['id', 'version', 'description', 'type', 'order', 'category', 'match', 'needs', 'maxBodyBytes', 'isolation'],
+  ...['timeoutMs', 'maxConcurrent', 'failurePolicy', 'config', 'selfTest'],
   ...optionalFunctions,
 ]);
 
@@ -34,6 +43,40 @@ const matchSchema = schema.shape({
   percent: schema.optional(schema.number(0, 100)),
 });
 
+const anything: Schema<unknown> = { expects: 'any value', read: (raw) => raw };
+const calls = schema.shape({
+  path: schema.optional(schema.text(1, 1024)),
+  kind: schema.optional(schema.oneOf('unary', 'client_stream', 'server_stream', 'bidi_stream')),
+  known: schema.optional(schema.flag()),
+  metadata: anything,
+  principal: anything,
+  peer: schema.optional(schema.text(1, 256)),
+  deadlineMs: schema.optional(schema.number(0, 1e9)),
+});
+const texts = schema.optional(schema.table(schema.text(0)));
+const selfTests = schema.list(
+  schema.shape({
+    name: schema.text(1, 200),
+    config: anything,
+    call: schema.optional(calls),
+    requests: schema.optional(schema.list(anything)),
+    endpointError: schema.optional(schema.shape({ code: schema.integer(1, 16), reason: schema.text(1, 63) })),
+    expect: {
+      expects: 'passes, skips, answers, { answers } or { refuses }',
+      read: (raw, at, faults) => {
+        const { answers, refuses } = (typeof raw === 'object' && raw !== null ? raw : {}) as Record<string, unknown>;
+        const isWord = raw === 'passes' || raw === 'skips' || raw === 'answers';
+        if (isWord || Array.isArray(answers) || typeof refuses === 'string') return;
+        faults.push({ field: at, description: 'expected passes, skips, answers, { answers } or { refuses }' });
+      },
+    },
+    headers: texts,
+    trailers: texts,
+    principal: schema.optional(schema.text(1, 256)),
+  }),
+  100,
+);
+
 /** Checks the plain data of a filter, each field with a schema. */
 const dataSchemas = {
   id: {
@@ -52,6 +95,7 @@ const dataSchemas = {
       }
     },
   },
+  description: schema.optional(schema.text(1, 500)),
   type: schema.oneOf(...filterTypes),
   order: schema.number(-1e9, 1e9),
   category: schema.oneOf(...filterCategories),
@@ -59,10 +103,40 @@ const dataSchemas = {
   maxConcurrent: schema.optional(schema.integer(1, 1_000_000)),
   failurePolicy: schema.optional(schema.oneOf('closed', 'open')),
   match: schema.optional(matchSchema),
+  needs: schema.optional(schema.oneOf(...filterNeeds)),
+  maxBodyBytes: schema.optional(schema.integer(1, 2 ** 30)),
+  isolation: schema.optional(schema.oneOf(...filterIsolations)),
+  selfTest: schema.optional(selfTests),
 } as const;
 
-/** Checks what a filter file exports as `filter`; throws FILTER_INVALID that names the file and each faulty field. */
-export function checkFilter(exported: unknown, file: string): Filter<unknown, unknown> {
+/** What the hooks of a filter look at. */
+export function needsOf(filter: Partial<Record<string, unknown>>): FilterNeeds {
+  if (filter['onRequestBody'] !== undefined) return 'body';
+  return messageHooks.some((name) => filter[name] !== undefined) ? 'messages' : 'headers';
+}
+
+function checkNeeds(given: Record<string, unknown>, isolation: unknown, faults: FieldViolation[]): void {
+  const needs = needsOf(given);
+  const declared = given['needs'];
+  if (declared !== undefined && filterNeeds.indexOf(needs) > filterNeeds.indexOf(declared as FilterNeeds)) {
+    faults.push({ field: 'needs', description: `its hooks need ${needs}` });
+  }
+  if (needs === 'body' && given['type'] !== 'inbound' && given['type'] !== 'endpoint') {
+    faults.push({ field: 'onRequestBody', description: 'is for inbound and endpoint filters' });
+  }
+  if (isolation !== 'worker') return;
+  if (given['type'] !== 'inbound') faults.push({ field: 'type', description: 'only inbound filters run in a worker' });
+  for (const name of hooks) {
+    if (name === 'run' || given[name] === undefined) continue;
+    faults.push({ field: name, description: 'a filter in a worker has no other hook than run' });
+  }
+}
+
+/**
+ * Checks what a filter file exports as `filter`; throws FILTER_INVALID that names the file and each faulty field.
+ * `isolation` is where it will run, if that is not for the filter to say.
+ */
+export function checkFilter(exported: unknown, file: string, isolation?: FilterIsolation): Filter<unknown, unknown> {
   if (typeof exported !== 'object' || exported === null) {
     const description = 'expected `export const filter = defineFilter({ … })`';
     throw filterInvalid(file, [{ field: 'filter', description }]);
@@ -81,6 +155,7 @@ export function checkFilter(exported: unknown, file: string): Filter<unknown, un
   if (hooks.every((name) => given[name] === undefined)) {
     faults.push({ field: 'run', description: `expected one of ${hooks.join(', ')}` });
   }
+  checkNeeds(given, isolation ?? given['isolation'], faults);
   const config = given['config'] as { read?: unknown } | undefined;
   if (config !== undefined && typeof config?.read !== 'function') {
     faults.push({ field: 'config', description: 'expected a schema' });

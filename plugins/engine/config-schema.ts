@@ -8,6 +8,11 @@ export interface Schema<T> {
   read(raw: unknown, at: string, faults: FieldViolation[]): T;
   /** What is expected, for people: shown in listings and errors. */
   readonly expects: string;
+  /**
+   * The value as it may be shown, undefined for a secret. A schema without it shows nothing: what it reads is
+   * not known to be harmless.
+   */
+  show?(raw: unknown): unknown;
 }
 
 /** The type that a schema reads. */
@@ -16,6 +21,7 @@ export type SchemaValue<S> = S extends Schema<infer T> ? T : never;
 function checked<T>(expects: string, accept: (raw: unknown) => raw is T): Schema<T> {
   return {
     expects,
+    show: (raw) => raw,
     read: (raw, at, faults) => {
       if (!accept(raw)) faults.push({ field: at, description: `expected ${expects}` });
       return raw as T;
@@ -25,6 +31,21 @@ function checked<T>(expects: string, accept: (raw: unknown) => raw is T): Schema
 
 function isRecord(raw: unknown): raw is Record<string, unknown> {
   return typeof raw === 'object' && raw !== null && !Array.isArray(raw);
+}
+
+function isShown(value: unknown): boolean {
+  return value !== undefined;
+}
+
+function showFields(raw: unknown, schemaOf: (name: string) => Schema<unknown> | undefined): unknown {
+  if (!isRecord(raw)) return undefined;
+  const shown = Object.entries(raw).map(([name, value]) => [name, schemaOf(name)?.show?.(value)]);
+  return Object.fromEntries(shown.filter(([, value]) => isShown(value)));
+}
+
+/** A value that is never shown: listings leave it out. */
+function secret<T>(schema: Schema<T>): Schema<T> {
+  return { expects: schema.expects, read: schema.read, show: () => undefined };
 }
 
 /** Text of `least` (default 1) to `most` (default 4096) characters. */
@@ -59,6 +80,7 @@ function list<T>(item: Schema<T>, most = 1000): Schema<readonly T[]> {
   const expects = `a list of at most ${most} items, each ${item.expects}`;
   return {
     expects,
+    show: (raw) => (Array.isArray(raw) ? raw.map((value) => item.show?.(value)).filter(isShown) : undefined),
     read: (raw, at, faults) => {
       if (Array.isArray(raw) && raw.length <= most) {
         return raw.map((value, index) => item.read(value, `${at}[${index}]`, faults));
@@ -74,6 +96,7 @@ function table<T>(value: Schema<T>, most = 1000): Schema<ReadonlyMap<string, T>>
   const expects = `an object of at most ${most} keys, each with ${value.expects}`;
   return {
     expects,
+    show: (raw) => showFields(raw, () => value),
     read: (raw, at, faults) => {
       if (isRecord(raw) && Object.keys(raw).length <= most) {
         return new Map(Object.entries(raw).map(([key, entry]) => [key, value.read(entry, `${at}.${key}`, faults)]));
@@ -88,6 +111,7 @@ function table<T>(value: Schema<T>, most = 1000): Schema<ReadonlyMap<string, T>>
 function withDefault<T, const D>(schema: Schema<T>, fallback: D): Schema<T | D> {
   return {
     expects: `${schema.expects} (default ${JSON.stringify(fallback)})`,
+    show: (raw) => schema.show?.(raw),
     read: (raw, at, faults) => (raw === undefined || raw === null ? fallback : schema.read(raw, at, faults)),
   };
 }
@@ -104,6 +128,7 @@ function shape<S extends Record<string, Schema<unknown>>>(
   const names = Object.keys(fields);
   return {
     expects: `an object of ${names.join(', ')}`,
+    show: (raw) => showFields(raw, (name) => fields[name]),
     read: (raw, at, faults) => {
       const given = raw ?? {};
       const result: Record<string, unknown> = {};
@@ -125,4 +150,16 @@ function shape<S extends Record<string, Schema<unknown>>>(
 }
 
 /** Building blocks for a filter's `config`. All faults of a configuration are found in one reading. */
-export const schema = { text, number, integer, flag, oneOf, list, table, withDefault, optional, shape } as const;
+export const schema = {
+  text,
+  number,
+  integer,
+  flag,
+  oneOf,
+  list,
+  table,
+  withDefault,
+  optional,
+  shape,
+  secret,
+} as const;

@@ -25,6 +25,15 @@ export function filterOverloaded(filter: string, maxConcurrent: number): AppErro
   });
 }
 
+export function bodyTooLarge(filter: string, maxBytes: number): AppError {
+  return new AppError({
+    code: Code.RESOURCE_EXHAUSTED,
+    reason: 'BODY_TOO_LARGE',
+    message: `the request holds more than the ${maxBytes} bytes that filter ${filter} reads`,
+    metadata: { filter, max_bytes: String(maxBytes) },
+  });
+}
+
 /** The call was cancelled or ran out of time while filters ran. */
 export function callAborted(cause: unknown): AppError {
   if (cause instanceof AppError) return cause;

@@ -45,6 +45,7 @@ export function createFilterFaults(clock: Clock, metrics: FilterMetrics): Filter
       if (status === Status.timedOut) filter.counts.timedOut++;
       else if (status === Status.overloaded) filter.counts.overloaded++;
       else filter.counts.failed++;
+      filter.quarantine?.failed();
       metrics.failed(filter, status);
       if (!isThrown) log(filter, status, call.id, error);
     },

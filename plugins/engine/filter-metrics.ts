@@ -33,7 +33,9 @@ export function createFilterMetrics(): FilterMetrics {
       for (const { index, filter } of slots) {
         const status = record.status[index] ?? Status.pending;
         if (status === Status.pending || status >= firstSkip) continue;
-        duration.record((record.ns[index] ?? 0) / 1e9, filter.attributes[statusWords(status).status]);
+        const ns = record.ns[index] ?? 0;
+        filter.times.add(ns);
+        duration.record(ns / 1e9, filter.attributes[statusWords(status).status]);
       }
     },
     failed: (filter, status) => {

@@ -25,6 +25,8 @@ export const Status = {
   skippedPercent: 17,
   skippedShouldRun: 18,
   notReached: 19,
+  skippedCanary: 20,
+  skippedQuarantine: 21,
 } as const;
 export type Status = (typeof Status)[keyof typeof Status];
 
@@ -53,6 +55,8 @@ const words: readonly string[] = [
   'skipped(percent)',
   'skipped(should_run)',
   'skipped(not_reached)',
+  'skipped(canary)',
+  'skipped(quarantine)',
 ];
 
 export const filterStatusNames = ['ran', 'skipped', 'failed', 'timed_out', 'short_circuited', 'disabled'] as const;

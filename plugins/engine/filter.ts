@@ -4,13 +4,14 @@
  * the keys and signals that they share.
  * Filters outside this checkout import it as `showrunner/filter`.
  */
-import type { Answer, Call, CallKind, CallOutcome } from '../../server/core/call.ts';
+import type { Answer, Call, CallKind, CallOutcome, StaticAnswer } from '../../server/core/call.ts';
 import type { Clock } from '../../server/core/clock.ts';
 import type { AppError } from '../../server/core/errors.ts';
 import type { Logger } from '../../server/core/log.ts';
 import type { Origins } from '../../server/core/origins.ts';
 import type { Random } from '../../server/core/random.ts';
 import type { Schema } from './config-schema.ts';
+import type { SelfTest } from './self-test-case.ts';
 
 export type {
   Answer,
@@ -48,6 +49,7 @@ export { type ContextKey, contextKey } from './context-key.ts';
 export { globMatcher, type TextMatcher } from './glob.ts';
 export { createKeyedTable, type KeyedTable } from './keyed-table.ts';
 export { limiterUse, loadSignals } from './load-signals.ts';
+export type { SelfTest, SelfTestCall, SelfTestExpectation } from './self-test-case.ts';
 
 /** When a filter runs: before the endpoint, as the endpoint, after it succeeded, or on any failure. */
 export const filterTypes = ['inbound', 'endpoint', 'outbound', 'error'] as const;
@@ -131,6 +133,17 @@ export interface FilteredOutcome extends CallOutcome {
 type Awaitable<T> = T | Promise<T>;
 
 /**
+ * What a filter looks at: `headers` only the call, `messages` each message as it passes, `body` the whole request
+ * before the endpoint gets any of it. What a filter does not need costs its calls nothing.
+ */
+export const filterNeeds = ['headers', 'messages', 'body'] as const;
+export type FilterNeeds = (typeof filterNeeds)[number];
+
+/** Where a filter runs: in the server's own thread, or in a worker thread of its own. */
+export const filterIsolations = ['none', 'worker'] as const;
+export type FilterIsolation = (typeof filterIsolations)[number];
+
+/**
  * What all filters have. A filter applies to a call when `match` and `shouldRun` say so; that is decided once per call,
  * when the filter is first needed, and holds for all its hooks.
  *
@@ -143,6 +156,8 @@ interface FilterBase<Config, State> {
   readonly id: string;
   /** `major.minor.patch`, shown in listings and traces. */
   readonly version: string;
+  /** One sentence for listings: what it does for whom. */
+  readonly description?: string;
   /** Place among filters of its type, lowest first; equal orders go by id. */
   readonly order: number;
   readonly category: FilterCategory;
@@ -153,6 +168,17 @@ interface FilterBase<Config, State> {
   readonly maxConcurrent?: number;
   /** Default `closed`. */
   readonly failurePolicy?: FailurePolicy;
+  /** Default: what its hooks say. A declaration that its hooks go beyond fails the load. */
+  readonly needs?: FilterNeeds;
+  /** Most bytes of content that a `body` filter lets be held for it, approximate; default 4 MiB. */
+  readonly maxBodyBytes?: number;
+  /**
+   * `worker`: a thread of its own with bounds on memory and time, for inbound filters that need headers only. It may
+   * not read or set `call.attributes` and has no `origins`. Fault isolation, not a security boundary. Default `none`.
+   */
+  readonly isolation?: FilterIsolation;
+  /** Cases that must come out as expected before this version takes any call. */
+  readonly selfTest?: readonly SelfTest[];
   /** Typed configuration; without it the filter takes none. */
   readonly config?: Schema<Config>;
   /** False: the configuration switches the filter off, and it costs calls nothing. Default: on. */
@@ -167,6 +193,16 @@ interface FilterBase<Config, State> {
   onRequestMessage?(message: unknown, call: Call, ctx: FilterContext<Config, State>): unknown;
   /** Sees each response message; a returned value replaces it, undefined keeps it. */
   onResponseMessage?(message: unknown, call: Call, ctx: FilterContext<Config, State>): unknown;
+  /**
+   * Sees the whole request before the endpoint gets any of it; may refuse, or answer in place of the endpoint. What
+   * message hooks made of the messages is what it sees. Only for methods with a handler, and before no other answer.
+   */
+  onRequestBody?(
+    messages: readonly unknown[],
+    call: Call,
+    ctx: FilterContext<Config, State>,
+    // biome-ignore lint/suspicious/noConfusingVoidType: a filter without an answer returns nothing
+  ): Awaitable<StaticAnswer | undefined | void>;
   /**
    * The last moment for trailers: runs once before the status is sent, well or badly, for every filter that applied.
    * `filterLine` is the account so far, as in `FilteredOutcome`. Synchronous; a failure is logged and counted.

@@ -9,6 +9,7 @@ import { filterDuplicate, filterLoadFailed, filterMissing } from './filter-error
 import { importFilter } from './import-filter.ts';
 import { type LoadedFilter, openFilter } from './loaded-filter.ts';
 import { type FilterFolder, hashFolder } from './read-folders.ts';
+import { runSelfTests } from './self-test.ts';
 
 export interface LoadOptions {
   /** Configuration by filter id. */
@@ -86,6 +87,9 @@ export async function loadFilters(
   const names = staged.map(({ source, definition }) => ({ id: definition.id, file: source.file }));
   checkIds([...kept, ...names], options.required);
 
+  for (const { source, definition } of staged) {
+    await runSelfTests({ ...options, ...source, definition, rawConfig: options.config[definition.id] });
+  }
   const opened = await Promise.allSettled(
     staged.map(({ source, definition }) =>
       openFilter({ ...options, ...source, definition, rawConfig: options.config[definition.id] }),

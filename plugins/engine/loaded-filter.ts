@@ -6,16 +6,29 @@ import type { Logger } from '../../server/core/log.ts';
 import type { Origins } from '../../server/core/origins.ts';
 import type { Random } from '../../server/core/random.ts';
 import { type Capabilities, noOrigins } from './capabilities.ts';
+import { needsOf } from './check-filter.ts';
 import { type Criterion, callCriterion, methodCriterion } from './criteria.ts';
-import type { FailurePolicy, Filter, FilterCategory, FilteredOutcome, FilterType } from './filter.ts';
+import type {
+  FailurePolicy,
+  Filter,
+  FilterCategory,
+  FilteredOutcome,
+  FilterIsolation,
+  FilterNeeds,
+  FilterType,
+} from './filter.ts';
 import { filterConfigInvalid, filterLoadFailed } from './filter-errors.ts';
 import { type FilterStatusName, filterStatusNames, Status } from './filter-status.ts';
 import type { Invocation } from './invocation.ts';
+import { createQuarantine, type Quarantine } from './quarantine.ts';
+import { createRunTimes, type RunTimes } from './run-times.ts';
 import { withDeadline } from './with-deadline.ts';
 
 /** What a filter did since it was loaded. */
 export interface FilterCounts {
   ran: number;
+  /** Calls that its criteria left out. */
+  skipped: number;
   answered: number;
   refused: number;
   failed: number;
@@ -24,6 +37,9 @@ export interface FilterCounts {
   /** Results that came after the time was up. */
   late: number;
 }
+
+const defaultTimeoutMs = 5000;
+const defaultMaxBodyBytes = 4 * 1024 * 1024;
 
 type Hook = (call: Call, ctx: Invocation) => unknown;
 type MessageHook = (message: unknown, call: Call, ctx: Invocation) => unknown;
@@ -35,12 +51,18 @@ type MessageHook = (message: unknown, call: Call, ctx: Invocation) => unknown;
 export interface LoadedFilter {
   readonly id: string;
   readonly version: string;
+  readonly description: string;
   readonly type: FilterType;
   readonly order: number;
   readonly category: FilterCategory;
   readonly failurePolicy: FailurePolicy;
   readonly timeoutMs: number;
   readonly maxConcurrent: number;
+  readonly needs: FilterNeeds;
+  readonly maxBodyBytes: number;
+  readonly isolation: FilterIsolation;
+  /** False: its configuration switches it off. */
+  readonly isEnabled: boolean;
   /** Absolute path of the file, and hash of its folder's content. */
   readonly file: string;
   readonly hash: string;
@@ -50,20 +72,28 @@ export interface LoadedFilter {
   readonly run: ((call: Call, ctx: Invocation, error: AppError | undefined) => unknown) | undefined;
   readonly onRequestMessage: MessageHook | undefined;
   readonly onResponseMessage: MessageHook | undefined;
+  readonly onRequestBody: ((messages: readonly unknown[], call: Call, ctx: Invocation) => unknown) | undefined;
   readonly onStatus: ((call: Call, filterLine: string, ctx: Invocation) => unknown) | undefined;
   readonly onEnd: ((call: Call, outcome: CallOutcome & FilteredOutcome, ctx: Invocation) => unknown) | undefined;
   readonly config: unknown;
+  /** The configuration as it may be shown: without secrets. */
+  readonly shownConfig: unknown;
   readonly state: unknown;
   readonly log: Logger;
   readonly clock: Clock;
   readonly random: Random;
   readonly origins: Origins;
   readonly counts: FilterCounts;
+  readonly times: RunTimes;
+  /** Unix ms. */
+  readonly loadedAtMs: number;
+  /** For filters that calls go on without when they fail. */
+  readonly quarantine: Quarantine | undefined;
   /** Metric attributes by status, made once. */
   readonly attributes: Readonly<Record<FilterStatusName, Attributes>>;
   /** Runs in progress. */
   inFlight: number;
-  /** Snapshots that hold it. */
+  /** Snapshots and sets that hold it. */
   holders: number;
   /** Releases the state; never rejects. */
   close(): Promise<void>;
@@ -79,6 +109,33 @@ export interface OpenFilterOptions {
   readonly random: Random;
   readonly capabilities?: Capabilities | undefined;
   readonly openTimeoutMs: number;
+  /** The filter left its calls, or came back, because it kept failing. */
+  readonly onQuarantine?: ((filter: string, isOut: boolean) => void) | undefined;
+}
+
+/** Holds the filter: it stays open until everyone who holds it has let go. */
+export function holdFilter(filter: LoadedFilter): void {
+  filter.holders++;
+}
+
+/** Lets go; the last one closes it. Resolves when the filter is closed, at once when others hold it. */
+export async function releaseFilter(filter: LoadedFilter): Promise<void> {
+  if (--filter.holders === 0) await filter.close();
+}
+
+function quarantineOf({ definition, clock, log, onQuarantine }: OpenFilterOptions): Quarantine | undefined {
+  if (definition.failurePolicy !== 'open') return undefined;
+  const quarantine = createQuarantine({
+    clock,
+    trialMs: (definition.timeoutMs ?? defaultTimeoutMs) + 1000,
+    onChange: (isOut) => {
+      const filter = definition.id;
+      if (isOut) log.error('filter quarantined', { filter, failures_in_a_row: quarantine.failures });
+      else log.info('filter back from quarantine', { filter });
+      onQuarantine?.(filter, isOut);
+    },
+  });
+  return quarantine;
 }
 
 function readConfig({ definition, rawConfig }: OpenFilterOptions): unknown {
@@ -153,19 +210,28 @@ export async function openFilter(options: OpenFilterOptions): Promise<LoadedFilt
   const criteriaContext = Object.freeze({ config, state, log, clock, random, origins });
   let closing: Promise<void> | undefined;
   return {
-    ...{ id, version, type, order, category, file, hash, config, state, log, clock, random, origins },
+    ...{ id, version, type, order, category, file, hash, config, state, log, clock, random, origins, isEnabled },
+    description: definition.description ?? '',
     failurePolicy: definition.failurePolicy ?? 'closed',
-    timeoutMs: definition.timeoutMs ?? 5000,
+    timeoutMs: definition.timeoutMs ?? defaultTimeoutMs,
     maxConcurrent: definition.maxConcurrent ?? 4000,
+    needs: definition.needs ?? needsOf({ ...definition }),
+    maxBodyBytes: definition.maxBodyBytes ?? defaultMaxBodyBytes,
+    isolation: definition.isolation ?? 'none',
+    shownConfig: definition.config?.show?.(options.rawConfig ?? {}),
+    loadedAtMs: clock.now(),
+    times: createRunTimes(),
+    quarantine: quarantineOf(options),
     methodStatus: isEnabled ? methodCriterion(definition.match) : () => Status.disabled,
     criterion: callCriterion(definition.match, random),
     shouldRun: shouldRun && ((call) => shouldRun(call, criteriaContext)),
     run: definition.run?.bind(definition) as Hook | undefined,
     onRequestMessage: definition.onRequestMessage?.bind(definition),
     onResponseMessage: definition.onResponseMessage?.bind(definition),
+    onRequestBody: definition.onRequestBody?.bind(definition),
     onStatus: definition.onStatus?.bind(definition),
     onEnd: definition.onEnd?.bind(definition),
-    counts: { ran: 0, answered: 0, refused: 0, failed: 0, timedOut: 0, overloaded: 0, late: 0 },
+    counts: { ran: 0, skipped: 0, answered: 0, refused: 0, failed: 0, timedOut: 0, overloaded: 0, late: 0 },
     attributes: Object.fromEntries(labels) as Record<FilterStatusName, (typeof labels)[number][1]>,
     inFlight: 0,
     holders: 0,

@@ -13,6 +13,8 @@ export interface Phase {
   take(result: unknown, carried: unknown, call: Call): unknown;
   /** The first carried value that is not undefined ends the passage. */
   readonly isEndedByValue: boolean;
+  /** False for a filter of the slots that has no hook of this kind. */
+  hasHook?(filter: LoadedFilter): boolean;
   /** The passage never fails: a failing filter leaves the carried value as it was. */
   readonly neverFails: boolean;
 }
@@ -34,6 +36,7 @@ function readAnswer(value: unknown, { kind }: Call): Answer | undefined {
 export const inboundPhase: Phase = {
   invoke: (filter, _carried, call, ctx) => filter.run?.(call, ctx, undefined),
   take: (result, _carried, call) => (result === undefined ? undefined : (readAnswer(result, call) ?? badResult)),
+  hasHook: (filter) => filter.run !== undefined,
   isEndedByValue: true,
   neverFails: false,
 };
@@ -55,6 +58,19 @@ export const responseMessagePhase: Phase = {
   isEndedByValue: false,
   neverFails: false,
 };
+
+/** Carries the answer; the messages of the whole request are given by `bodyPhase`. */
+export function bodyPhase(messages: readonly unknown[]): Phase {
+  return {
+    invoke: (filter, _carried, call, ctx) => filter.onRequestBody?.(messages, call, ctx),
+    take: (result, _carried, call) => {
+      const answer = result === undefined ? undefined : readAnswer(result, call);
+      return result === undefined ? undefined : answer !== undefined && 'messages' in answer ? answer : badResult;
+    },
+    isEndedByValue: true,
+    neverFails: false,
+  };
+}
 
 export const outboundPhase: Phase = {
   invoke: (filter, _carried, call, ctx) => filter.run?.(call, ctx, undefined),

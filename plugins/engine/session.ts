@@ -9,6 +9,7 @@ import type { FilterMetrics } from './filter-metrics.ts';
 import { formatFilterLine, Status } from './filter-status.ts';
 import { Invocation } from './invocation.ts';
 import { errorPhase, inboundPhase, outboundPhase, requestMessagePhase, responseMessagePhase } from './phase.ts';
+import { holdRequestBody } from './request-body.ts';
 import type { Chain, Snapshot } from './snapshot.ts';
 import { createSpanEvent } from './span-event.ts';
 import { appliedAtEnd, createStatusHooks } from './status-hooks.ts';
@@ -87,6 +88,7 @@ export function createSession(call: Call, chain: Chain, snapshot: Snapshot, deps
   if (chain.responseMessage.length > 0) {
     session.responseMessage = (message) => run.advance(responseMessagePhase, chain.responseMessage, 0, message);
   }
+  if (chain.body.length > 0) holdRequestBody(session, call, chain, run);
   // The last thing before the status are the filters' status hooks and the span event: a span ends before `end`.
   if (chain.outbound.length > 0 || beforeStatus !== undefined) {
     session.outbound = () => {

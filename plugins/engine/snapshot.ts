@@ -1,12 +1,15 @@
 import type { Call } from '../../server/core/call.ts';
+import type { Criterion } from './criteria.ts';
 import { type FilterType, filterTypes } from './filter.ts';
 import { Status } from './filter-status.ts';
-import type { LoadedFilter } from './loaded-filter.ts';
+import { holdFilter, type LoadedFilter, releaseFilter } from './loaded-filter.ts';
 
 /** A filter's place in the chain of one method; `index` is its place in the call's record. */
 export interface Slot {
   readonly index: number;
   readonly filter: LoadedFilter;
+  /** The filter's own criterion, after that of a trial it is part of. */
+  readonly criterion: Criterion | undefined;
 }
 
 /** A filter as a call's record names it; `index` is -1 when the method alone ruled it out (`status` says how). */
@@ -33,6 +36,7 @@ export interface Chain {
   /** Inbound filters, then endpoint filters. */
   readonly inbound: readonly Slot[];
   readonly requestMessage: readonly Slot[];
+  readonly body: readonly Slot[];
   readonly responseMessage: readonly Slot[];
   readonly outbound: readonly Slot[];
   readonly error: readonly Slot[];
@@ -73,7 +77,7 @@ function compileChain(version: number, filters: readonly LoadedFilter[], off: Re
   const labels = filters.map((filter) => {
     const status = off.has(filter.id) ? Status.disabled : filter.methodStatus(call);
     const index = status === Status.applies ? slots.length : -1;
-    if (index >= 0) slots.push({ index, filter });
+    if (index >= 0) slots.push({ index, filter, criterion: filter.criterion });
     return { id: filter.id, version: filter.version, type: filter.type, index, status };
   });
   const ofType = (...types: FilterType[]) => slots.filter(({ filter }) => types.includes(filter.type));
@@ -82,6 +86,7 @@ function compileChain(version: number, filters: readonly LoadedFilter[], off: Re
     slots,
     inbound: ofType('inbound', 'endpoint'),
     requestMessage: slots.filter(({ filter }) => filter.onRequestMessage !== undefined),
+    body: slots.filter(({ filter }) => filter.onRequestBody !== undefined),
     responseMessage: slots.filter(({ filter }) => filter.onResponseMessage !== undefined),
     outbound: ofType('outbound').filter(({ filter }) => filter.run !== undefined),
     error: ofType('error').filter(({ filter }) => filter.run !== undefined),
@@ -102,7 +107,7 @@ export function createSnapshot(
   let calls = 0;
   const retired = Promise.withResolvers<void>();
   let isRetired = false;
-  for (const filter of filters) filter.holders++;
+  for (const filter of filters) holdFilter(filter);
 
   function addChain(call: Call, cache: Map<string, Chain>, most: number): Chain {
     const chain = compileChain(version, filters, disabled, call);
@@ -115,8 +120,7 @@ export function createSnapshot(
   }
 
   function closeFilters(): void {
-    const unheld = filters.filter((filter) => --filter.holders === 0);
-    void Promise.all(unheld.map((filter) => filter.close())).then(() => retired.resolve());
+    void Promise.all(filters.map(releaseFilter)).then(() => retired.resolve());
   }
 
   return {
