@@ -1,0 +1,51 @@
+import { type SchemaValue, schema } from '../../engine/filter.ts';
+
+const { withDefault } = schema;
+const codes = ['DEADLINE_EXCEEDED', 'UNAVAILABLE', 'RESOURCE_EXHAUSTED', 'ABORTED', 'INTERNAL', 'UNKNOWN'] as const;
+
+/** Algorithms by name; those with `original-` are as published, for comparison. */
+export const algorithmNames = [
+  'gradient',
+  'vegas',
+  'aimd',
+  'original-gradient2',
+  'original-vegas',
+  'original-aimd',
+] as const;
+
+/** Bounds of one limit, in calls. */
+const limitOf = (initial: number, most: number) => ({
+  initial: withDefault(schema.integer(1, 100_000), initial),
+  min: withDefault(schema.integer(1, 100_000), 4),
+  max: withDefault(schema.integer(1, 100_000), most),
+});
+
+/** Configuration of `showrunner.concurrency-limit`. */
+export const limitConfig = schema.shape({
+  enabled: withDefault(schema.flag(), false),
+  algorithm: withDefault(schema.oneOf(...algorithmNames), 'gradient'),
+  /** Latency that is tolerated, as a multiple of the unloaded one; absent = 1.5, for AIMD 2. */
+  tolerance: schema.optional(schema.number(1, 3)),
+  /** Limit of unary calls. */
+  unary: withDefault(schema.shape(limitOf(50, 1000)), { initial: 50, min: 4, max: 1000 }),
+  /** Limit of streams, which hold their place until they end. */
+  streams: withDefault(schema.shape(limitOf(500, 10_000)), { initial: 500, min: 4, max: 10_000 }),
+  /** What the guaranteed shares are for: priorities (as load-shedding grants them) or principal ids. */
+  partitionBy: withDefault(schema.oneOf('none', 'priority', 'principal'), 'none'),
+  /** Share of the limit, 0-1, by partition; together at most 1. They bind only while the limit is reached. */
+  shares: withDefault(schema.table(schema.number(0, 1), 100), new Map<string, number>()),
+  /** Ends that count as dropped, beside nothing else: other errors are no samples. */
+  dropCodes: withDefault(schema.list(schema.oneOf(...codes), codes.length), ['DEADLINE_EXCEEDED'] as const),
+  /** Shortest wait that refused callers are told, ms. */
+  minPushbackMs: withDefault(schema.integer(1, 60_000), 10),
+  /** Refused callers that would have to wait longer are told not to try again, ms. */
+  maxPushbackMs: withDefault(schema.integer(1, 600_000), 10_000),
+  /** Globs on paths without a limit. */
+  exemptPaths: withDefault(schema.list(schema.text(1, 256), 100), [
+    '/grpc.health.v1.Health/*',
+    '/grpc.reflection.*/*',
+    '/showrunner.filters.*/*',
+  ]),
+});
+
+export type LimitConfig = SchemaValue<typeof limitConfig>;
