@@ -17,6 +17,8 @@ export interface PooledWorkerStart {
 
 /** Without a server nobody waits for results: running jobs are handed back soon. */
 const orphanDrainMs = 1_000;
+/** A private Redis went with the server, and then nothing can be handed back: no use in waiting for longer. */
+const orphanEndMs = 4_000;
 
 const serverGone = new AbortController();
 const input = createInterface({ input: process.stdin });
@@ -34,7 +36,7 @@ if (line !== undefined) {
   try {
     await Promise.race([
       runWorker(config, { env: process.env, name, signal: serverGone.signal, drainTimeoutMs }),
-      afterAbort(serverGone.signal, orphanDrainMs + 10_000),
+      afterAbort(serverGone.signal, orphanEndMs),
     ]);
   } catch (error) {
     createLogger({ level: config.LOG_LEVEL }).error('worker failed', { process: name, error });
