@@ -2,17 +2,22 @@ import type { Call } from '../../server/core/call.ts';
 import type { Clock } from '../../server/core/clock.ts';
 import { AppError } from '../../server/core/errors.ts';
 import type { CallRecord } from './call-record.ts';
+import type { FilteredOutcome } from './filter.ts';
 import { callAborted, filterFailed, filterOverloaded, filterTimedOut } from './filter-errors.ts';
 import type { FilterFaults } from './filter-faults.ts';
 import { Status } from './filter-status.ts';
 import { Invocation } from './invocation.ts';
 import type { LoadedFilter } from './loaded-filter.ts';
 import { badResult, errorPhase, type Phase } from './phase.ts';
+import { failureOf, ShadowRuns, verdictOf } from './shadow-run.ts';
 import type { Slot } from './snapshot.ts';
 
 interface Thenable {
   then(onValue: (value: unknown) => void, onError: (error: unknown) => void): unknown;
 }
+
+/** A filter that holds the thread longer than this in one run holds up every other call: it is reported. */
+const loopBlockMs = 50;
 
 type Settle = (status: Status, value: unknown) => void;
 
@@ -32,6 +37,7 @@ export class ChainRun {
   /** Runs that wait for a promise; each entry ends one. */
   #waits: Set<Settle> | undefined;
   #onAbort: (() => void) | undefined;
+  #shadows: ShadowRuns | undefined;
   #hasEnded = false;
 
   constructor(call: Call, record: CallRecord, clock: Clock, faults: FilterFaults) {
@@ -66,6 +72,11 @@ export class ChainRun {
         this.#fail(phase, slot, Status.overloaded, filterOverloaded(filter.id, filter.maxConcurrent));
         continue;
       }
+      if (slot.shadow !== undefined) {
+        this.#shadows ??= new ShadowRuns(this.#call, this.#clock, this.#faults);
+        this.#shadows.begin(phase, slot, slot.shadow, value);
+        since = this.#clock.monotonic();
+      }
       const ctx = new Invocation(filter, phase.neverFails ? undefined : this.#call);
       filter.inFlight++;
       let result: unknown;
@@ -74,12 +85,12 @@ export class ChainRun {
         if (isThenable(result)) return this.#resume(phase, slots, at, value, ctx, result, since);
       } catch (error) {
         filter.inFlight--;
-        since = this.#charge(slot, since);
+        since = this.#chargeSync(slot, since);
         value = this.#fail(phase, slot, Status.threw, error) ?? value;
         continue;
       }
       filter.inFlight--;
-      since = this.#charge(slot, since);
+      since = this.#chargeSync(slot, since);
       value = this.#take(phase, slot, value, result);
       if (phase.isEndedByValue && value !== undefined) break;
     }
@@ -117,6 +128,23 @@ export class ChainRun {
     if (this.#onAbort !== undefined) this.#call.signal.removeEventListener('abort', this.#onAbort);
   }
 
+  /** Ends the runs of filters on trial beside the active ones. */
+  endShadows(outcome: FilteredOutcome): void {
+    this.#shadows?.end(outcome);
+  }
+
+  /** True when a filter ran beside the active one. */
+  get hasShadows(): boolean {
+    return this.#shadows !== undefined;
+  }
+
+  /** Charges a run that held the thread all the time, and reports one that held it for long. */
+  #chargeSync(slot: Slot, since: number): number {
+    const now = this.#charge(slot, since);
+    if (now - since > loopBlockMs) this.#faults.blocked(slot.filter, this.#call, now - since);
+    return now;
+  }
+
   /** Adds the time since `since` to the filter's account; gives the time now. */
   #charge(slot: Slot, since: number): number {
     const now = this.#clock.monotonic();
@@ -128,6 +156,9 @@ export class ChainRun {
   #take(phase: Phase, slot: Slot, carried: unknown, result: unknown): unknown {
     const next = phase.take(result, carried, this.#call);
     const { status } = this.#record;
+    if (slot.shadow !== undefined && next !== badResult) {
+      this.#shadows?.activeDid(slot, slot.shadow.trial, verdictOf(phase, carried, next));
+    }
     if (next === badResult) {
       const error = new TypeError(`a ${slot.filter.type} filter must not return ${typeof result} like this`);
       return this.#fail(phase, slot, Status.badResult, error) ?? carried;
@@ -152,6 +183,9 @@ export class ChainRun {
     const isVerdict = cause === Status.threw && error instanceof AppError;
     const status = isVerdict ? Status.refused : cause;
     this.#record.status[index] = status;
+    if (slot.shadow !== undefined && cause !== Status.aborted) {
+      this.#shadows?.activeDid(slot, slot.shadow.trial, cause === Status.timedOut ? 'timed out' : failureOf(error));
+    }
     if (cause === Status.aborted) {
       if (phase?.neverFails) return undefined;
       throw error;
@@ -176,6 +210,8 @@ export class ChainRun {
     since: number,
   ): Promise<unknown> {
     const slot = slots[at] as Slot;
+    const heldMs = this.#clock.monotonic() - since;
+    if (heldMs > loopBlockMs) this.#faults.blocked(slot.filter, this.#call, heldMs);
     return new Promise((resolve, reject) => {
       this.#wait(slot.filter, ctx, result, !phase.neverFails, (status, value) => {
         try {

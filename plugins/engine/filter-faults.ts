@@ -8,6 +8,8 @@ import type { LoadedFilter } from './loaded-filter.ts';
 export interface FilterFaults {
   /** `isThrown`: the call ends with it as INTERNAL, which server/rpc logs. */
   failed(filter: LoadedFilter, status: Status, call: Call, error: unknown, isThrown: boolean): void;
+  /** The filter held the thread for long in one run, in ms: every other call waited. */
+  blocked(filter: LoadedFilter, call: Call, heldMs: number): void;
   /** A result came after its time-out. */
   late(filter: LoadedFilter): void;
 }
@@ -48,6 +50,11 @@ export function createFilterFaults(clock: Clock, metrics: FilterMetrics): Filter
       filter.quarantine?.failed();
       metrics.failed(filter, status);
       if (!isThrown) log(filter, status, call.id, error);
+    },
+    blocked: (filter, call, heldMs) => {
+      filter.counts.blocked++;
+      metrics.blocked(filter, heldMs);
+      filter.log.warn('filter held the event loop', { call_id: call.id, held_ms: Math.round(heldMs) });
     },
     late: (filter) => {
       filter.counts.late++;

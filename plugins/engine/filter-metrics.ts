@@ -10,6 +10,7 @@ export interface FilterMetrics {
   ended(record: CallRecord, slots: readonly Slot[]): void;
   failed(filter: LoadedFilter, status: Status): void;
   late(filter: LoadedFilter): void;
+  blocked(filter: LoadedFilter, heldMs: number): void;
   reloaded(result: 'ok' | 'unchanged' | 'failed'): void;
 }
 
@@ -27,6 +28,10 @@ export function createFilterMetrics(): FilterMetrics {
   const late = meter.createCounter('showrunner.filter.late_results', {
     description: 'Results that came after the filter had timed out; they are dropped.',
   });
+  const blocks = meter.createHistogram('showrunner.filter.loop_blocks', {
+    description: 'Runs in which a filter held the event loop for more than 50 ms.',
+    unit: 's',
+  });
   const reloads = meter.createCounter('showrunner.filter.reloads', { description: 'Reloads of the filter set.' });
   return {
     ended: (record, slots) => {
@@ -43,6 +48,7 @@ export function createFilterMetrics(): FilterMetrics {
       failures.add(1, { filter: filter.id, type: filter.type, reason: detail || word });
     },
     late: (filter) => late.add(1, { filter: filter.id, type: filter.type }),
+    blocked: (filter, heldMs) => blocks.record(heldMs / 1e3, { filter: filter.id, type: filter.type }),
     reloaded: (result) => reloads.add(1, { result }),
   };
 }

@@ -36,6 +36,8 @@ export interface FilterCounts {
   overloaded: number;
   /** Results that came after the time was up. */
   late: number;
+  /** Runs that held the event loop for long. */
+  blocked: number;
 }
 
 const defaultTimeoutMs = 5000;
@@ -231,7 +233,7 @@ export async function openFilter(options: OpenFilterOptions): Promise<LoadedFilt
     onRequestBody: definition.onRequestBody?.bind(definition),
     onStatus: definition.onStatus?.bind(definition),
     onEnd: definition.onEnd?.bind(definition),
-    counts: { ran: 0, skipped: 0, answered: 0, refused: 0, failed: 0, timedOut: 0, overloaded: 0, late: 0 },
+    counts: { ran: 0, skipped: 0, answered: 0, refused: 0, failed: 0, timedOut: 0, overloaded: 0, late: 0, blocked: 0 },
     attributes: Object.fromEntries(labels) as Record<FilterStatusName, (typeof labels)[number][1]>,
     inFlight: 0,
     holders: 0,

@@ -30,7 +30,7 @@ function runEndHooks(
   record: CallRecord,
   deps: SessionDeps,
 ) {
-  if (chain.end.length === 0) return;
+  if (chain.end.length === 0 && !run.hasShadows) return;
   let line: string | undefined;
   const filterLine = () => {
     line ??= formatFilterLine(tracesOf(record));
@@ -48,6 +48,7 @@ function runEndHooks(
       failed(error);
     }
   }
+  run.endShadows(filtered);
   // The record is reused for another call one day: a filter that kept the outcome must not read that one.
   filterLine();
 }
@@ -67,6 +68,7 @@ export function createSession(call: Call, chain: Chain, snapshot: Snapshot, deps
       try {
         beforeStatus?.add();
         runEndHooks(call, outcome, chain, run, record, deps);
+        for (const trial of chain.trials) trial.ended(call, outcome);
       } finally {
         run.end();
         record.callId = call.id;

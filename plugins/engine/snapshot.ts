@@ -3,6 +3,8 @@ import type { Criterion } from './criteria.ts';
 import { type FilterType, filterTypes } from './filter.ts';
 import { Status } from './filter-status.ts';
 import { holdFilter, type LoadedFilter, releaseFilter } from './loaded-filter.ts';
+import type { ShadowSlot } from './shadow-run.ts';
+import type { Trial } from './trial.ts';
 
 /** A filter's place in the chain of one method; `index` is its place in the call's record. */
 export interface Slot {
@@ -10,6 +12,8 @@ export interface Slot {
   readonly filter: LoadedFilter;
   /** The filter's own criterion, after that of a trial it is part of. */
   readonly criterion: Criterion | undefined;
+  /** A new version that runs beside the filter. */
+  readonly shadow: ShadowSlot | undefined;
 }
 
 /** A filter as a call's record names it; `index` is -1 when the method alone ruled it out (`status` says how). */
@@ -42,14 +46,19 @@ export interface Chain {
   readonly error: readonly Slot[];
   readonly status: readonly Slot[];
   readonly end: readonly Slot[];
+  /** Canaries that book the outcome of the chain's calls. */
+  readonly trials: readonly Trial[];
 }
 
 /** One immutable set of filters. Calls count themselves in and out; its filters close after the last one. */
 export interface Snapshot {
   readonly version: number;
-  /** In running order: type, then order, then id. */
+  /** In running order: type, then order, then id; with canaries, without shadows. */
   readonly filters: readonly LoadedFilter[];
+  /** Those and the shadows. */
+  readonly held: readonly LoadedFilter[];
   readonly disabled: ReadonlySet<string>;
+  readonly trials: readonly Trial[];
   chainFor(call: Call): Chain;
   enter(): void;
   leave(): void;
@@ -63,7 +72,7 @@ const maxKnownPaths = 4096;
 // Callers choose unknown paths at will: they must not push out the chains of real methods.
 const maxUnknownPaths = 256;
 
-/** Running order: type, then order, then id. Ids are unique, so no two filters are equal. */
+/** Running order: type, then order, then id. Ids are unique but for a canary, which no call meets with the active. */
 export function compareFilters(
   a: Pick<LoadedFilter, 'type' | 'order' | 'id'>,
   b: Pick<LoadedFilter, 'type' | 'order' | 'id'>,
@@ -72,12 +81,42 @@ export function compareFilters(
   return byType || a.order - b.order || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
 }
 
-function compileChain(version: number, filters: readonly LoadedFilter[], off: ReadonlySet<string>, call: Call): Chain {
+/** Calls that the trial takes meet the candidate, all others the active version. */
+function criterionOf(filter: LoadedFilter, canaries: readonly Trial[]): Criterion | undefined {
+  const { criterion } = filter;
+  const trial = canaries.find(({ members }) => members.some(({ candidate }) => candidate.id === filter.id));
+  if (trial === undefined) return criterion;
+  const isCandidate = trial.members.some(({ candidate }) => candidate === filter);
+  return (call) => {
+    if (trial.takes(call) !== isCandidate) return Status.skippedCanary;
+    return criterion === undefined ? Status.applies : criterion(call);
+  };
+}
+
+function shadowOf(filter: LoadedFilter, trials: readonly Trial[]): ShadowSlot | undefined {
+  for (const trial of trials) {
+    if (trial.stage !== 'shadow') continue;
+    const member = trial.members.find(({ active }) => active === filter);
+    if (member !== undefined) return { filter: member.candidate, trial };
+  }
+  return undefined;
+}
+
+function compileChain(
+  version: number,
+  filters: readonly LoadedFilter[],
+  off: ReadonlySet<string>,
+  trials: readonly Trial[],
+  call: Pick<Call, 'service' | 'method' | 'kind' | 'known'>,
+): Chain {
   const slots: Slot[] = [];
+  const canaries = trials.filter(({ stage }) => stage === 'canary');
   const labels = filters.map((filter) => {
     const status = off.has(filter.id) ? Status.disabled : filter.methodStatus(call);
     const index = status === Status.applies ? slots.length : -1;
-    if (index >= 0) slots.push({ index, filter, criterion: filter.criterion });
+    if (index >= 0) {
+      slots.push({ index, filter, criterion: criterionOf(filter, canaries), shadow: shadowOf(filter, trials) });
+    }
     return { id: filter.id, version: filter.version, type: filter.type, index, status };
   });
   const ofType = (...types: FilterType[]) => slots.filter(({ filter }) => types.includes(filter.type));
@@ -92,6 +131,7 @@ function compileChain(version: number, filters: readonly LoadedFilter[], off: Re
     error: ofType('error').filter(({ filter }) => filter.run !== undefined),
     status: slots.filter(({ filter }) => filter.onStatus !== undefined),
     end: slots.filter(({ filter }) => filter.onEnd !== undefined),
+    trials: canaries,
   };
 }
 
@@ -100,17 +140,22 @@ export function createSnapshot(
   version: number,
   loaded: readonly LoadedFilter[],
   disabled: ReadonlySet<string>,
+  trials: readonly Trial[] = [],
 ): Snapshot {
-  const filters = loaded.toSorted(compareFilters);
+  const candidates = trials.flatMap(({ members }) => members.map(({ candidate }) => candidate));
+  const shadows = trials.filter(({ stage }) => stage === 'shadow').flatMap(({ members }) => members);
+  const inChains = candidates.filter((filter) => !shadows.some(({ candidate }) => candidate === filter));
+  const filters = [...loaded, ...inChains].toSorted(compareFilters);
+  const held = [...loaded, ...candidates];
   const known = new Map<string, Chain>();
   const unknown = new Map<string, Chain>();
   let calls = 0;
   const retired = Promise.withResolvers<void>();
   let isRetired = false;
-  for (const filter of filters) holdFilter(filter);
+  for (const filter of held) holdFilter(filter);
 
   function addChain(call: Call, cache: Map<string, Chain>, most: number): Chain {
-    const chain = compileChain(version, filters, disabled, call);
+    const chain = compileChain(version, filters, disabled, trials, call);
     if (cache.size >= most) {
       const [oldest] = cache.keys();
       if (oldest !== undefined) cache.delete(oldest);
@@ -120,13 +165,11 @@ export function createSnapshot(
   }
 
   function closeFilters(): void {
-    void Promise.all(filters.map(releaseFilter)).then(() => retired.resolve());
+    void Promise.all(held.map(releaseFilter)).then(() => retired.resolve());
   }
 
   return {
-    version,
-    filters,
-    disabled,
+    ...{ version, filters, held, disabled, trials },
     chainFor: (call) =>
       call.known
         ? (known.get(call.path) ?? addChain(call, known, maxKnownPaths))
