@@ -126,28 +126,24 @@ function installPrograms(missing) {
   if (onPath('apt-get')) {
     const packages = [...new Set(missing.map(({ apt }) => apt))];
     const root = process.getuid?.() === 0;
-    const sudo = root ? [] : ['sudo', '-n'];
     if (!root && spawnSync('sudo', ['-n', 'true'], { stdio: 'ignore' }).status !== 0) {
       fail(`missing ${names}. Type: sudo apt-get update && sudo apt-get install -y ${packages.join(' ')}`);
     }
     say(`installing ${packages.join(', ')} (apt-get)`);
-    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-    // Services that the packages would start are not wanted: showrunner starts its own, private ones.
-    const apt = (...args) =>
-      run(
-        ...split([
-          ...sudo,
-          'env',
-          'RUNLEVEL=1',
-          'DEBIAN_FRONTEND=noninteractive',
-          'apt-get',
-          '-o',
-          'DPkg::Lock::Timeout=600',
-          '-qq',
-          ...args,
-        ]),
-        { env, stdio: ['ignore', 'ignore', 'inherit'] },
-      );
+    const command = root ? 'env' : 'sudo';
+    // RUNLEVEL=1: the packages' services are not wanted, showrunner starts private ones of its own.
+    const settings = ['RUNLEVEL=1', 'DEBIAN_FRONTEND=noninteractive'];
+    const prefix = root ? settings : ['-n', 'env', ...settings];
+    const apt = (...args) => {
+      const options = ['-o', 'DPkg::Lock::Timeout=600', '-qq'];
+      const result = spawnSync(command, [...prefix, 'apt-get', ...options, ...args], {
+        stdio: ['ignore', 'ignore', 'pipe'],
+        encoding: 'utf8',
+      });
+      // Its warnings are many and mean nothing when it succeeds.
+      if (result.status !== 0) process.stderr.write(result.stderr ?? String(result.error));
+      return result.status === 0;
+    };
     if (!apt('update')) say('apt-get update failed; trying with the lists at hand');
     if (!apt('install', '-y', '--no-install-recommends', ...packages)) {
       fail(`apt-get could not install ${packages.join(', ')}; see its message above`);
@@ -162,10 +158,6 @@ function installPrograms(missing) {
   const left = missingPrograms();
   if (left.length > 0)
     fail(`still missing after the installation: ${left.map(({ commands }) => commands[0]).join(', ')}`);
-}
-
-function split([command, ...args]) {
-  return [command, args];
 }
 
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
