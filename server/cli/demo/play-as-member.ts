@@ -4,7 +4,7 @@ import type { DemoClients } from './demo-clients.ts';
 import { type OnlineDevice, openDevice } from './member-devices.ts';
 import { demoTitle } from './transcode-title.ts';
 
-/** A real member of the MovieLens data: 21 ratings and no family film among the top picks, so one play shows. */
+/** A real member of the MovieLens data, with 21 ratings: few enough for one more play to show. */
 export const demoProfile = 'profiles/87';
 
 const tv = { device: 'devices/demo-tv', profile: demoProfile, category: 'tv' };
