@@ -27,7 +27,6 @@ export function registerEventRules(
         kind: 'rows.refreshed',
         subject: event.subject,
         collapseKey: 'rows',
-        sinceMs: event.occurredMs,
       });
     },
   });
@@ -43,13 +42,12 @@ export function registerEventRules(
         subject: event.subject,
         payload: event.data,
         priority: 'high',
-        sinceMs: event.occurredMs,
       });
     },
   });
-/** INVALID_FIELDS names `data.genres` when they are not a list of names. */
 }
 
+/** INVALID_FIELDS names `data.genres` when they are not a list of names. */
 function toPlayEvent({ eventId, profile, subject, occurredMs, data }: StoredEvent) {
   const { stars, fraction, genres } = data;
   return {
@@ -57,8 +55,8 @@ function toPlayEvent({ eventId, profile, subject, occurredMs, data }: StoredEven
     profile,
     title: subject,
     timeMs: occurredMs,
-    ...(genres === undefined ? {} : { genres: readGenres(genres) }),
     ...(typeof stars === 'number' ? { rating: stars } : {}),
     ...(typeof fraction === 'number' ? { watchedFraction: fraction } : {}),
+    ...(genres === undefined ? {} : { genres: readGenres(genres) }),
   };
 }
