@@ -1,0 +1,93 @@
+import { promises as dns } from 'node:dns';
+import { isIPv6 } from 'node:net';
+import { type Clock, type Logger, messageOf } from '../engine/filter.ts';
+import { type Discovery, type Endpoint, normalEndpoints, parseEndpoints } from './endpoint.ts';
+import { watchFile } from './watched-file.ts';
+
+interface DiscoveryDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Instances that never change. */
+export function createStaticDiscovery(endpoints: readonly Endpoint[]): Discovery {
+  return { start: async (changed) => changed(normalEndpoints(endpoints)), close: () => {} };
+}
+
+/** Instances of a JSON file (`parseEndpoints`), followed as it changes. */
+export function createFileDiscovery(path: string, { clock, log }: DiscoveryDeps): Discovery {
+  let close = () => {};
+  return {
+    start: async (changed) => {
+      close = await watchFile({ path, parse: parseEndpoints, changed, clock, log });
+    },
+    close: () => close(),
+  };
+}
+
+/** One address of a name. */
+export interface ResolvedAddress {
+  readonly address: string;
+  readonly ttlSeconds: number;
+}
+
+export type Resolve = (host: string) => Promise<readonly ResolvedAddress[]>;
+
+/** Addresses by DNS; names that only the hosts file knows are found too and hold for 30 s. Rejects when there is none. */
+export const systemResolve: Resolve = async (host) => {
+  const results = await Promise.allSettled([dns.resolve4(host, { ttl: true }), dns.resolve6(host, { ttl: true })]);
+  const found = results.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));
+  if (found.length > 0) return found.map(({ address, ttl }) => ({ address, ttlSeconds: ttl }));
+  return (await dns.lookup(host, { all: true })).map(({ address }) => ({ address, ttlSeconds: 30 }));
+};
+
+export interface DnsDiscoveryOptions extends DiscoveryDeps {
+  readonly host: string;
+  readonly port: number;
+  readonly zone: string;
+  /** Default `systemResolve`. */
+  readonly resolve?: Resolve;
+  /** Bounds of the time between two look-ups, in ms; default 5000 and 300,000. */
+  readonly minTtlMs?: number;
+  readonly maxTtlMs?: number;
+}
+
+/**
+ * All addresses of a name, looked up again when the shortest TTL ends. While the name cannot be resolved the last
+ * addresses stay; at the start there are then none.
+ */
+export function createDnsDiscovery(options: DnsDiscoveryOptions): Discovery {
+  const { host, port, zone, clock, log, resolve = systemResolve, minTtlMs = 5000, maxTtlMs = 300_000 } = options;
+  let isClosed = false;
+  let cancel = () => {};
+  let last = '';
+
+  async function look(changed: (endpoints: readonly Endpoint[]) => void): Promise<void> {
+    let waitMs = minTtlMs;
+    try {
+      const found = await resolve(host);
+      if (isClosed) return;
+      const shortest = Math.min(...found.map(({ ttlSeconds }) => ttlSeconds * 1000));
+      waitMs = Math.min(maxTtlMs, Math.max(minTtlMs, shortest));
+      const endpoints = normalEndpoints(
+        found.map(({ address }) => ({ address: `${isIPv6(address) ? `[${address}]` : address}:${port}`, zone })),
+      );
+      const text = JSON.stringify(endpoints);
+      if (endpoints.length > 0 && text !== last) {
+        last = text;
+        changed(endpoints);
+      }
+    } catch (error) {
+      log.error('name cannot be resolved, its last addresses stay', { host, error: messageOf(error) });
+    }
+    if (!isClosed) cancel = clock.schedule(waitMs, () => void look(changed));
+  }
+
+  return {
+    start: look,
+    close: () => {
+      isClosed = true;
+      cancel();
+    },
+  };
+}
