@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createFilterEngine } from '../../plugins/engine/engine.ts';
 import { createJobKinds } from '../../workers/kinds.ts';
@@ -31,10 +31,12 @@ import { lockStateDir } from '../stores/state-lock.ts';
 import { createTraceService } from '../telemetry/service.ts';
 import { openLocalApiKey } from './api-key.ts';
 import { openCacheStore } from './cache-store.ts';
+import { stateDirUnusable } from './errors.ts';
 import { registerEventRules } from './event-rules.ts';
 import { filterSettings } from './filter-settings.ts';
 import { describeOrigin } from './origin-appliance.ts';
 import { publishResults } from './publish-results.ts';
+import { readOriginTls, readServerTls } from './tls-files.ts';
 
 /** The running server. */
 export interface App {
@@ -72,7 +74,11 @@ export async function buildApp(config: Config, log: Logger, env: Environment): P
 async function openStores(config: Config, log: Logger, lifecycle: Lifecycle) {
   const clock = systemClock;
   const dir = config.STATE_DIR;
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  try {
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw stateDirUnusable(dir, error);
+  }
   const lock = lockStateDir(dir);
   lifecycle.defer('state folder', () => lock.release());
   const records = await openSqliteRecords({ path: join(dir, 'records.db'), clock, log });
@@ -169,7 +175,7 @@ async function build(config: Config, log: Logger, env: Environment, lifecycle: L
     clock,
     maxMessageBytes: config.MAX_MESSAGE_BYTES,
     maxMetadataBytes: config.MAX_METADATA_BYTES,
-    tls: readTls(config),
+    tls: readServerTls(config),
     drainTimeoutMs: config.DRAIN_TIMEOUT_MS,
     reflection: config.REFLECTION,
     health: true,
@@ -179,17 +185,4 @@ async function build(config: Config, log: Logger, env: Environment, lifecycle: L
   lifecycle.defer('notifications', () => notifications.close());
   lifecycle.defer('events', () => events.close());
   return { address: server.address, apiKey, redisUrl: redis.url, objects, close: lifecycle.close };
-}
-
-function readOriginTls(config: Config) {
-  return config.UPSTREAM_CA === undefined ? undefined : { ca: readFileSync(config.UPSTREAM_CA) };
-}
-
-function readTls(config: Config) {
-  if (config.TLS_CERT === undefined || config.TLS_KEY === undefined) return undefined;
-  return {
-    cert: readFileSync(config.TLS_CERT),
-    key: readFileSync(config.TLS_KEY),
-    ...(config.TLS_CLIENT_CA === undefined ? {} : { clientCa: readFileSync(config.TLS_CLIENT_CA) }),
-  };
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { Code } from '../core/codes.ts';
 import type { Config } from '../core/config/settings.ts';
-import { AppError, messageOf } from '../core/errors.ts';
+import { messageOf } from '../core/errors.ts';
+import { settingsFault } from './errors.ts';
 
 /** Configuration by filter id, as the filter engine takes it. */
 export type FilterSettings = Readonly<Record<string, unknown>>;
@@ -13,10 +13,6 @@ const requiredScopes = {
 } as const;
 
 const openPaths = ['/grpc.health.v1.Health/*', '/grpc.reflection.*/*'];
-
-function settingsFault(message: string, cause?: unknown): AppError {
-  return new AppError({ code: Code.INVALID_ARGUMENT, reason: 'CONFIG_INVALID', message, cause });
-}
 
 /**
  * What the shipped filters get: the settings of the environment, under those of the SHOWRUNNER_FILTERS_CONFIG file
