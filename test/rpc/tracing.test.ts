@@ -9,7 +9,7 @@ describe('rpc under tracing', () => {
     const child = startChildScript(script, [], ['env', `NODE_OPTIONS=--import=${preload.href}`]);
     assert.equal(await child.ended, 0, child.errors());
     const seen = JSON.parse(child.lines[0] ?? '{}');
-    assert.deepEqual(seen.spans, ['Chat 0', 'Echo 0', 'Join 13', 'Repeat 1']);
+    assert.deepEqual(seen.spans, ['Chat 0', 'Echo 0', 'Join 13', 'Repeat 1'], 'health checks make none');
     assert.deepEqual(seen.active, ['finally: true', 'pull: true', 'unary: true']);
     assert.equal(seen.trailer, 'kept', 'tracing wraps the unary callback and drops trailers given to it');
   });
