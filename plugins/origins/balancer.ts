@@ -1,5 +1,5 @@
 import type { Random } from '../engine/filter.ts';
-import { type Host, latencyNow } from './host.ts';
+import { failurePenalty, type Host, latencyNow } from './host.ts';
 
 /** Below this many ms hosts count as equally fast. */
 const latencyFloorMs = 1;
@@ -63,8 +63,6 @@ function choose(hosts: readonly Host[], { random, now }: PickOptions): Host | un
   if (first === undefined || second === undefined) return first ?? second;
   const isTimed = Number.isFinite(first.sampledAt) && Number.isFinite(second.sampledAt);
   const load = (host: Host) =>
-    (host.inFlight + 1) *
-    (1 + host.consecutiveErrors) *
-    (isTimed ? Math.max(latencyFloorMs, latencyNow(host, now)) : 1);
+    (host.inFlight + 1) * failurePenalty(host, now) * (isTimed ? Math.max(latencyFloorMs, latencyNow(host, now)) : 1);
   return load(second) * clearlyBetter < load(first) ? second : first;
 }

@@ -10,6 +10,8 @@ export interface Host extends Endpoint {
   sampledAt: number;
   /** Failures since the last success. */
   consecutiveErrors: number;
+  /** Monotonic ms of the last failure; -Infinity before the first. */
+  failedAt: number;
   /** Outcomes since the last sweep. */
   total: number;
   failed: number;
@@ -22,7 +24,7 @@ export interface Host extends Endpoint {
 export function createHost({ address, zone }: Endpoint): Host {
   return {
     ...{ address, zone, inFlight: 0, latencyMs: 0, sampledAt: Number.NEGATIVE_INFINITY, consecutiveErrors: 0 },
-    ...{ total: 0, failed: 0, ejectedUntil: 0, ejections: 0 },
+    ...{ failedAt: Number.NEGATIVE_INFINITY, total: 0, failed: 0, ejectedUntil: 0, ejections: 0 },
   };
 }
 
@@ -41,4 +43,13 @@ export function addLatency(host: Host, latencyMs: number, now: number): void {
 /** The average as it counts now: an old figure fades, so that a host that was slow is tried again. */
 export function latencyNow(host: Host, now: number): number {
   return host.latencyMs * Math.exp(-(now - host.sampledAt) / memoryMs);
+}
+
+/** How long a failure keeps calls away, to 1/e, in ms: a host must be tried again before it can be well again. */
+const grudgeMs = 500;
+
+/** Factor on the load of a host that failed just now: one that fails at once must not look like a fast one. */
+export function failurePenalty(host: Host, now: number): number {
+  if (host.consecutiveErrors === 0) return 1;
+  return 1 + host.consecutiveErrors * Math.exp(-(now - host.failedAt) / grudgeMs);
 }

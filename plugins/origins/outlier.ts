@@ -67,6 +67,7 @@ export function createOutlierDetector(config: OutlierConfig, clock: Clock): Outl
       else {
         host.failed++;
         host.consecutiveErrors++;
+        host.failedAt = clock.monotonic();
         if (host.consecutiveErrors >= config.consecutiveErrors) eject(host, hosts);
       }
       if (clock.monotonic() - sweptAt >= config.sweepMs) sweep(hosts);

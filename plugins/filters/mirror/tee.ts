@@ -24,8 +24,9 @@ export function createTee(source: AsyncIterable<Uint8Array>, maxBytes: number, l
   }
 
   function breakOff(): void {
-    isBroken = !isEnded;
-    if (isBroken) waiting.length = 0;
+    if (isEnded) return;
+    isBroken = true;
+    waiting.length = 0;
     wake();
   }
 
