@@ -38,7 +38,7 @@ export function languageUnsupported(language: string): AppError {
   return new AppError({
     code: Code.INVALID_ARGUMENT,
     reason: 'NOTEBOOK_LANGUAGE_UNSUPPORTED',
-    message: `parameters cannot be rendered for the language "${language}"; supported: TypeScript, JavaScript, Python`,
+    message: `parameters cannot be rendered for the language "${language}"; supported: TypeScript, JavaScript, Python, R, Scala, Julia, Matlab, C#, F#, PowerShell, Bash`,
     metadata: { language },
   });
 }

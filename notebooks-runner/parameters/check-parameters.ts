@@ -1,55 +1,113 @@
 import type { FieldViolation } from '../../server/core/errors.ts';
 import { parametersInvalid } from '../errors.ts';
 import type { DeclaredType } from './declared-type.ts';
-import type { Inference } from './infer-typescript.ts';
+import type { Inference } from './inference.ts';
+import { faultsBySchema, type ParameterSchema } from './parameter-schema.ts';
 import { faultsOfValue, kindOf, type Parameters, type ParameterValue } from './parameter-value.ts';
+import { holdsNestedSecret, isSecretName, secretNameOf } from './secret-reference.ts';
+import { decodeTaggedValues } from './tagged-value.ts';
 import type { Translator } from './translator.ts';
 
+/** What the notebook says about its parameters. */
+export interface ParameterRules {
+  readonly translator: Translator;
+  /** What the defaults cell declares; undefined when it cannot be told: then any name is taken. */
+  readonly inference: Inference | undefined;
+  readonly schema: ParameterSchema | undefined;
+}
+
+/** Parameters that may be injected. */
+export interface CheckedParameters {
+  readonly values: Parameters;
+  /** Parameter → name of the secret that it gets. */
+  readonly secrets: Readonly<Record<string, string>>;
+}
+
 /**
- * Checks names, values and, where the defaults cell can be read, that every name is declared and has the declared type.
- * Gives the values to inject: integers for a `bigint` parameter may come as numbers or decimal strings.
- * Throws NOTEBOOK_PARAMETERS_INVALID that names every fault as `parameters.<name>`.
+ * Checks names, values and, where the notebook declares them (schema, defaults cell), that every name is declared and
+ * has the declared type. Gives the values to inject, with defaults that only the schema has: integers for a `bigint`
+ * parameter may come as numbers or decimal strings. Throws NOTEBOOK_PARAMETERS_INVALID that names every fault as
+ * `parameters.<name>`.
  */
 export function checkParameters(
   parameters: Readonly<Record<string, unknown>>,
-  translator: Translator,
-  inference: Inference | undefined,
-): Parameters {
+  rules: ParameterRules,
+): CheckedParameters {
   const faults: FieldViolation[] = [];
-  const checked: [string, ParameterValue][] = [];
-  for (const [name, value] of Object.entries(parameters)) {
-    const field = `parameters.${name}`;
-    if (!translator.isName(name)) {
-      faults.push({ field, description: `${JSON.stringify(name)} is not a variable name` });
-      continue;
-    }
-    const valueFaults = faultsOfValue(value, field);
-    faults.push(...valueFaults);
-    if (valueFaults.length > 0) continue;
-    const outcome = fitParameter(value as ParameterValue, name, inference);
-    if ('fault' in outcome) faults.push({ field, description: outcome.fault });
-    else checked.push([name, outcome.value]);
+  const values: [string, ParameterValue][] = [];
+  const secrets: [string, string][] = [];
+  for (const [name, given] of Object.entries(withSchemaDefaults(parameters, rules))) {
+    const checked = checkParameter(name, given, rules);
+    if ('faults' in checked) faults.push(...checked.faults);
+    else if ('secret' in checked) secrets.push([name, checked.secret]);
+    else values.push([name, checked.value]);
+  }
+  for (const name of rules.schema?.required ?? []) {
+    if (!Object.hasOwn(parameters, name)) faults.push({ field: `parameters.${name}`, description: 'is required' });
   }
   if (faults.length > 0) throw parametersInvalid(faults);
-  return Object.fromEntries(checked);
+  return { values: Object.fromEntries(values), secrets: Object.fromEntries(secrets) };
+}
+
+/** A default that the defaults cell has too is not injected: it is there already. */
+function withSchemaDefaults(parameters: Readonly<Record<string, unknown>>, { schema, inference }: ParameterRules) {
+  const added = [...(schema?.properties ?? [])].flatMap(([name, { default: value }]) =>
+    value === undefined || Object.hasOwn(parameters, name) || inference?.declarations.has(name) === true
+      ? []
+      : [[name, value] as const],
+  );
+  return { ...parameters, ...Object.fromEntries(added) };
+}
+
+type Checked =
+  | { readonly faults: readonly FieldViolation[] }
+  | { readonly secret: string }
+  | { readonly value: ParameterValue };
+
+function checkParameter(name: string, given: unknown, rules: ParameterRules): Checked {
+  const { translator, inference, schema } = rules;
+  const field = `parameters.${name}`;
+  const refuse = (description: string): Checked => ({ faults: [{ field, description }] });
+  if (!translator.isName(name)) return refuse(`${JSON.stringify(name)} is not a variable name that may be set`);
+  const property = schema?.properties.get(name);
+  const declaration = inference?.declarations.get(name);
+  if (property === undefined && declaration === undefined && isNameRefused(rules)) {
+    const names = [...new Set([...(schema?.properties.keys() ?? []), ...(inference?.declarations.keys() ?? [])])];
+    return refuse(`the notebook declares no such parameter; it declares ${names.join(', ') || 'none'}`);
+  }
+  const secret = secretNameOf(given);
+  if (secret !== undefined) return isSecretName(secret) ? { secret } : refuse('names no possible secret');
+  if (property?.isSecret === true) return refuse('is a secret: give it by reference, {"$secret": "NAME"}');
+  if (holdsNestedSecret(given)) return refuse('holds a secret inside: only a whole parameter can be one');
+  const value = decodeTaggedValues(given);
+  const valueFaults = faultsOfValue(value, field);
+  if (valueFaults.length > 0) return { faults: valueFaults };
+  const checked = value as ParameterValue;
+  const fit = declaration === undefined ? { value: checked } : fitType(checked, declaration.type);
+  if ('fault' in fit) return refuse(fit.fault);
+  const faults = [
+    ...(property === undefined ? [] : faultsBySchema(fit.value, property, field)),
+    ...translator.faultsOf(fit.value, field),
+  ];
+  return faults.length > 0 ? { faults } : fit;
+}
+
+/** Whether a name that is declared nowhere is an error. */
+function isNameRefused({ schema, inference }: ParameterRules): boolean {
+  if (schema !== undefined) return !schema.allowsOthers && inference?.isComplete !== false;
+  return inference?.isComplete === true;
 }
 
 type Fit = { readonly value: ParameterValue } | { readonly fault: string };
 
-function fitParameter(value: ParameterValue, name: string, inference: Inference | undefined): Fit {
-  if (inference === undefined) return { value };
-  const declaration = inference.declarations.get(name);
-  if (declaration !== undefined) return fitType(value, declaration.type);
-  if (!inference.isComplete) return { value };
-  const known = [...inference.declarations.keys()].join(', ');
-  return { fault: `the notebook declares no such parameter; it declares ${known}` };
-}
-
-function fitType(value: ParameterValue, { kinds, choices }: DeclaredType): Fit {
+function fitType(value: ParameterValue, { kinds, choices, isInteger }: DeclaredType): Fit {
   if (kinds === undefined) return { value };
   const converted = convertInteger(value, kinds);
   if (!kinds.has(kindOf(converted))) {
-    return { fault: `must be ${[...kinds].join(' or ')}, as its default, but is ${kindOf(value)}` };
+    return { fault: `must be ${namesOf(kinds)}, as its default, but is ${kindOf(value)}` };
+  }
+  if (isInteger === true && typeof converted === 'number' && !Number.isInteger(converted)) {
+    return { fault: `must be a whole number, as its default, but is ${converted}; declare it as float to allow it` };
   }
   if (choices !== undefined && converted !== null && !choices.some((choice) => choice === converted)) {
     return { fault: `must be one of ${choices.map((choice) => JSON.stringify(choice)).join(', ')}` };
@@ -57,10 +115,15 @@ function fitType(value: ParameterValue, { kinds, choices }: DeclaredType): Fit {
   return { value: converted };
 }
 
+function namesOf(kinds: NonNullable<DeclaredType['kinds']>): string {
+  const isAnyNumber = kinds.has('number') && kinds.has('bigint');
+  return [...kinds].filter((kind) => !(isAnyNumber && kind === 'bigint')).join(' or ');
+}
+
 /** JSON has no 64-bit integers: they come as decimal strings, or as numbers where those are exact. */
 function convertInteger(value: ParameterValue, kinds: NonNullable<DeclaredType['kinds']>): ParameterValue {
   if (typeof value === 'bigint' && !kinds.has('bigint') && Number.isSafeInteger(Number(value))) return Number(value);
-  if (!kinds.has('bigint') || kinds.has(kindOf(value))) return value;
+  if (!kinds.has('bigint') || kinds.has('number') || kinds.has(kindOf(value))) return value;
   if (typeof value === 'number' && Number.isSafeInteger(value)) return BigInt(value);
   return typeof value === 'string' && /^-?\d{1,400}$/.test(value) ? BigInt(value) : value;
 }

@@ -6,11 +6,15 @@ export interface DeclaredType {
   readonly kinds: ReadonlySet<ValueKind> | undefined;
   /** The only allowed values, for unions of literals such as `"rmse" | "mae"`. */
   readonly choices: readonly (string | number)[] | undefined;
+  /** True when numbers must be whole, as Python's `int`. */
+  readonly isInteger?: boolean;
 }
 
-const anything: DeclaredType = { kinds: undefined, choices: undefined };
+/** The type of what is not known. */
+export const anything: DeclaredType = { kinds: undefined, choices: undefined };
 
-function only(...kinds: ValueKind[]): DeclaredType {
+/** A type of these kinds, any value of them. */
+export function only(...kinds: ValueKind[]): DeclaredType {
   return { kinds: new Set(kinds), choices: undefined };
 }
 
@@ -90,6 +94,8 @@ function kindOfTypeMember(member: readonly Token[]): ValueKind | undefined {
     return 'list';
   }
   if (first.text === 'Record' && member.length > 1) return 'object';
+  if (first.text === 'Date' && member.length === 1) return 'date';
+  if (first.text === 'Uint8Array') return 'bytes';
   if (first.text === '{' && closesAtEnd(member)) return 'object';
   if (member.length !== 1) return undefined;
   if (first.text === 'null' || first.text === 'undefined') return 'null';

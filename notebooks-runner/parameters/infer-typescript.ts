@@ -1,22 +1,6 @@
-import { type DeclaredType, typeOfAnnotation, typeOfValue } from './declared-type.ts';
+import { typeOfAnnotation, typeOfValue } from './declared-type.ts';
+import type { Declaration, Inference } from './inference.ts';
 import { bracketStep, scanTokens, type Token } from './scan-tokens.ts';
-
-/** One variable that a defaults cell declares. */
-export interface Declaration {
-  readonly name: string;
-  /** How it is declared, e.g. `const`: an override must use the same word, or the kernel refuses it. */
-  readonly keyword: string;
-  readonly type: DeclaredType;
-  /** Source text of the default; empty when there is none. */
-  readonly defaultText: string;
-}
-
-/** What a defaults cell declares. */
-export interface Inference {
-  readonly declarations: ReadonlyMap<string, Declaration>;
-  /** False when it may declare more than was found (destructuring): unknown names are then accepted. */
-  readonly isComplete: boolean;
-}
 
 const continuesLine = new Set('. ?. + - * / % ** & | ^ < > <= = == === != !== && || ?? ? : , ( [ =>'.split(' '));
 const continuesAsName = new Set(['in', 'instanceof', 'as', 'satisfies']);
@@ -78,8 +62,16 @@ function readDeclarators(tokens: readonly Token[], start: number, keyword: strin
     if (tokens[i]?.text === '=') i += value.length + 1;
     if (target.kind === 'name') {
       const type = annotation.length > 0 ? typeOfAnnotation(annotation) : typeOfValue(value);
-      const defaultText = source.slice(value[0]?.start ?? 0, value.at(-1)?.end ?? 0);
-      found.push({ name: target.text, keyword, type, defaultText });
+      const textOf = (part: readonly Token[]) => source.slice(part[0]?.start ?? 0, part.at(-1)?.end ?? 0);
+      const help = commentAfter(source, tokens[i - 1]?.end ?? target.end);
+      found.push({
+        name: target.text,
+        keyword,
+        type,
+        annotationText: textOf(annotation),
+        defaultText: textOf(value),
+        help,
+      });
     }
     if (tokens[i]?.text !== ',') break;
     i++;
@@ -140,4 +132,9 @@ function skipGroup(tokens: readonly Token[], start: number): number {
     if (depth <= 0) return i + 1;
   }
   return tokens.length;
+}
+
+/** The text of a `//` comment that ends the declaration's line. */
+function commentAfter(source: string, end: number): string {
+  return /^[ \t]*[,;]?[ \t]*\/\/[ \t]*([^\r\n]*)/.exec(source.slice(end, end + 1_000))?.[1]?.trim() ?? '';
 }

@@ -1,9 +1,11 @@
 import type { JsonValue } from '../nbformat/json-value.ts';
 import { type Cell, type CodeCell, hasTag, type Notebook } from '../nbformat/notebook.ts';
 import { newCellId } from '../nbformat/upgrade-cells.ts';
-import { checkParameters } from './check-parameters.ts';
-import type { Inference } from './infer-typescript.ts';
-import { type Parameters, parameterToJson } from './parameter-value.ts';
+import { checkParameters, type ParameterRules } from './check-parameters.ts';
+import type { Inference } from './inference.ts';
+import { readParameterSchema } from './parameter-schema.ts';
+import { parameterToJson } from './parameter-value.ts';
+import { secretVariable } from './secret-reference.ts';
 import { translatorFor } from './translator-for.ts';
 
 export const parametersTag = 'parameters';
@@ -12,8 +14,10 @@ export const injectedTag = 'injected-parameters';
 /** A notebook with its parameters in place. */
 export interface Injection {
   readonly notebook: Notebook;
-  /** The checked values, as JSON for metadata. */
+  /** The checked values, as JSON for metadata; a secret shows as its reference. */
   readonly parameters: Record<string, JsonValue>;
+  /** Names of the secrets that the injected cell takes from the kernel's environment, see `secretVariable`. */
+  readonly secretNames: readonly string[];
   /** Where the injected cell stands; undefined when nothing was injected. */
   readonly index: number | undefined;
   /** True when it took the place of a cell of an earlier run. */
@@ -27,24 +31,33 @@ export interface Injection {
  * no cell. As in Papermill, expressions of the defaults cell that derive from a parameter keep the default's value.
  * Throws NOTEBOOK_PARAMETERS_INVALID or NOTEBOOK_LANGUAGE_UNSUPPORTED. The given notebook is not changed.
  */
-export function injectParameters(notebook: Notebook, parameters: Parameters, language: string): Injection {
-  if (Object.keys(parameters).length === 0) {
-    return { notebook, parameters: {}, index: undefined, replaced: false, warnings: [] };
-  }
-  const translator = translatorFor(language);
+export function injectParameters(
+  notebook: Notebook,
+  parameters: Readonly<Record<string, unknown>>,
+  language: string,
+  kernelName = '',
+): Injection {
+  const none = { notebook, parameters: {}, secretNames: [], index: undefined, replaced: false, warnings: [] };
+  const schema = readParameterSchema(notebook);
+  if (Object.keys(parameters).length === 0 && schema === undefined) return none;
+  const translator = translatorFor(language, kernelName);
   const defaults = findTagged(notebook, parametersTag);
   const inference = defaults === undefined ? undefined : translator.infer(notebook.cells[defaults]?.source ?? '');
-  const checked = checkParameters(parameters, translator, inference);
-  const lines = Object.entries(checked).map(([name, value]) =>
-    translator.assignment(name, value, keywordOf(inference, name)),
-  );
-  const source = [translator.comment, ...lines].join('\n');
+  const rules = { translator, inference, schema };
+  const { values, secrets } = checkParameters(parameters, rules);
+  const secretNames = [...new Set(Object.values(secrets))];
+  if (Object.keys(values).length + secretNames.length === 0) return none;
   const earlier = findTagged(notebook, injectedTag);
   const index = earlier ?? (defaults === undefined ? 0 : defaults + 1);
-  const cell = injectedCell(source, notebook.cells, earlier);
+  const cell = injectedCell(sourceOf(values, secrets, rules), notebook.cells, earlier);
+  const recorded = [
+    ...Object.entries(values).map(([name, value]) => [name, parameterToJson(value)] as const),
+    ...Object.entries(secrets).map(([name, secret]) => [name, { $secret: secret }] as const),
+  ];
   return {
     notebook: { ...notebook, cells: notebook.cells.toSpliced(index, earlier === undefined ? 0 : 1, cell) },
-    parameters: Object.fromEntries(Object.entries(checked).map(([name, value]) => [name, parameterToJson(value)])),
+    parameters: Object.fromEntries(recorded),
+    secretNames,
     index,
     replaced: earlier !== undefined,
     warnings:
@@ -54,19 +67,38 @@ export function injectParameters(notebook: Notebook, parameters: Parameters, lan
   };
 }
 
+function sourceOf(
+  values: ReturnType<typeof checkParameters>['values'],
+  secrets: Readonly<Record<string, string>>,
+  { translator, inference }: ParameterRules,
+): string {
+  const keywordOf = (name: string) => inference?.declarations.get(name)?.keyword;
+  const prelude = translator.prelude?.(Object.values(values));
+  return [
+    translator.comment,
+    ...(prelude === undefined ? [] : [prelude]),
+    ...Object.entries(values).map(([name, value]) => translator.assignment(name, value, keywordOf(name))),
+    ...Object.entries(secrets).map(([name, secret]) =>
+      translator.secretAssignment(name, secretVariable(secret), keywordOf(name)),
+    ),
+  ].join('\n');
+}
+
 /** What the notebook's defaults cell declares; undefined when it has none or the cell cannot be read. */
-export function inferParameters(notebook: Notebook, language: string): Inference | undefined {
+export function inferParameters(notebook: Notebook, language: string, kernelName = ''): Inference | undefined {
   const defaults = findTagged(notebook, parametersTag);
-  return defaults === undefined ? undefined : translatorFor(language).infer(notebook.cells[defaults]?.source ?? '');
+  if (defaults === undefined) return undefined;
+  return translatorFor(language, kernelName).infer(notebook.cells[defaults]?.source ?? '');
+}
+
+/** True when the notebook has a cell of defaults. */
+export function hasParametersCell(notebook: Notebook): boolean {
+  return findTagged(notebook, parametersTag) !== undefined;
 }
 
 function findTagged(notebook: Notebook, tag: string): number | undefined {
   const index = notebook.cells.findIndex((cell) => cell.cell_type === 'code' && hasTag(cell, tag));
   return index < 0 ? undefined : index;
-}
-
-function keywordOf(inference: Inference | undefined, name: string): string | undefined {
-  return inference?.declarations.get(name)?.keyword;
 }
 
 function injectedCell(source: string, cells: readonly Cell[], earlier: number | undefined): CodeCell {

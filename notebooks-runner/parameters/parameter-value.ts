@@ -1,13 +1,15 @@
 import type { FieldViolation } from '../../server/core/errors.ts';
 import type { JsonValue } from '../nbformat/json-value.ts';
 
-/** What a notebook parameter may be: JSON plus NaN, ±Infinity and 64-bit integers as bigint. */
+/** What a notebook parameter may be: JSON plus NaN, ±Infinity, 64-bit integers as bigint, moments and bytes. */
 export type ParameterValue =
   | null
   | boolean
   | number
   | bigint
   | string
+  | Date
+  | Uint8Array
   | readonly ParameterValue[]
   | { readonly [key: string]: ParameterValue };
 
@@ -15,7 +17,7 @@ export type ParameterValue =
 export type Parameters = Readonly<Record<string, ParameterValue>>;
 
 /** The kinds a value or a declared type can be. */
-export type ValueKind = 'string' | 'number' | 'bigint' | 'boolean' | 'list' | 'object' | 'null';
+export type ValueKind = 'string' | 'number' | 'bigint' | 'boolean' | 'date' | 'bytes' | 'list' | 'object' | 'null';
 
 const maxDepth = 50;
 
@@ -23,11 +25,13 @@ const maxDepth = 50;
 export function kindOf(value: ParameterValue): ValueKind {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'list';
+  if (value instanceof Date) return 'date';
+  if (value instanceof Uint8Array) return 'bytes';
   const type = typeof value;
   return type === 'string' || type === 'number' || type === 'bigint' || type === 'boolean' ? type : 'object';
 }
 
-/** Names every part of `value` that no notebook can receive (undefined, functions, dates, class instances, deep nests). */
+/** Names every part of `value` that no notebook can receive (undefined, functions, class instances, deep nests). */
 export function faultsOfValue(value: unknown, field: string, depth = 0): FieldViolation[] {
   if (depth > maxDepth) return [{ field, description: `nests deeper than ${maxDepth} levels` }];
   switch (typeof value) {
@@ -41,7 +45,11 @@ export function faultsOfValue(value: unknown, field: string, depth = 0): FieldVi
     default:
       return [{ field, description: `has the unsupported type ${typeof value}` }];
   }
-  if (value === null) return [];
+  if (value === null || value instanceof Uint8Array) return [];
+  if (value instanceof Date) {
+    const year = value.getUTCFullYear();
+    return year >= 1 && year <= 9_999 ? [] : [{ field, description: 'must be a moment of the years 1 to 9999' }];
+  }
   if (Array.isArray(value)) {
     return Array.from(value, (item: unknown, index) => faultsOfValue(item, `${field}[${index}]`, depth + 1)).flat();
   }
@@ -52,11 +60,13 @@ export function faultsOfValue(value: unknown, field: string, depth = 0): FieldVi
   return Object.entries(value).flatMap(([key, item]) => faultsOfValue(item, `${field}.${key}`, depth + 1));
 }
 
-/** The value as JSON can hold it, for metadata: bigint and NaN/±Infinity become text. */
+/** The value as JSON can hold it, for metadata: bigint, NaN/±Infinity, moments (ISO) and bytes (base64) become text. */
 export function parameterToJson(value: ParameterValue): JsonValue {
   if (typeof value === 'bigint') return value.toString();
   if (typeof value === 'number') return Number.isFinite(value) ? value : String(value);
   if (typeof value !== 'object' || value === null) return value;
+  if (value instanceof Date) return value.toISOString();
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');
   if (isList(value)) return value.map(parameterToJson);
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, parameterToJson(item)]));
 }

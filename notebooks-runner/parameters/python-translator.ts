@@ -1,5 +1,6 @@
+import { inferPython } from './infer-python.ts';
 import { quoteText } from './literal-text.ts';
-import { isList, type ParameterValue } from './parameter-value.ts';
+import { createLiteral } from './literal-writer.ts';
 import type { Translator } from './translator.ts';
 
 const namePattern = /^[\p{XID_Start}_][\p{XID_Continue}]{0,127}$/u;
@@ -9,29 +10,30 @@ const keywords = new Set(
   import in is lambda nonlocal not or pass raise return try while with yield`.split(/\s+/),
 );
 
-/** Python: one assignment per parameter. Declarations of the defaults cell are not inferred, so no name is refused. */
+const literal = createLiteral({
+  nothing: 'None',
+  yes: 'True',
+  no: 'False',
+  notANumber: 'float("nan")',
+  infinity: 'float("inf")',
+  minusInfinity: 'float("-inf")',
+  integer: String,
+  float: (value) => (Object.is(value, -0) ? '-0.0' : String(value)),
+  bigint: String,
+  text: quoteText,
+  list: (items) => `[${items.join(', ')}]`,
+  object: (entries) => `{${entries.map(([key, item]) => `${quoteText(key)}: ${item}`).join(', ')}}`,
+  date: (iso) => `__import__("datetime").datetime.fromisoformat("${iso.replace('Z', '+00:00')}")`,
+  bytes: (value) => `bytes.fromhex("${Buffer.from(value).toString('hex')}")`,
+});
+
+/** Python: one assignment per parameter. Names like `__builtins__` are refused: Python itself depends on them. */
 export const pythonTranslator: Translator = {
   comment: '# Parameters',
-  isName: (text) => namePattern.test(text) && !keywords.has(text),
+  isName: (text) => namePattern.test(text) && !keywords.has(text) && !/^__.*__$/.test(text),
+  faultsOf: () => [],
   literal,
   assignment: (name, value) => `${name} = ${literal(value)}`,
-  infer: () => undefined,
+  secretAssignment: (name, variable) => `${name} = __import__("os").environ["${variable}"]`,
+  infer: inferPython,
 };
-
-function literal(value: ParameterValue): string {
-  if (value === null) return 'None';
-  if (typeof value === 'string') return quoteText(value);
-  if (typeof value === 'boolean') return value ? 'True' : 'False';
-  if (typeof value === 'bigint') return value.toString();
-  if (typeof value === 'number') return numberLiteral(value);
-  if (isList(value)) return `[${value.map(literal).join(', ')}]`;
-  return `{${Object.entries(value)
-    .map(([key, item]) => `${quoteText(key)}: ${literal(item)}`)
-    .join(', ')}}`;
-}
-
-function numberLiteral(value: number): string {
-  if (Number.isNaN(value)) return 'float("nan")';
-  if (!Number.isFinite(value)) return value > 0 ? 'float("inf")' : 'float("-inf")';
-  return Object.is(value, -0) ? '-0.0' : String(value);
-}

@@ -1,3 +1,5 @@
+import { matchAt as match } from './match-at.ts';
+
 /** One lexical token of TypeScript or JavaScript; comments and white space are left out. */
 export interface Token {
   /** `template` has no `${}`; one with substitutions is an `expression`, as is a regular expression. */
@@ -112,10 +114,4 @@ function regexMayFollow(before: Token | undefined): boolean {
   if (before === undefined) return true;
   if (before.kind === 'name') return beforeRegex.has(before.text);
   return before.kind === 'mark' && ![')', ']', '}', '++', '--'].includes(before.text);
-}
-
-function match(pattern: RegExp, source: string, position: number): string | undefined {
-  pattern.lastIndex = position;
-  const text = pattern.exec(source)?.[0];
-  return text === '' ? undefined : text;
 }

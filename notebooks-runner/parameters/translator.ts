@@ -1,4 +1,5 @@
-import type { Inference } from './infer-typescript.ts';
+import type { FieldViolation } from '../../server/core/errors.ts';
+import type { Inference } from './inference.ts';
 import type { ParameterValue } from './parameter-value.ts';
 
 /** How parameters are written in one programming language. */
@@ -7,10 +8,16 @@ export interface Translator {
   readonly comment: string;
   /** True when the text can be bound as a variable: an identifier that is no reserved word. */
   isName(text: string): boolean;
+  /** Every part of a value that the language cannot hold; `field` names the value. */
+  faultsOf(value: ParameterValue, field: string): FieldViolation[];
   /** The value as a literal of the language; the same text always reads back as the same value. */
   literal(value: ParameterValue): string;
   /** One statement that binds `name`; `keyword` is how the defaults cell declared it, where that matters. */
   assignment(name: string, value: ParameterValue, keyword?: string): string;
+  /** One statement that binds `name` to the text of an environment variable, by which secrets arrive. */
+  secretAssignment(name: string, variable: string, keyword?: string): string;
+  /** A line needed before the assignments of these values, e.g. an import. */
+  prelude?(values: readonly ParameterValue[]): string | undefined;
   /** What the defaults cell declares; undefined when that cannot be told. */
   infer(source: string): Inference | undefined;
 }

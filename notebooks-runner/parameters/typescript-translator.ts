@@ -1,6 +1,6 @@
 import { inferTypescript } from './infer-typescript.ts';
 import { quoteText } from './literal-text.ts';
-import { isList, type ParameterValue } from './parameter-value.ts';
+import { createLiteral } from './literal-writer.ts';
 import type { Translator } from './translator.ts';
 
 const namePattern = /^[\p{ID_Start}$_][\p{ID_Continue}$\u200c\u200d]{0,127}$/u;
@@ -11,25 +11,34 @@ const reserved = new Set(
   return static super switch this throw true try typeof undefined var void while with yield NaN Infinity`.split(/\s+/),
 );
 
+const literal = createLiteral({
+  nothing: 'null',
+  yes: 'true',
+  no: 'false',
+  notANumber: 'NaN',
+  infinity: 'Infinity',
+  minusInfinity: '-Infinity',
+  integer: String,
+  float: (value) => (Object.is(value, -0) ? '-0' : String(value)),
+  bigint: (value) => `${value}n`,
+  text: quoteText,
+  list: (items) => `[${items.join(', ')}]`,
+  object: (entries) =>
+    entries.length === 0 ? '{}' : `{ ${entries.map(([key, item]) => `${keyOf(key)}: ${item}`).join(', ')} }`,
+  date: (iso) => `new Date(${quoteText(iso)})`,
+  bytes: (value) => `Uint8Array.from(atob("${Buffer.from(value).toString('base64')}"), (unit) => unit.charCodeAt(0))`,
+});
+
 /** TypeScript and JavaScript: one `const` (or the keyword of the default) per parameter, so that later cells see it. */
 export const typescriptTranslator: Translator = {
   comment: '// Parameters',
   isName: (text) => namePattern.test(text) && !reserved.has(text),
+  faultsOf: () => [],
   literal,
   assignment: (name, value, keyword = 'const') => `${keyword} ${name} = ${literal(value)};`,
+  secretAssignment: (name, variable, keyword = 'const') => `${keyword} ${name} = Deno.env.get("${variable}") ?? "";`,
   infer: inferTypescript,
 };
-
-function literal(value: ParameterValue): string {
-  if (value === null) return 'null';
-  if (typeof value === 'string') return quoteText(value);
-  if (typeof value === 'bigint') return `${value}n`;
-  if (typeof value === 'number') return Object.is(value, -0) ? '-0' : String(value);
-  if (typeof value === 'boolean') return String(value);
-  if (isList(value)) return `[${value.map(literal).join(', ')}]`;
-  const entries = Object.entries(value).map(([key, item]) => `${keyOf(key)}: ${literal(item)}`);
-  return entries.length === 0 ? '{}' : `{ ${entries.join(', ')} }`;
-}
 
 /** `"__proto__": x` would set the prototype instead of a property; a computed key does not. */
 function keyOf(key: string): string {

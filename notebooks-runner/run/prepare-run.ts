@@ -6,7 +6,6 @@ import { type Cell, kernelNameOf, languageOf, type Notebook } from '../nbformat/
 import { checkNotebook, readNotebook } from '../nbformat/read-notebook.ts';
 import { writeNotebook } from '../nbformat/write-notebook.ts';
 import { injectParameters } from '../parameters/inject-parameters.ts';
-import type { Parameters } from '../parameters/parameter-value.ts';
 import { withoutMarkers } from './error-markers.ts';
 import type { RunNotebookOptions } from './run-options.ts';
 import { isUnchanged, readSource, refuseSamePath, sha256Of } from './source-guard.ts';
@@ -31,7 +30,7 @@ export async function prepareRun(options: RunNotebookOptions, maxSourceBytes: nu
   const source = await loadSource(options, maxSourceBytes);
   const spec = await findKernelspec(chooseKernel(options.kernelName, source.notebook), options.kernels);
   const unmarked = { ...source.notebook, cells: withoutMarkers(source.notebook.cells) };
-  const injection = injectParameters(unmarked, (options.parameters ?? {}) as Parameters, spec.language);
+  const injection = injectParameters(unmarked, options.parameters ?? {}, spec.language, spec.name);
   const positions = new Map(source.notebook.cells.map((cell, index) => [cell.id, index]));
   const notebook = { ...injection.notebook, cells: injection.notebook.cells.map(withoutTraces) };
   notebook.metadata['kernelspec'] = { display_name: spec.displayName, language: spec.language, name: spec.name };

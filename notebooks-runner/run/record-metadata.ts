@@ -1,4 +1,4 @@
-import type { JsonObject, JsonValue } from '../nbformat/json-value.ts';
+import { isJsonObject, type JsonObject, type JsonValue } from '../nbformat/json-value.ts';
 import { type Cell, tagsOf } from '../nbformat/notebook.ts';
 import type { CellRecord, CellStatus, KernelFacts, RunFailure, RunStatus } from './run-record.ts';
 
@@ -50,7 +50,9 @@ export function stampNotebook(metadata: JsonObject, facts: RunFacts): void {
     start_time: isoTime(startedAtMs),
     version: `showrunner-${recordVersion}`,
   };
+  const declared = isJsonObject(metadata['showrunner']) ? metadata['showrunner']['parameters'] : undefined;
   metadata['showrunner'] = {
+    ...(declared === undefined ? {} : { parameters: declared }),
     version: recordVersion,
     status,
     start_time: isoTime(startedAtMs),

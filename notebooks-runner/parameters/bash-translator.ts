@@ -1,0 +1,74 @@
+import { createLiteral, faultsOfLiteral, floatText, type LiteralWriter, refuseText } from './literal-writer.ts';
+import { isList, type ParameterValue } from './parameter-value.ts';
+import type { Translator } from './translator.ts';
+
+const namePattern = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
+
+/** Variables that are read-only or by which a value would become code: prompts, start files, search paths. */
+const reserved = new Set(
+  `_ BASH BASHOPTS BASHPID BASH_ALIASES BASH_ARGC BASH_ARGV BASH_CMDS BASH_ENV BASH_FUNC BASH_LOADABLES_PATH
+  BASH_VERSINFO CDPATH DIRSTACK ENV EUID EXECIGNORE FUNCNAME GLOBIGNORE GROUPS HOME IFS LD_AUDIT LD_LIBRARY_PATH
+  LD_PRELOAD OPTARG OPTIND PATH POSIXLY_CORRECT PPID PROMPT_COMMAND PROMPT_DIRTRIM PS0 PS1 PS2 PS3 PS4 SHELL SHELLOPTS
+  TMPDIR UID`.split(/\s+/),
+);
+
+/** Bare where nothing is special, else single quotes; ANSI-C quotes for controls, which a terminal would act on. */
+function quote(text: string): string {
+  if (/^[A-Za-z0-9_@%+=:,./-]+$/.test(text)) return text;
+  if (!/\p{Cc}/u.test(text)) return `'${text.replaceAll("'", `'\\''`)}'`;
+  const octal = (byte: number) => `\\${byte.toString(8).padStart(3, '0')}`;
+  const escaped = text.replace(/[\p{Cc}'\\]/gu, (unit) => Array.from(Buffer.from(unit), octal).join(''));
+  return `$'${escaped}'`;
+}
+
+const writer: LiteralWriter = {
+  nothing: '',
+  yes: 'true',
+  no: 'false',
+  notANumber: 'nan',
+  infinity: 'inf',
+  minusInfinity: '-inf',
+  integer: String,
+  float: floatText,
+  bigint: String,
+  text: (text) => (text === '' ? "''" : quote(text)),
+  list: (items) => `(${items.map((item) => item || "''").join(' ')})`,
+  object: (entries) => `(${entries.map(([key, item]) => `[${quoteKey(key)}]=${item || "''"}`).join(' ')})`,
+  date: (iso) => iso,
+  bytes: (value) => `'${Buffer.from(value).toString('base64')}'`,
+  refuse,
+};
+
+/** A bare key could be an arithmetic expression. */
+function quoteKey(key: string): string {
+  const quoted = quote(key);
+  return quoted === key ? `'${key}'` : quoted;
+}
+
+function refuse(value: ParameterValue, depth: number): string | undefined {
+  const isNested = kindIsNested(value);
+  if (isNested && depth > 0) return 'is a list or object in another, which Bash cannot hold';
+  if (isNested && !isList(value) && Object.hasOwn(value as object, ''))
+    return 'has an empty key, which Bash cannot hold';
+  return refuseText(value, 'Bash', { nul: false, loneSurrogate: false });
+}
+
+function kindIsNested(value: ParameterValue): boolean {
+  return typeof value === 'object' && value !== null && !(value instanceof Date) && !(value instanceof Uint8Array);
+}
+
+const literal = createLiteral(writer);
+
+/** Bash 4 or newer: everything is text, lists are arrays, objects associative arrays; bytes come as base64. */
+export const bashTranslator: Translator = {
+  comment: '# Parameters',
+  isName: (text) => namePattern.test(text) && !reserved.has(text),
+  faultsOf: (value, field) => faultsOfLiteral(writer, value, field),
+  literal,
+  assignment: (name, value) => {
+    if (!kindIsNested(value)) return `${name}=${literal(value)}`;
+    return `${isList(value) ? 'declare -a' : 'declare -A'} ${name}=${literal(value)}`;
+  },
+  secretAssignment: (name, variable) => `${name}="\${${variable}}"`,
+  infer: () => undefined,
+};
