@@ -246,7 +246,8 @@ export const DeviceSchema: GenMessage<Device> = /*@__PURE__*/
   messageDesc(file_showrunner_notifications_v1_notification, 3);
 
 /**
- * Class of service of a kind of notification; each has queues and limits of its own.
+ * Class of service of a notification. It is stored, counted and given to the device; delivery itself reads every
+ * profile's log in order, whatever the class.
  *
  * @generated from enum showrunner.notifications.v1.Priority
  */
@@ -259,7 +260,7 @@ export const Priority = {
   UNSPECIFIED: 0,
 
   /**
-   * Never shed, e.g. a changed maturity level.
+   * Must not wait for anything else, e.g. a changed maturity level.
    *
    * @generated from enum value: PRIORITY_CRITICAL = 1;
    */
@@ -280,7 +281,7 @@ export const Priority = {
   NORMAL: 3,
 
   /**
-   * Diagnostics and bulk; first to be shed.
+   * Diagnostics and bulk; what a client may show late or not at all.
    *
    * @generated from enum value: PRIORITY_BULK = 4;
    */
@@ -288,7 +289,8 @@ export const Priority = {
 } as const;
 
 /**
- * Class of service of a kind of notification; each has queues and limits of its own.
+ * Class of service of a notification. It is stored, counted and given to the device; delivery itself reads every
+ * profile's log in order, whatever the class.
  *
  * @generated from enum showrunner.notifications.v1.Priority
  */
