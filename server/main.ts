@@ -1,20 +1,34 @@
-import { commands } from './cli/commands.ts';
+import { type Command, commands } from './cli/commands.ts';
 import { AppError, messageOf } from './core/errors.ts';
 import { flushTelemetry } from './core/telemetry/flush.ts';
 
 /** Exit codes of the command line: 0 done, 1 failed, 2 used wrongly. */
 const usageCode = 2;
 
+const helpWords = ['help', '--help', '-h'];
+
 async function main(): Promise<number> {
   const [name = 'help', ...args] = process.argv.slice(2);
   const command = commands.find((entry) => entry.name === name);
-  if (!command) {
-    const lines = commands.map((entry) => `  showrunner ${entry.usage.padEnd(38)} ${entry.doc}`);
-    process.stderr.write(`usage:\n${lines.join('\n')}\n`);
-    return name === 'help' || name === '--help' ? 0 : usageCode;
+  if (command && args.some((arg) => arg === '--help' || arg === '-h')) {
+    process.stdout.write(usageOf([command]));
+    return 0;
   }
-  const run = await command.load();
-  return await run(args, process.env);
+  if (command) {
+    const run = await command.load();
+    return await run(args, process.env);
+  }
+  if (helpWords.includes(name)) {
+    process.stdout.write(usageOf(commands));
+    return 0;
+  }
+  process.stderr.write(`showrunner: there is no command "${name}"\n${usageOf(commands)}`);
+  return usageCode;
+}
+
+function usageOf(listed: readonly Command[]): string {
+  const lines = listed.map(({ usage, doc }) => `  showrunner ${usage.padEnd(38)} ${doc}\n`);
+  return `usage:\n${lines.join('')}`;
 }
 
 // Whoever reads the output may leave early, as `head` does: no fault, and nothing more to do.
