@@ -1,24 +1,36 @@
-import type { FailurePolicy, FilterCategory, FilterType } from './filter.ts';
-import type { FilterCounts } from './loaded-filter.ts';
+import type { FailurePolicy, FilterCategory, FilterIsolation, FilterNeeds, FilterType } from './filter.ts';
+import type { FilterCounts, LoadedFilter } from './loaded-filter.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /** A loaded filter, for listings. */
 export interface FilterDescription {
   readonly id: string;
   readonly version: string;
+  readonly description: string;
   readonly type: FilterType;
   readonly order: number;
   readonly category: FilterCategory;
   readonly failurePolicy: FailurePolicy;
   readonly timeoutMs: number;
   readonly maxConcurrent: number;
+  readonly needs: FilterNeeds;
+  readonly isolation: FilterIsolation;
   readonly isDisabled: boolean;
   readonly file: string;
-  /** SHA-256 of the folder's content, in hex. */
+  /** SHA-256 of the folder's content (of a staged source: of the source), in hex. */
   readonly hash: string;
+  /** The configuration without secrets; undefined when nothing may be shown. */
+  readonly config: unknown;
+  /** Unix ms. */
+  readonly loadedAtMs: number;
   readonly inFlight: number;
   /** What it did since it was loaded. */
   readonly counts: Readonly<FilterCounts>;
+  /** Time per call, in ns; undefined before the first. */
+  readonly p50Ns: number | undefined;
+  readonly p99Ns: number | undefined;
+  /** Unix ms until which it is out of calls because it kept failing. */
+  readonly quarantinedUntilMs: number | undefined;
 }
 
 /** A set of filters, for listings. */
@@ -31,16 +43,20 @@ export interface SnapshotDescription {
   readonly filters: readonly FilterDescription[];
 }
 
+export function describeFilter(filter: LoadedFilter, isDisabled: boolean): FilterDescription {
+  const { id, version, description, type, order, category, failurePolicy, timeoutMs, maxConcurrent } = filter;
+  const { needs, isolation, file, hash, loadedAtMs, inFlight, times, quarantine } = filter;
+  return {
+    ...{ id, version, description, type, order, category, failurePolicy, timeoutMs, maxConcurrent },
+    ...{ needs, isolation, isDisabled, file, hash, config: filter.shownConfig, loadedAtMs, inFlight },
+    counts: { ...filter.counts },
+    p50Ns: times.quantile(0.5),
+    p99Ns: times.quantile(0.99),
+    quarantinedUntilMs: quarantine?.untilMs,
+  };
+}
+
 export function describeSnapshot(snapshot: Snapshot): SnapshotDescription {
-  const filters = snapshot.filters.map((filter) => {
-    const { id, version, type, order, category, failurePolicy, timeoutMs, maxConcurrent, file, hash, inFlight } =
-      filter;
-    const isDisabled = snapshot.disabled.has(id);
-    const counts = { ...filter.counts };
-    return {
-      ...{ id, version, type, order, category, failurePolicy, timeoutMs, maxConcurrent },
-      ...{ isDisabled, file, hash, inFlight, counts },
-    };
-  });
+  const filters = snapshot.filters.map((filter) => describeFilter(filter, snapshot.disabled.has(filter.id)));
   return { version: snapshot.version, calls: snapshot.calls(), filters };
 }

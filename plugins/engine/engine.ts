@@ -4,12 +4,18 @@ import type { Logger } from '../../server/core/log.ts';
 import type { Random } from '../../server/core/random.ts';
 import { type CallExplanation, createCallRecords, explainRecord } from './call-record.ts';
 import type { Capabilities } from './capabilities.ts';
+import type { TrialLimits } from './compare-versions.ts';
 import { describeSnapshot, type SnapshotDescription } from './describe-snapshot.ts';
+import { createFilterAdmin, type FilterAdmin } from './filter-admin.ts';
 import { createFilterFaults } from './filter-faults.ts';
 import { createFilterMetrics } from './filter-metrics.ts';
-import { createFilterSets, type ReloadReport } from './filter-sets.ts';
+import { createFilterSets, type FilterSets, type ReloadReport } from './filter-sets.ts';
+import { readSignerKeys } from './filter-signature.ts';
+import { globMatcher } from './glob.ts';
+import { memoryGroupStore, openGroupStore } from './group-store.ts';
 import { closedSession, createSession } from './session.ts';
 import { watchFolders } from './watch-folders.ts';
+import { defaultWorkerLimits, type WorkerLimits } from './worker-host.ts';
 
 /** Settings of the filter engine. */
 export interface FilterEngineOptions {
@@ -32,9 +38,20 @@ export interface FilterEngineOptions {
   readonly openTimeoutMs?: number;
   /** Ended calls that `explain` remembers; default 512. */
   readonly recentCalls?: number;
+  /** Folder in which staged versions, switches and configurations outlive a restart; default none. */
+  readonly stateDir?: string | undefined;
+  /** PEM file of ed25519 public keys: staged sources must be signed by one of them; default no signatures. */
+  readonly signersFile?: string | undefined;
+  /** Globs on ids of filters that run in a worker thread whatever they say; default none. */
+  readonly isolated?: readonly string[];
+  readonly workerLimits?: Partial<WorkerLimits>;
+  /** When a canary counts as worse than the active version. */
+  readonly trialLimits?: Partial<TrialLimits>;
 }
 
 export interface FilterEngine extends CallPipeline {
+  /** Stages, trials, switches, configurations, listings. */
+  readonly admin: FilterAdmin;
   /** Loads what changed on disk and swaps the set at once, or keeps the old one; never rejects. */
   reload(): Promise<ReloadReport>;
   /** The set that serves now. */
@@ -57,8 +74,20 @@ export async function createFilterEngine(options: FilterEngineOptions): Promise<
   const metrics = createFilterMetrics();
   const records = createCallRecords(options.recentCalls ?? 512);
   const deps = { clock, records, metrics, faults: createFilterFaults(clock, metrics) };
-  const sets = await createFilterSets({
+  const explain = (callId: string) => {
+    const record = records.find(callId);
+    return record && explainRecord(record);
+  };
+  const { admin, changed: tellWatchers } = createFilterAdmin(() => ({ sets, explain }));
+  const sets: FilterSets = await createFilterSets({
     ...{ dirs, config, required, log, clock, random, capabilities, openTimeoutMs, metrics },
+    store: options.stateDir === undefined ? memoryGroupStore : openGroupStore(options.stateDir, log),
+    signers: options.signersFile === undefined ? [] : readSignerKeys(options.signersFile),
+    isIsolated: globMatcher(options.isolated ?? []),
+    workerLimits: { ...defaultWorkerLimits, ...options.workerLimits },
+    limits: options.trialLimits,
+    onChange: tellWatchers,
+    onQuarantine: (id) => tellWatchers([id]),
   });
   const changed = () => void sets.reload(true);
   const watcher =
@@ -76,11 +105,9 @@ export async function createFilterEngine(options: FilterEngineOptions): Promise<
     },
     reload: () => sets.reload(false),
     snapshot: () => describeSnapshot(sets.current),
-    explain: (callId) => {
-      const record = records.find(callId);
-      return record && explainRecord(record);
-    },
-    setDisabled: sets.setDisabled,
+    admin,
+    explain,
+    setDisabled: (id, isDisabled) => sets.setDisabled(id, isDisabled),
     close: () => {
       isClosed = true;
       watcher?.close();

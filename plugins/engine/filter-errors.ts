@@ -34,6 +34,14 @@ export function bodyTooLarge(filter: string, maxBytes: number): AppError {
   });
 }
 
+/**
+ * The worker thread of the filter ended while a run waited for it, or may not start again yet. Not an AppError: that
+ * would be a verdict of the filter, and this is its failure.
+ */
+export function filterWorkerEnded(filter: string, why: string): Error {
+  return new Error(`the worker of filter ${filter} is gone: ${why}`);
+}
+
 /** The call was cancelled or ran out of time while filters ran. */
 export function callAborted(cause: unknown): AppError {
   if (cause instanceof AppError) return cause;
@@ -102,6 +110,27 @@ export function filterMissing(id: string): AppError {
     reason: 'FILTER_MISSING',
     message: `required filter ${id} is in no folder`,
     metadata: { filter: id },
+  });
+}
+
+/** A new version, or a step of its life, is refused; `check` says by which check. */
+export function filterRefused(filter: string, check: string, message: string, cause?: unknown): AppError {
+  return new AppError({
+    code: Code.FAILED_PRECONDITION,
+    reason: 'FILTER_REFUSED',
+    message: `${filter}: ${check}: ${message}`,
+    metadata: { filter, check },
+    ...(cause instanceof AppError ? { fields: cause.fields } : {}),
+    cause,
+  });
+}
+
+export function groupUnknown(group: string): AppError {
+  return new AppError({
+    code: Code.NOT_FOUND,
+    reason: 'FILTER_NOT_FOUND',
+    message: `no group "${group}" of filters is staged`,
+    metadata: { group },
   });
 }
 

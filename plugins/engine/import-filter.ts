@@ -38,7 +38,8 @@ function importOutside(
 const extensions = /\.(ts|mts|js|mjs|json)$/;
 
 /** Compiles one file of a filter. Throws SyntaxError. */
-function compileFile(text: string, url: string, version: string): CompiledModule {
+export async function compileFile(text: string, url: string, version: string): Promise<CompiledModule> {
+  await compilerReady();
   const source = text.startsWith('#!') ? `//${text}` : text;
   const isTyped = /\.m?ts$/.test(url);
   return compileModule(isTyped ? stripTypeScriptTypes(source) : source, `${url}?filter=${version}`);
@@ -77,7 +78,7 @@ class FilterModules {
     const path = fileURLToPath(url);
     const text = path === file && entryText !== undefined ? entryText : readFileSync(path, 'utf8');
     if (url.endsWith('.json')) return { default: JSON.parse(text) };
-    const module = compileFile(text, url, hash.slice(0, 12));
+    const module = await compileFile(text, url, hash.slice(0, 12));
     const imports: ModuleNamespace[] = [];
     const inner = [...trail, url];
     // In order: modules run in the order in which they are imported.
@@ -123,7 +124,6 @@ class FilterModules {
  */
 export async function importFilter(source: FilterFolder): Promise<{ readonly filter?: unknown }> {
   try {
-    await compilerReady();
     return await new FilterModules(source).entry();
   } catch (error) {
     throw filterLoadFailed(source.file, messageOf(error), error);

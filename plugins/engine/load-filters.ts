@@ -6,10 +6,14 @@ import type { Capabilities } from './capabilities.ts';
 import { checkFilter } from './check-filter.ts';
 import type { Filter } from './filter.ts';
 import { filterDuplicate, filterLoadFailed, filterMissing } from './filter-errors.ts';
+import type { TextMatcher } from './glob.ts';
 import { importFilter } from './import-filter.ts';
-import { type LoadedFilter, openFilter } from './loaded-filter.ts';
+import { isolateFilter } from './isolated-filter.ts';
+import { declarationOf } from './isolation-protocol.ts';
+import { type LoadedFilter, type OpenFilterOptions, openFilter } from './loaded-filter.ts';
 import { type FilterFolder, hashFolder } from './read-folders.ts';
 import { runSelfTests } from './self-test.ts';
+import { defaultWorkerLimits, type WorkerLimits } from './worker-host.ts';
 
 export interface LoadOptions {
   /** Configuration by filter id. */
@@ -23,6 +27,10 @@ export interface LoadOptions {
   readonly capabilities?: Capabilities | undefined;
   /** Longest import and longest open of one filter, in ms. */
   readonly openTimeoutMs: number;
+  /** Filters that run in a worker whatever they say; default none. */
+  readonly isIsolated?: TextMatcher | undefined;
+  readonly workerLimits?: WorkerLimits | undefined;
+  readonly onQuarantine?: OpenFilterOptions['onQuarantine'];
 }
 
 interface Staged {
@@ -32,25 +40,36 @@ interface Staged {
 
 const maxTries = 3;
 
+/** The definition that serves: one that is to run in a worker passes everything on to it. */
+function place(source: FilterFolder, exported: unknown, options: LoadOptions): Filter<unknown, unknown> {
+  const id = (exported as { id?: unknown } | undefined)?.id;
+  const isIsolated = typeof id === 'string' && (options.isIsolated?.(id) ?? false);
+  const definition = checkFilter(exported, source.file, isIsolated ? 'worker' : undefined);
+  if (!isIsolated && definition.isolation !== 'worker') return definition;
+  const { clock, log, openTimeoutMs, workerLimits: limits = defaultWorkerLimits } = options;
+  return isolateFilter(declarationOf(definition, 'worker'), { source, isIsolated, limits, clock, log, openTimeoutMs });
+}
+
 /** Imports a filter. A folder that changes meanwhile (a save, a deployment) is read again: no mix of versions is run. */
-async function importSettled(found: FilterFolder): Promise<Staged> {
+async function importSettled(found: FilterFolder, options: LoadOptions): Promise<Staged> {
   let source = found;
   for (let tries = 1; ; tries++) {
     const module = await importFilter(source);
     const hash = hashFolder(source.folder);
-    if (hash === source.hash) return { source, definition: checkFilter(module.filter, source.file) };
+    if (hash === source.hash) return { source, definition: place(source, module.filter, options) };
     if (tries === maxTries) throw filterLoadFailed(source.file, 'keeps changing while it is loaded');
     source = { ...source, hash };
   }
 }
 
 /** Time-limits the import: a top-level await that never settles must not block reloads for good. */
-async function stage(source: FilterFolder, { clock, openTimeoutMs }: LoadOptions): Promise<Staged> {
+async function stage(source: FilterFolder, options: LoadOptions): Promise<Staged> {
+  const { clock, openTimeoutMs } = options;
   const { promise, reject } = Promise.withResolvers<never>();
   const expired = () => reject(filterLoadFailed(source.file, `import took over ${openTimeoutMs} ms`));
   const cancel = clock.schedule(openTimeoutMs, expired);
   try {
-    return await Promise.race([importSettled(source), promise]);
+    return await Promise.race([importSettled(source, options), promise]);
   } finally {
     cancel();
   }

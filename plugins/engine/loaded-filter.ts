@@ -97,6 +97,10 @@ export interface LoadedFilter {
   inFlight: number;
   /** Snapshots and sets that hold it. */
   holders: number;
+  /** What it was opened with. */
+  readonly rawConfig: unknown;
+  /** The same version opened with another configuration. Throws what `openFilter` throws. */
+  reopen(rawConfig: unknown): Promise<LoadedFilter>;
   /** Releases the state; never rejects. */
   close(): Promise<void>;
 }
@@ -237,6 +241,8 @@ export async function openFilter(options: OpenFilterOptions): Promise<LoadedFilt
     attributes: Object.fromEntries(labels) as Record<FilterStatusName, (typeof labels)[number][1]>,
     inFlight: 0,
     holders: 0,
+    rawConfig: options.rawConfig,
+    reopen: (rawConfig) => openFilter({ ...options, rawConfig }),
     close: () => {
       closing ??= closeState(options, state, log);
       return closing;
