@@ -78,15 +78,16 @@ describe('the copy of requests for a mirror', () => {
   });
 
   it('is given up beyond its bound, once, while the main reader goes on', async () => {
-    let lost = 0;
-    const tee = createTee(counted(10, 10).source, 35, () => lost++);
+    const lost: string[] = [];
+    const tee = createTee(counted(10, 10).source, 35, (why) => lost.push(why));
     assert.equal((await Array.fromAsync(tee.main)).length, 10);
-    assert.equal(lost, 1);
+    assert.deepEqual(lost, ['overrun']);
     await assert.rejects(Array.fromAsync(tee.copy), /not whole/);
   });
 
   it('waits for what the main reader reads, and fails when that leaves early', async () => {
-    const tee = createTee(counted(3).source, 100, () => {});
+    const lost: string[] = [];
+    const tee = createTee(counted(3).source, 100, (why) => lost.push(why));
     let copied = 0;
     let failure = '';
     const copying = (async () => {
@@ -100,5 +101,6 @@ describe('the copy of requests for a mirror', () => {
     }
     await copying;
     assert.match(failure, /not whole/);
+    assert.deepEqual(lost, ['left']);
   });
 });

@@ -23,8 +23,12 @@ export function createMirrorLayer(plan: MirrorPlan): OriginLayer {
         plan.counters.add('dropped');
         return next(request);
       }
-      const tee = createTee(request.requests, plan.maxBufferBytes, () => plan.counters.add('overrun'));
-      void sendCopy(direct, request, tee.copy, plan).finally(leave);
+      const controller = new AbortController();
+      const tee = createTee(request.requests, plan.maxBufferBytes, (why) => {
+        if (why === 'overrun') plan.counters.add('overrun');
+        controller.abort();
+      });
+      void sendCopy(direct, request, tee.copy, controller, plan).finally(leave);
       return next({ ...request, requests: tee.main });
     },
   };
@@ -34,10 +38,10 @@ async function sendCopy(
   direct: OriginCall,
   request: OriginRequest,
   requests: AsyncIterable<Uint8Array>,
+  controller: AbortController,
   { cluster, timeoutMs, counters, clock }: MirrorPlan,
 ): Promise<void> {
   const { call } = request.exchange;
-  const controller = new AbortController();
   // The clock of the origin's deadline is the wall clock; this one also ends a copy whose requests stop coming.
   const cancelTimer = clock.schedule(timeoutMs, () => controller.abort());
   counters.add('sent');

@@ -5,8 +5,11 @@ export interface Tee {
   readonly copy: AsyncIterable<Uint8Array>;
 }
 
-/** `lost` is called when the copy is given up because more than `maxBytes` wait in it. */
-export function createTee(source: AsyncIterable<Uint8Array>, maxBytes: number, lost: () => void): Tee {
+/** Why a copy is not whole: more than its bound waited in it, or the main reader left before the end. */
+export type TeeBreak = 'overrun' | 'left';
+
+/** `broken` is called once when the copy is given up; its reader, which may not be reading, must then be stopped. */
+export function createTee(source: AsyncIterable<Uint8Array>, maxBytes: number, broken: (why: TeeBreak) => void): Tee {
   const waiting: Uint8Array[] = [];
   let bytes = 0;
   let isEnded = false;
@@ -16,18 +19,17 @@ export function createTee(source: AsyncIterable<Uint8Array>, maxBytes: number, l
   function give(item: Uint8Array): void {
     if (isBroken) return;
     bytes += item.byteLength;
-    if (bytes > maxBytes) {
-      breakOff();
-      lost();
-    } else waiting.push(item);
+    if (bytes > maxBytes) breakOff('overrun');
+    else waiting.push(item);
     wake();
   }
 
-  function breakOff(): void {
-    if (isEnded) return;
+  function breakOff(why: TeeBreak): void {
+    if (isEnded || isBroken) return;
     isBroken = true;
     waiting.length = 0;
     wake();
+    broken(why);
   }
 
   async function* main(): AsyncGenerator<Uint8Array, undefined> {
@@ -39,7 +41,7 @@ export function createTee(source: AsyncIterable<Uint8Array>, maxBytes: number, l
       isEnded = true;
       wake();
     } finally {
-      breakOff();
+      breakOff('left');
     }
   }
 
