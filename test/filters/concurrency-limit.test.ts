@@ -12,7 +12,7 @@ import { rejectsWith } from '../support/rejects-with.ts';
 import { createFakeCall } from './bed/fake-call.ts';
 import { type HeldCall, holdCall } from './bed/held-call.ts';
 import { runCall } from './bed/run-call.ts';
-import { startShipped } from './bed/shipped.ts';
+import { startOnly } from './bed/start-only.ts';
 
 const id = 'showrunner.concurrency-limit';
 
@@ -101,7 +101,7 @@ describe('the permits of a limiter', () => {
 });
 
 function start(config: object, clock = createFakeClock()) {
-  return startShipped({ [id]: { enabled: true, ...config } }, { clock, only: [id] });
+  return startOnly({ [id]: { enabled: true, ...config } }, { clock, only: [id] });
 }
 
 const one = { unary: { initial: 1, min: 1, max: 1 }, streams: { initial: 1, min: 1, max: 1 } };
@@ -109,7 +109,7 @@ const late = new AppError({ code: Code.DEADLINE_EXCEEDED, reason: 'LATE', messag
 
 describe('the concurrency limit', () => {
   it('is off unless it is switched on', async () => {
-    await using engine = await startShipped({ [id]: one }, { clock: createFakeClock(), only: [id] });
+    await using engine = await startOnly({ [id]: one }, { clock: createFakeClock(), only: [id] });
     assert.equal(engine.open(createFakeCall()), undefined);
   });
 

@@ -1,0 +1,60 @@
+import type { Clock } from '../../engine/filter.ts';
+
+/** One thing that can be full. */
+export interface PressureSource {
+  readonly name: string;
+  read(): number;
+  /** The reading at which it begins to count, and the one at which it is full. */
+  readonly throttleAt: number;
+  readonly saturateAt: number;
+}
+
+export interface PressureOptions {
+  readonly sources: readonly PressureSource[];
+  readonly clock: Clock;
+  /** Time constants, ms. */
+  readonly riseMs: number;
+  readonly fallMs: number;
+}
+
+/** How hard the process is pressed: 0 = at ease, 1 = full. */
+export interface Pressure {
+  /** The pressure now; cheap enough for every call. */
+  read(): number;
+  /** The source that presses most at the latest reading. */
+  readonly by: string;
+}
+
+function scaled({ read, throttleAt, saturateAt }: PressureSource): number {
+  const x = (read() - throttleAt) / (saturateAt - throttleAt);
+  return Number.isNaN(x) ? 0 : Math.max(0, Math.min(1, x));
+}
+
+/** The highest of the sources, smoothed by time: it follows a rise fast and a fall slowly. Throws on a wrong range. */
+export function createPressure({ sources, clock, riseMs, fallMs }: PressureOptions): Pressure {
+  for (const { name, throttleAt, saturateAt } of sources) {
+    if (throttleAt >= saturateAt) throw new Error(`${name}: expected throttleAt < saturateAt`);
+  }
+  let value = 0;
+  let by = '';
+  let atMs = clock.monotonic();
+  return {
+    read: () => {
+      let raw = 0;
+      for (const source of sources) {
+        const x = scaled(source);
+        if (x <= raw) continue;
+        raw = x;
+        by = source.name;
+      }
+      const now = clock.monotonic();
+      const timeConstant = raw > value ? riseMs : fallMs;
+      value += (raw - value) * (1 - Math.exp((atMs - now) / timeConstant));
+      atMs = now;
+      return value;
+    },
+    get by() {
+      return by;
+    },
+  };
+}
