@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { commands } from '../../server/cli/commands.ts';
 import { callableServices } from '../../server/cli/services.ts';
+import { startCommand } from '../support/child-script.ts';
 import { type RunningServer, startServer } from '../support/run-server.ts';
 import { runShowrunner } from '../support/showrunner.ts';
 import { createTempDir } from '../support/temp-dir.ts';
+import { waitUntil } from '../support/wait-until.ts';
 
 /** Each command's process takes half a second to begin: what does not depend on each other runs side by side. */
 const runAll = (...calls: readonly (readonly string[])[]) => Promise.all(calls.map((args) => runShowrunner(args)));
@@ -48,6 +52,29 @@ describe('the command line', () => {
       assert.equal(errors.trim().split('\n').length, 1, told);
       assert.equal(output, '');
     }
+  });
+  it('is the same process as the script that starts it, and gives its exit code', async () => {
+    const script = join(import.meta.dirname, '../../scripts/showrunner.js');
+    const [help, wrong] = [
+      startCommand([process.execPath, script, 'help']),
+      startCommand([process.execPath, script, 'x']),
+    ];
+    assert.deepEqual([await help.ended, await wrong.ended], [0, 2]);
+    assert.deepEqual(listedIn(help.lines.join('\n')), all);
+    assert.deepEqual([help.errors(), wrong.errors().split('\n')[0]], ['', 'showrunner: there is no command "x"']);
+    await using temp = await createTempDir();
+    const server = startCommand([process.execPath, script, 'serve'], {
+      PATH: process.env['PATH'],
+      SHOWRUNNER_STATE_DIR: temp.path,
+      SHOWRUNNER_ADDRESS: '127.0.0.1:0',
+      SHOWRUNNER_ORIGIN_ADDRESS: '127.0.0.1:0',
+      SHOWRUNNER_WORKERS: '0',
+    });
+    await waitUntil('it serves', () => server.errors().includes('"serving"'), 30_000);
+    const owner = readFileSync(join(temp.path, 'owner.lock.pid'), 'utf8');
+    assert.equal(Number(owner), server.process.pid);
+    server.process.kill('SIGTERM');
+    assert.equal(await server.ended, 0);
   });
 });
 

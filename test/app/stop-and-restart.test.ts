@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { Job_State } from '../../proto/gen/showrunner/jobs/v1/job_pb.ts';
 import { Code } from '../../server/core/codes.ts';
 import { AppError } from '../../server/core/errors.ts';
-import { isAlive, type ProcessInfo } from '../support/processes.ts';
+import { descendantsOf, isAlive, type ProcessInfo } from '../support/processes.ts';
 import { type RunningServer, startServer } from '../support/run-server.ts';
+import { startShowrunner } from '../support/showrunner.ts';
 import { createTempDir } from '../support/temp-dir.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { partsOf, startTranscode, untilSucceeded } from './fixtures/titles.ts';
@@ -11,6 +12,8 @@ import { partsOf, startTranscode, untilSucceeded } from './fixtures/titles.ts';
 const profile = 'profiles/42';
 const device = (name: string) => ({ device: `devices/${name}`, profile, category: name });
 const patienceMs = 40_000;
+/** One small rung: what is encoded does not matter here. */
+const ladder = [{ height: 360, crf: 26, maxrateKbps: 900 }];
 
 const isGone = (family: readonly ProcessInfo[]) => !family.some(({ pid }) => isAlive(pid));
 
@@ -84,7 +87,7 @@ describe('SIGTERM', () => {
     const drainTimeoutMs = 500;
     const settings = { SHOWRUNNER_DRAIN_TIMEOUT_MS: String(drainTimeoutMs) };
     const first = await startServer({ stateDir: state.path, settings });
-    const job = await startTranscode(first, 'titles/clip');
+    const job = await startTranscode(first, 'titles/clip', { ladder });
     await untilChunkRuns(first, job);
     const stuck = await beginImport(first);
     const family = first.family();
@@ -109,6 +112,34 @@ describe('SIGTERM', () => {
   });
 });
 
+describe('a signal', () => {
+  it('during the start ends the server once it has started', async () => {
+    await using state = await createTempDir();
+    const child = startShowrunner(['serve'], { SHOWRUNNER_STATE_DIR: state.path });
+    let family: ProcessInfo[] = [];
+    const hasStarted = () => {
+      family = descendantsOf(child.process.pid ?? 0);
+      return family.length > 0;
+    };
+    await waitUntil('it has begun to start', hasStarted, patienceMs);
+    child.process.kill('SIGTERM');
+    assert.equal(await child.ended, 0, child.errors());
+    assert.match(child.errors(), /"serving".*\n.*"draining"/);
+    assert.ok(isGone(family));
+  });
+
+  it('that comes a second time ends the server at once', async () => {
+    await using server = await startServer();
+    await beginImport(server);
+    const family = server.family();
+    const ended = server.kill('SIGINT');
+    await waitUntil('the server drains', () => server.logs().some(({ message }) => message === 'draining'), patienceMs);
+    assert.equal(await server.kill('SIGINT'), 1);
+    assert.equal(await ended, 1);
+    await waitUntil('nothing of it is left', () => isGone(family), 20_000);
+  });
+});
+
 describe('kill -9 of the server', () => {
   it('ends Redis and workers, and a restart finds all that was there and ends the job', async () => {
     await using state = await createTempDir();
@@ -118,7 +149,7 @@ describe('kill -9 of the server', () => {
     await clients.notifications.publish({
       notification: { notificationId: 'n-1', profile, kind: 'title.added', subject: 'titles/clip' },
     });
-    const job = await startTranscode(first, 'titles/clip', { notify: profile });
+    const job = await startTranscode(first, 'titles/clip', { notify: profile, ladder });
     await untilChunkRuns(first, job);
     const family = first.family();
     assert.equal(await first.kill('SIGKILL'), 'SIGKILL');
