@@ -75,7 +75,7 @@ describe('fragmented MP4', () => {
 
   it('passes the chunk checks, and fails each when it is broken', async () => {
     const samples = readSamples(await fragmented());
-    const expected = { frames: 60, gopFrames: 24, ticksPerFrame: 512 };
+    const expected = { codec: 'h264', frames: 60, gopFrames: 24, ticksPerFrame: 512 } as const;
     assert.deepEqual(chunkFaults(samples, expected), []);
     const change = (index: number, more: Partial<Sample>) =>
       samples.map((sample, at) => (at === index ? { ...sample, ...more } : sample));

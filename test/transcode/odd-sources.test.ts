@@ -174,29 +174,47 @@ describe('transcode of odd sources', () => {
     assert.deepEqual(shown.trim().split('\n').slice(0, 3), ['yuv420p', 'bt709', 'bt709']);
   });
 
-  it('deinterlaces an interlaced source at its frame rate', async () => {
-    await using fixture = await createTranscodeFixture();
-    const weave = ['-vf', 'tinterlace=interleave_top,fieldorder=tff', '-flags', '+ilme+ildct', '-field_order', 'tt'];
-    const stripes = `color=black:s=320x2:r=50:d=2,format=yuv444p,geq=lum='128+100*sin(X/8+N)':cb=128:cr=128`;
-    const args = [
-      '-f',
-      'lavfi',
-      '-i',
-      `${stripes},scale=320:288:flags=neighbor`,
-      ...weave,
-      '-c:v',
-      'mpeg2video',
-      '-q:v',
-      '3',
-    ];
-    const sourceKey = await fixture.upload(await makeSource('interlaced.ts', [...args, '-f', 'mpegts']));
-    const result = await fixture.transcode({
-      titleId,
-      sourceKey,
-      ladder: [{ height: 288, crf: 18, maxrateKbps: 4000 }],
+  /** Stripes that move with every field, woven into 25 frames a second, or carried as they are in interlaced marks. */
+  const interlaced = (name: string, woven: boolean) => {
+    const weave = woven ? 'tinterlace=interleave_top,' : '';
+    const stripes = `color=black:s=320x2:r=${woven ? 50 : 25}:d=2,format=yuv444p,geq=lum='128+100*sin(X/8+N)':cb=128:cr=128`;
+    const filters = ['-vf', `${weave}fieldorder=tff,setfield=tff`, '-flags', '+ilme+ildct', '-field_order', 'tt'];
+    const input = ['-f', 'lavfi', '-i', `${stripes},scale=320:288:flags=neighbor`];
+    return makeSource(name, [...input, ...filters, '-c:v', 'mpeg2video', '-q:v', '3', '-f', 'mpegts']);
+  };
+  const stripesLadder = [{ height: 288, crf: 18, maxrateKbps: 4000 }];
+
+  /** Mean difference of each frame from the one before it, of one line of pixels. */
+  async function motion(playlist: string): Promise<number[]> {
+    const line = ['-vf', 'scale=320:1:flags=area,format=gray', '-fps_mode', 'passthrough', '-f', 'rawvideo', '-'];
+    const pixels = await ffmpeg(['-i', playlist, '-map', '0:v:0', ...line]);
+    return Array.from({ length: pixels.length / 320 - 1 }, (_, frame) => {
+      let sum = 0;
+      for (let x = 0; x < 320; x++)
+        sum += Math.abs((pixels[frame * 320 + x] ?? 0) - (pixels[(frame + 1) * 320 + x] ?? 0));
+      return sum / 320;
     });
-    assert.equal(result.frameRate, '25/1');
+  }
+
+  it('makes a picture of each field of an interlaced source: twice the rate, no combs, motion in every frame', async () => {
+    await using fixture = await createTranscodeFixture();
+    const sourceKey = await fixture.upload(await interlaced('interlaced.ts', true));
+    const result = await fixture.transcode({ titleId, sourceKey, ladder: stripesLadder });
+    assert.deepEqual([result.frameRate, result.frameCount], ['50/1', 100]);
     assert.ok((await combing(join(fixture.objectsDir, sourceKey))) > 10);
-    assert.ok((await combing(join(fixture.objectsDir, result.hlsObjectKey))) < 2);
+    const playlist = join(fixture.objectsDir, result.hlsObjectKey);
+    assert.ok((await combing(playlist)) < 2);
+    const moved = await motion(playlist);
+    assert.equal(moved.length, 99);
+    // The first and the last field have no neighbour in time to be rebuilt from.
+    assert.ok(Math.min(...moved.slice(1, -1)) > 20, `${moved}`);
+  });
+
+  it('leaves a progressive picture in interlaced marks at its rate', async () => {
+    await using fixture = await createTranscodeFixture();
+    const sourceKey = await fixture.upload(await interlaced('marked-only.ts', false));
+    const result = await fixture.transcode({ titleId, sourceKey, ladder: stripesLadder });
+    assert.deepEqual([result.frameRate, result.frameCount], ['25/1', 50]);
+    assert.ok(Math.min(...(await motion(join(fixture.objectsDir, result.hlsObjectKey)))) > 20);
   });
 });

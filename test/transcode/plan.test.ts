@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { chunkFilters } from '../../workers/transcode/chunk-command.ts';
+import { levelFor } from '../../workers/transcode/codecs/levels.ts';
 import { gopFramesFor, planFrames, trackClock } from '../../workers/transcode/frame-plan.ts';
 import { measureRate } from '../../workers/transcode/frame-rate.ts';
-import { chooseRungs, fixedLadder, levelFor } from '../../workers/transcode/ladder.ts';
+import { chooseRungs, fixedLadder } from '../../workers/transcode/ladder.ts';
 import { languageTag, planTranscode } from '../../workers/transcode/plan.ts';
 import { rational, rationalText } from '../../workers/transcode/rational.ts';
 import type { SourceProbe, SourceVideo } from '../../workers/transcode/source-probe.ts';
@@ -29,6 +30,7 @@ function probeOf(video: Partial<SourceVideo>): SourceProbe {
     timeBase: rational(1, 12_800),
     claimedRates: [fps25],
     ptsTicks: times(132, (index) => index * 512),
+    frameBytes: times(132, () => 1000),
     keyframeTicks: times(6, (index) => index * 512 * 25),
     ...video,
   };
@@ -202,7 +204,7 @@ describe('transcode plan', () => {
     const plan = planOf();
     const [, , chunk] = plan.chunks;
     assert.ok(chunk);
-    const filters = chunkFilters(plan, chunk);
+    const filters = chunkFilters(plan, chunk, plan.rungs);
     assert.match(filters, /fps=25\/1,trim=start=3\.830000000:end=5\.270000000,setpts=N\/\(25\/1\*TB\),split=3/);
     assert.match(filters, /\[s2\]scale=480:270:/);
   });

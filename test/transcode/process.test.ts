@@ -118,7 +118,17 @@ describe('child processes', () => {
       .trim()
       .split('\n')
       .map((line) => line.split('=')[0]);
-    const allowed = new Set(['PATH', 'LC_ALL', 'TMPDIR', 'AV_LOG_FORCE_NOCOLOR', 'PWD', 'OLDPWD', 'SHLVL', '_']);
+    const allowed = new Set([
+      'PATH',
+      'LC_ALL',
+      'TMPDIR',
+      'AV_LOG_FORCE_NOCOLOR',
+      'SVT_LOG',
+      'PWD',
+      'OLDPWD',
+      'SHLVL',
+      '_',
+    ]);
     assert.deepEqual(
       names.filter((name) => !allowed.has(name ?? '')),
       [],

@@ -22,7 +22,7 @@ describe('publishing a title', () => {
     };
     await assert.rejects(fixture.run(params, { signal: controller.signal, onChild }), { name: 'AbortError' });
     assert.deepEqual(await fixture.keys('titles/'), []);
-    const done = (await fixture.objects.list('transcode/chunks/')).filter((info) => info.key.endsWith('commit.json'));
+    const done = (await fixture.objects.list('transcode/rungs/')).filter((info) => info.key.endsWith('commit.json'));
     assert.equal(done.length, 2);
     const result = await fixture.transcode(params);
     assert.equal(result.verification.ok, true);
@@ -42,14 +42,14 @@ describe('publishing a title', () => {
     await assert.rejects(fixture.run(params, { signal: controller.signal, onProgress }), { name: 'AbortError' });
     assert.ok(cancelledAt > 0 && performance.now() - cancelledAt < 1000);
     assert.deepEqual(await fixture.keys('titles/'), []);
-    assert.deepEqual(await fixture.keys('transcode/chunks/'), []);
+    assert.deepEqual(await fixture.keys('transcode/rungs/'), []);
   });
 
   it('encodes a chunk again when its record is there and a file of it is gone', async () => {
     await using fixture = await createTranscodeFixture();
     const params = { titleId, sourceKey: await fixture.upload(await source()), ladder: smallLadder };
     const first = await fixture.transcode(params);
-    const [lost = ''] = (await fixture.keys('transcode/chunks/')).filter((key) => key.endsWith('.mp4'));
+    const [lost = ''] = (await fixture.keys('transcode/rungs/')).filter((key) => key.endsWith('.mp4'));
     await fixture.objects.delete(lost);
     await fixture.objects.delete(first.encodeSetKey);
     const second = await fixture.transcode(params);

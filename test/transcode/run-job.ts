@@ -34,12 +34,14 @@ export async function runJob(options: RunJobOptions): Promise<JobRun> {
   const progress: JobProgress[] = [];
   const children: { job: ChildJob; result: Json }[] = [];
   const runChildren = async (jobs: readonly ChildJob[]) => {
+    const results: Json[] = [];
     for (const job of jobs) {
       await options.onChild?.(job);
       const { result } = await runJob({ ...options, kind: job.kind, params: job.params });
       children.push({ job, result });
+      results.push(result);
     }
-    return children.map((child) => child.result);
+    return results;
   };
   const context: JobContext = {
     jobId: `test-${runs}`,

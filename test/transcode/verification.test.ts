@@ -74,7 +74,7 @@ describe('verification of a title', () => {
 
 describe('judging an encode by its error lines', () => {
   const judge = (lines: readonly string[], exitCode: number, seek = false, indexed = true) =>
-    judgeEncode('frames 0-47', { exitCode, errorLines: lines, droppedStderrBytes: 0 }, seek, indexed);
+    judgeEncode('frames 0-47', { exitCode, errorLines: lines, droppedStderrBytes: 0, cpuSeconds: 0 }, seek, indexed);
   const damaged = '[h264 @ 0x55d0] [error] error while decoding MB 51 27, bytestream 3151';
   const leading = '[h264 @ 0x55d0] [error] mmco: unref short failure';
   const midway = '[h264 @ 0x55d0] [error] non-existing PPS 0 referenced';

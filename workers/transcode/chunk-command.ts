@@ -1,9 +1,7 @@
-import type { Rung } from './ladder.ts';
+import { encoderArguments } from './codecs/encoder-arguments.ts';
+import type { DisplaySize, Rung } from './ladder.ts';
 import type { PlannedChunk, TranscodePlan } from './plan.ts';
 import { sourceInput } from './probe-streams.ts';
-
-/** x264 threads of each rung: part of the content, because another count gives other bytes. */
-export const encoderThreads = 1;
 
 /** PQ/HLG to BT.709: linear light, wide to narrow primaries, a curve that keeps highlights, back to 8 bit. */
 const toneMap = [
@@ -20,61 +18,85 @@ function cutTime(frame: number, plan: TranscodePlan): string {
   return (((frame - 0.25) * plan.rate.den) / plan.rate.num).toFixed(9);
 }
 
-/**
- * The filters of one chunk: source clock to title clock, constant rate, the chunk's frames alone, times made from
- * frame numbers, then one scaled copy for each rung.
- */
-export function chunkFilters(plan: TranscodePlan, chunk: PlannedChunk): string {
+/** What all rungs of a chunk share: source clock to title clock, constant rate, its frames alone, times from numbers. */
+export function sharedFilters(plan: TranscodePlan, chunk: PlannedChunk): string {
   const { startTicks, timeBase, deinterlace } = plan.video;
   const rate = `${plan.rate.num}/${plan.rate.den}`;
-  const shared = [
+  return [
     `setpts=round(PTS-${startTicks}*${timeBase.num}/${timeBase.den}/TB)`,
-    ...(deinterlace ? ['bwdif=mode=send_frame:deint=interlaced'] : []),
+    ...(deinterlace ? ['bwdif=mode=send_field:parity=auto:deint=interlaced'] : []),
     `fps=${rate}`,
     `trim=start=${cutTime(chunk.start, plan)}:end=${cutTime(chunk.end, plan)}`,
     `setpts=N/(${rate}*TB)`,
     ...(plan.video.toneMap ? toneMap : []),
-    `split=${plan.rungs.length}`,
   ].join(',');
-  const pads = plan.rungs.map((_rung, index) => `[s${index}]`).join('');
-  const scaled = plan.rungs.map((rung, index) => {
-    const scale = `scale=${rung.width}:${rung.height}:flags=bicubic+accurate_rnd+bitexact:out_range=tv`;
-    return `[s${index}]${scale},setsar=1,format=yuv420p[v${index}]`;
-  });
-  return [`[0:${plan.video.streamIndex}]${shared}${pads}`, ...scaled].join(';');
 }
 
-function rungOutput(plan: TranscodePlan, rung: Rung, index: number, path: string): string[] {
-  const gop = String(plan.gopFrames);
+/** To a size, square pixels and 8-bit 4:2:0. */
+export function scaleFilters(size: DisplaySize): string {
+  const scale = `scale=${size.width}:${size.height}:flags=bicubic+accurate_rnd+bitexact:out_range=tv`;
+  return `${scale},setsar=1,format=yuv420p`;
+}
+
+/** Filters of one chunk: the shared ones, then each size once, then a copy of it `[vN]` for each picture of that size. */
+export function chunkFilters(plan: TranscodePlan, chunk: PlannedChunk, pictures: readonly DisplaySize[]): string {
+  const ofSize = Map.groupBy(pictures.entries(), ([, { width, height }]) => `${width}x${height}`);
+  const groups = [...ofSize.values()];
+  const pads = groups.map((_group, index) => `[s${index}]`).join('');
+  const scaled = groups.map((group, index) => {
+    const size = group[0]?.[1] ?? { width: 2, height: 2 };
+    const copies = group.map(([picture]) => `[v${picture}]`).join('');
+    return `[s${index}]${scaleFilters(size)},split=${group.length}${copies}`;
+  });
+  const shared = `[0:${plan.video.streamIndex}]${sharedFilters(plan, chunk)},split=${groups.length}${pads}`;
+  return [shared, ...scaled].join(';');
+}
+
+/** Options of a rung's output but for its input pad and path: with the filters, all that decides its bytes. */
+export function rungArguments(plan: TranscodePlan, rung: Rung): string[] {
   return [
-    ...['-map', `[v${index}]`, '-r', `${plan.rate.num}/${plan.rate.den}`],
-    ...['-c:v', 'libx264', '-preset', rung.preset, '-profile:v', rung.profile, '-level:v', rung.level],
-    ...['-crf', String(rung.crf), '-maxrate', `${rung.maxrateKbps}k`, '-bufsize', `${rung.bufsizeKbps}k`],
-    ...['-g', gop, '-keyint_min', gop, '-sc_threshold', '0', '-flags:v', '+cgop+bitexact'],
-    ...['-threads:v', String(encoderThreads), '-video_track_timescale', String(plan.timescale)],
+    ...['-r', `${plan.rate.num}/${plan.rate.den}`, ...encoderArguments(rung, plan.gopFrames)],
+    ...['-video_track_timescale', String(plan.timescale)],
     ...['-map_metadata', '-1', '-map_chapters', '-1', '-fflags', '+bitexact'],
-    ...['-movflags', '+frag_keyframe+empty_moov+default_base_moof', '-f', 'mp4', path],
+    ...['-movflags', '+frag_keyframe+empty_moov+default_base_moof', '-f', 'mp4'],
   ];
 }
 
+/** One picture to make of a chunk. */
+export interface ChunkOutput {
+  readonly size: DisplaySize;
+  readonly arguments: readonly string[];
+  readonly path: string;
+}
+
+/** A rung as fragmented MP4 at a path. */
+export function rungOutput(plan: TranscodePlan, rung: Rung, path: string): ChunkOutput {
+  return { size: rung, arguments: rungArguments(plan, rung), path };
+}
+
 /**
- * Arguments of ffmpeg for one chunk: one decode, every rung in the same process. `paths[i]` gets rung i as fragmented
- * MP4. `seek` false reads from the source's start: slow, but free of what decoders say about a seek.
+ * Arguments of ffmpeg for one chunk: one decode, every output in the same process. `seek` false reads from the
+ * source's start: slow, but free of what decoders say about a seek.
  */
 export function chunkArguments(
   plan: TranscodePlan,
   chunk: PlannedChunk,
   sourcePath: string,
-  paths: readonly string[],
+  outputs: readonly ChunkOutput[],
   seek: boolean,
 ): string[] {
   const seeking =
     seek && chunk.seekSeconds !== null
       ? ['-seek_timestamp', '1', '-noaccurate_seek', '-ss', chunk.seekSeconds.toFixed(6)]
       : [];
+  const filters = chunkFilters(
+    plan,
+    chunk,
+    outputs.map((output) => output.size),
+  );
   return [
     ...['-copyts', '-threads', '1', ...seeking, ...sourceInput(plan.source.demuxer, sourcePath)],
-    ...['-filter_complex_threads', '1', '-filter_complex', chunkFilters(plan, chunk)],
-    ...plan.rungs.flatMap((rung, index) => rungOutput(plan, rung, index, paths[index] ?? '')),
+    ...['-filter_complex_threads', '1', '-filter_complex', filters],
+    ...outputs.flatMap((output, index) => ['-map', `[v${index}]`, ...output.arguments, output.path]),
   ];
 }

@@ -1,3 +1,4 @@
+import type { CostReport } from './cost-report.ts';
 import type { TitleVerification } from './verify-title.ts';
 
 /** One file of a title as the manifest service registers it: a track of many segments, or a manifest. */
@@ -45,6 +46,12 @@ export type EncodeSet = {
   readonly hlsObjectKey: string;
   readonly dashObjectKey: string;
   readonly verificationObjectKey: string;
+  /** Why the title has these rungs: `ladder.json`, beside its plot `ladder.svg` where trials chose them. */
+  readonly ladderObjectKey: string;
+  /** Key of the plan it was made by. */
+  readonly planObjectKey: string;
+  /** Odd things that encoding met and mended. */
+  readonly notes: readonly string[];
   readonly totalBytes: number;
   readonly files: readonly EncodeSetFile[];
   /** Every object but this record. */
@@ -64,8 +71,11 @@ export type TranscodeResult = {
   readonly objectCount: number;
   readonly hlsObjectKey: string;
   readonly dashObjectKey: string;
+  readonly ladderObjectKey: string;
   readonly files: readonly EncodeSetFile[];
-  /** What the probe found odd and not worth a refusal. */
+  /** What the probe found odd and not worth a refusal, and what encoding met and mended. */
   readonly warnings: readonly string[];
   readonly verification: TitleVerification;
+  /** Null for a version whose cost was not kept. */
+  readonly cost: CostReport | null;
 };

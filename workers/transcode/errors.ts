@@ -52,6 +52,31 @@ export function ffmpegUnsuitable(path: string, why: string): AppError {
   });
 }
 
+/** FAILED_PRECONDITION: this build has no encoder for a codec that was asked for. */
+export function codecUnavailable(codec: string, encoders: readonly string[]): AppError {
+  return new AppError({
+    code: Code.FAILED_PRECONDITION,
+    reason: 'CODEC_UNAVAILABLE',
+    message: `this build of ffmpeg cannot encode ${codec}: it lacks ${encoders.join(' and ')}`,
+    metadata: { codec },
+  });
+}
+
+/** FAILED_PRECONDITION: this worker has no ffmpeg with the metric that the analysis was planned with. */
+export function metricUnavailable(metric: string): AppError {
+  return new AppError({
+    code: Code.FAILED_PRECONDITION,
+    reason: 'METRIC_UNAVAILABLE',
+    message: `no ffmpeg on this worker has the metric ${metric}`,
+    metadata: { metric },
+  });
+}
+
+/** INTERNAL: a quality score could not be read. Retried. */
+export function scoreFailed(what: string, why: string): AppError {
+  return new AppError({ code: Code.INTERNAL, reason: 'SCORE_FAILED', message: `${what} was not scored: ${why}` });
+}
+
 /** FAILED_PRECONDITION: this worker's build differs from the one the plan was made with, so its bytes would too. */
 export function encoderMismatch(planned: string, here: string): AppError {
   return new AppError({

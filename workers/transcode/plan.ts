@@ -1,6 +1,15 @@
+import { sourceBytesOf } from './complexity.ts';
 import { planFrames, trackClock } from './frame-plan.ts';
-import { measureRate } from './frame-rate.ts';
-import { chooseRungs, type DisplaySize, fixedLadder, type LadderStep, type Rung } from './ladder.ts';
+import { type MeasuredRate, maxRate, measureRate } from './frame-rate.ts';
+import {
+  type CodecChoice,
+  chooseRungs,
+  type DisplaySize,
+  fixedLadder,
+  h264Choice,
+  type LadderStep,
+  type Rung,
+} from './ladder.ts';
 import { type Rational, rational, toNumber } from './rational.ts';
 import type { Demuxer } from './sniff-container.ts';
 import type { SourceAudio, SourceProbe, SourceVideo } from './source-probe.ts';
@@ -11,6 +20,8 @@ export type PlannedChunk = {
   readonly end: number;
   /** Source time to start reading at, in seconds: a keyframe at least one source GOP early; null = the start. */
   readonly seekSeconds: number | null;
+  /** Bytes that the source takes for these frames: how much work the chunk is likely to be. */
+  readonly sourceBytes: number;
 };
 
 export type PlannedAudio = {
@@ -43,13 +54,18 @@ export type TranscodePlan = {
     /** Presentation time of the first frame, in source ticks: the title's zero. */
     readonly startTicks: number;
     readonly timeBase: Rational;
+    /** True for interlaced sources: a picture of each field, so `rate` is twice the frame rate where that is allowed. */
     readonly deinterlace: boolean;
     /** True for PQ and HLG sources: mapped to SDR. */
     readonly toneMap: boolean;
     readonly variableRate: boolean;
+    /** Upright, with square pixels. */
+    readonly display: DisplaySize;
   };
   readonly rungs: readonly Rung[];
   readonly audio: PlannedAudio | null;
+  /** Key of the document that explains the rungs; empty while they are not final. */
+  readonly ladderKey: string;
 };
 
 export interface PlanInput {
@@ -59,6 +75,8 @@ export interface PlanInput {
   readonly encoderBuild: string;
   /** Default: the fixed ladder. */
   readonly ladder?: readonly LadderStep[] | undefined;
+  /** Default: H.264 alone. */
+  readonly codecs?: readonly CodecChoice[] | undefined;
 }
 
 /** Upright, square-pixel size of a source. */
@@ -68,6 +86,12 @@ export function displaySize(video: SourceVideo): DisplaySize {
   const width = aspect >= 1 ? Math.round(video.width * aspect) : video.width;
   const height = aspect >= 1 ? video.height : Math.round(video.height / aspect);
   return video.rotation % 180 === 0 ? { width, height } : { width: height, height: width };
+}
+
+/** Output frames `[start, end)` with what their encoder must know about the source. */
+export function planChunk(start: number, end: number, rate: Rational, video: SourceVideo): PlannedChunk {
+  const seekSeconds = start === 0 ? null : seekFor(start, rate, video);
+  return { start, end, seekSeconds, sourceBytes: sourceBytesOf(video, rate, start, end) };
 }
 
 /**
@@ -106,34 +130,42 @@ function planAudio(tracks: readonly SourceAudio[]): PlannedAudio | null {
 
 const hdrTransfers = new Set(['smpte2084', 'arib-std-b67']);
 
+/** Rate and frames of the output: those of the source, or of its fields where they are pictures of their own. */
+export function outputRate(video: SourceVideo): MeasuredRate {
+  const measured = measureRate(video.ptsTicks, video.timeBase, video.claimedRates);
+  const { rate, frameCount } = measured;
+  if (!video.interlaced || 2 * toNumber(rate) > maxRate) return measured;
+  return { ...measured, rate: rational(rate.num * 2, rate.den), frameCount: frameCount * 2 };
+}
+
 /** Decides everything about a title from what the probe saw. Pure: the same input gives the same plan. */
 export function planTranscode(input: PlanInput): TranscodePlan {
   const { video, audio, demuxer } = input.probe;
-  const measured = measureRate(video.ptsTicks, video.timeBase, video.claimedRates);
-  const frames = planFrames(measured.frameCount, measured.rate);
+  const { codecs = [h264Choice], ladder = fixedLadder } = input;
+  const { rate, frameCount, variable } = outputRate(video);
+  const frames = planFrames(frameCount, rate);
+  const display = displaySize(video);
   return {
     format: 1,
     source: { key: input.sourceKey, sha256: input.sourceSha256, demuxer },
     encoderBuild: input.encoderBuild,
-    rate: measured.rate,
-    ...trackClock(measured.rate),
-    frameCount: frames.frameCount,
+    rate,
+    ...trackClock(rate),
+    frameCount,
     gopFrames: frames.gopFrames,
     segments: frames.segments,
-    chunks: frames.chunks.map(({ start, end }) => ({
-      start,
-      end,
-      seekSeconds: start === 0 ? null : seekFor(start, measured.rate, video),
-    })),
+    chunks: frames.chunks.map(({ start, end }) => planChunk(start, end, rate, video)),
     video: {
       streamIndex: video.streamIndex,
       startTicks: video.ptsTicks[0] ?? 0,
       timeBase: rational(video.timeBase.num, video.timeBase.den),
       deinterlace: video.interlaced,
       toneMap: hdrTransfers.has(video.colorTransfer),
-      variableRate: measured.variable,
+      variableRate: variable,
+      display,
     },
-    rungs: chooseRungs(input.ladder ?? fixedLadder, displaySize(video), measured.rate),
+    rungs: codecs.flatMap((choice) => chooseRungs(ladder, display, rate, choice)),
     audio: planAudio(audio),
+    ladderKey: '',
   };
 }

@@ -9,6 +9,8 @@ export interface VideoPackets {
   readonly count: number;
   /** Presentation times of shown frames, sorted. */
   readonly ptsTicks: Float64Array;
+  /** Coded bytes of each of them, in the same order. */
+  readonly frameBytes: Float64Array;
   readonly keyframeTicks: Float64Array;
   readonly warnings: readonly string[];
 }
@@ -18,24 +20,26 @@ const cutShort = /partial file|ended prematurely|truncat|end of file/i;
 
 interface PacketSink {
   push(chunk: Buffer): void;
-  take(): { count: number; ptsTicks: Float64Array; keyframeTicks: Float64Array; corrupt: number; over: boolean };
+  take(): Omit<VideoPackets, 'warnings'> & { corrupt: number; over: boolean };
 }
 
-/** Reads `pts,dts,flags` lines; a missing presentation time falls back to the decode time (AVI has only that). */
+/** Reads `pts,dts,size,flags` lines; a missing presentation time falls back to the decode time (AVI has only that). */
 function createPacketSink(maxFrames: number): PacketSink {
   const pts: number[] = [];
+  const bytes: number[] = [];
   const keys: number[] = [];
   let rest = '';
   let count = 0;
   let corrupt = 0;
   const read = (line: string) => {
-    const [ptsText = '', dtsText = '', flags = ''] = line.split(',');
+    const [ptsText = '', dtsText = '', size = '', flags = ''] = line.split(',');
     if (ptsText === '') return;
     count++;
     const ticks = Number(ptsText === 'N/A' ? dtsText : ptsText);
     if (flags.includes('C')) corrupt++;
     if (!Number.isFinite(ticks) || flags.includes('D') || count > maxFrames) return;
     pts.push(ticks);
+    bytes.push(Number(size));
     if (flags.includes('K')) keys.push(ticks);
   };
   return {
@@ -44,13 +48,17 @@ function createPacketSink(maxFrames: number): PacketSink {
       rest = (lines.pop() ?? '').slice(0, 4096);
       for (const line of lines) read(line);
     },
-    take: () => ({
-      count,
-      corrupt,
-      over: count > maxFrames,
-      ptsTicks: Float64Array.from(pts).sort(),
-      keyframeTicks: Float64Array.from(keys).sort(),
-    }),
+    take: () => {
+      const order = Uint32Array.from(pts.keys()).sort((a, b) => (pts[a] ?? 0) - (pts[b] ?? 0));
+      return {
+        count,
+        corrupt,
+        over: count > maxFrames,
+        ptsTicks: Float64Array.from(order, (index) => pts[index] ?? 0),
+        frameBytes: Float64Array.from(order, (index) => bytes[index] ?? 0),
+        keyframeTicks: Float64Array.from(keys).sort(),
+      };
+    },
   };
 }
 
@@ -66,15 +74,16 @@ export async function readPackets(
   maxFrames: number,
 ): Promise<VideoPackets> {
   const sink = createPacketSink(maxFrames);
-  const show = ['-select_streams', String(streamIndex), '-show_entries', 'packet=pts,dts,flags'];
+  const show = ['-select_streams', String(streamIndex), '-show_entries', 'packet=pts,dts,size,flags'];
   const args = [...show, '-print_format', 'csv=p=0', ...sourceInput(demuxer, path)];
   const end = await runFfprobe(runtime, args, sink.push);
-  const { count, ptsTicks, keyframeTicks, corrupt, over } = sink.take();
+  const { corrupt, over, ...packets } = sink.take();
   const said = end.errorLines.map(errorText);
   const cut = said.find((line) => cutShort.test(line));
   if (cut) throw sourceRefused('SOURCE_TRUNCATED', `the file ends too early (${cut})`);
   if (end.exitCode !== 0) throw sourceRefused('SOURCE_UNREADABLE', said[0] ?? 'its packets cannot be read');
-  if (corrupt > 0) throw sourceRefused('SOURCE_UNREADABLE', `${corrupt} of ${count} packets are marked corrupt`);
+  if (corrupt > 0)
+    throw sourceRefused('SOURCE_UNREADABLE', `${corrupt} of ${packets.count} packets are marked corrupt`);
   if (over) throw sourceRefused('SOURCE_TOO_LARGE', `more than the ${maxFrames} frames allowed`);
-  return { count, ptsTicks, keyframeTicks, warnings: said };
+  return { ...packets, warnings: said };
 }

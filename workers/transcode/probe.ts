@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
+import { detectInterlace } from './detect-interlace.ts';
 import { sourceRefused } from './errors.ts';
-import { readPackets } from './probe-packets.ts';
+import { readPackets, type VideoPackets } from './probe-packets.ts';
 import { type ProbedStream, readStreams } from './probe-streams.ts';
 import { type Rational, rational, toNumber } from './rational.ts';
 import type { FfmpegRuntime } from './run-ffmpeg.ts';
@@ -33,10 +34,12 @@ export async function probeSource(runtime: FfmpegRuntime, path: string, limits: 
     throw sourceRefused('SOURCE_TRUNCATED', why);
   }
   refuseDuration(packets.ptsTicks, timeBase, limits);
+  const isMarked = interlacedOrders.has(stream.fieldOrder);
+  const interlaced = isMarked && (await detectInterlace(runtime, demuxer, path, stream.index));
   return {
     demuxer,
     bytes,
-    video: videoOf(stream, timeBase, packets),
+    video: videoOf(stream, timeBase, packets, interlaced),
     audio: streams.filter((each) => each.type === 'audio' && each.channels > 0).map(audioOf),
     warnings: [...warnings, ...packets.warnings],
   };
@@ -64,11 +67,7 @@ function refuseDuration(ptsTicks: Float64Array, timeBase: Rational, limits: Sour
   throw sourceRefused('SOURCE_TOO_LARGE', `${Math.round(seconds)} s are more than the ${limits.maxSeconds} s allowed`);
 }
 
-function videoOf(
-  stream: ProbedStream,
-  timeBase: Rational,
-  packets: { ptsTicks: Float64Array; keyframeTicks: Float64Array },
-): SourceVideo {
+function videoOf(stream: ProbedStream, timeBase: Rational, packets: VideoPackets, interlaced: boolean): SourceVideo {
   return {
     streamIndex: stream.index,
     codec: stream.codec,
@@ -76,12 +75,13 @@ function videoOf(
     height: stream.height,
     rotation: stream.rotation,
     pixelAspect: stream.pixelAspect ?? rational(1, 1),
-    interlaced: interlacedOrders.has(stream.fieldOrder),
+    interlaced,
     pixelFormat: stream.pixelFormat,
     colorTransfer: stream.colorTransfer,
     timeBase,
     claimedRates: stream.rates,
     ptsTicks: packets.ptsTicks,
+    frameBytes: packets.frameBytes,
     keyframeTicks: packets.keyframeTicks,
   };
 }

@@ -3,6 +3,7 @@ import type { Clock } from '../../server/core/clock.ts';
 import { diskFull, ffmpegMissing, ffmpegStalled, ffmpegTimedOut, outputTooLarge } from './errors.ts';
 import { findProgram } from './find-program.ts';
 import { createOutputTail } from './output-tail.ts';
+import { processCpuSeconds } from './process-cpu.ts';
 
 export interface ProcessLimits {
   /** Address space, in bytes. */
@@ -35,6 +36,8 @@ export interface ProcessEnd {
   /** Lines of standard error, the first and the last within the bound. */
   readonly errorLines: readonly string[];
   readonly droppedStderrBytes: number;
+  /** Processor time of the process, as of its last output: at most a report's interval short. 0 where unknown. */
+  readonly cpuSeconds: number;
 }
 
 /** Dies with its parent and stays within its limits (Linux: setpriv, prlimit of util-linux). */
@@ -67,7 +70,8 @@ function start(options: RunProcessOptions): ChildProcess {
   return spawn(command, args, {
     cwd: options.cwd,
     // Nothing of the worker's environment (keys, proxies, library paths) reaches a program that reads foreign bytes.
-    env: { PATH: options.searchPath, LC_ALL: 'C', TMPDIR: options.cwd, AV_LOG_FORCE_NOCOLOR: '1' },
+    // SVT_LOG: SVT-AV1 prints its settings on standard error, where only errors are awaited.
+    env: { PATH: options.searchPath, LC_ALL: 'C', TMPDIR: options.cwd, AV_LOG_FORCE_NOCOLOR: '1', SVT_LOG: '1' },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
     shell: false,
@@ -87,6 +91,7 @@ export async function runProcess(options: RunProcessOptions): Promise<ProcessEnd
   const child = start(options);
   const tail = createOutputTail(options.maxStderrBytes ?? 65_536);
   let failure: unknown;
+  let cpuSeconds = 0;
   const stop = (reason: unknown) => {
     failure ??= reason;
     killGroup(child);
@@ -101,6 +106,7 @@ export async function runProcess(options: RunProcessOptions): Promise<ProcessEnd
   );
   child.stderr?.on('data', (chunk: Buffer) => tail.push(chunk));
   child.stdout?.on('data', (chunk: Buffer) => {
+    cpuSeconds = processCpuSeconds(child.pid) ?? cpuSeconds;
     if (!options.onStdout?.(chunk)) return;
     unwatch();
     unwatch = watch();
@@ -110,7 +116,7 @@ export async function runProcess(options: RunProcessOptions): Promise<ProcessEnd
   try {
     const end = await promise;
     if (failure !== undefined) throw failure;
-    return judged(options, end, tail.lines(), tail.droppedBytes);
+    return { ...judged(options, end, tail.lines()), droppedStderrBytes: tail.droppedBytes, cpuSeconds };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     throw ffmpegMissing('ffmpeg', [options.program]);
@@ -128,11 +134,10 @@ function judged(
   options: RunProcessOptions,
   end: { code: number | null; signal: string | null },
   errorLines: string[],
-  droppedStderrBytes: number,
-): ProcessEnd {
+): Pick<ProcessEnd, 'exitCode' | 'errorLines'> {
   if (end.signal === 'SIGXFSZ') throw outputTooLarge(options.program, options.limits.maxFileBytes);
   if (errorLines.some((line) => line.includes('No space left on device'))) throw diskFull(options.cwd);
   if (errorLines.some((line) => guardFailed.test(line))) throw ffmpegMissing('ffmpeg', [options.program]);
   if (end.signal !== null) errorLines.push(`killed by ${end.signal}`);
-  return { exitCode: end.code ?? 128, errorLines, droppedStderrBytes };
+  return { exitCode: end.code ?? 128, errorLines };
 }

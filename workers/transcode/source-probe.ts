@@ -12,6 +12,7 @@ export interface SourceVideo {
   readonly rotation: 0 | 90 | 180 | 270;
   /** Width of a pixel by its height. */
   readonly pixelAspect: Rational;
+  /** True when the pictures are woven of fields of different moments, and not only marked so. */
   readonly interlaced: boolean;
   readonly pixelFormat: string;
   readonly colorTransfer: string;
@@ -20,6 +21,8 @@ export interface SourceVideo {
   readonly claimedRates: readonly Rational[];
   /** Presentation times of the frames shown, sorted. */
   readonly ptsTicks: Float64Array;
+  /** Coded bytes of each of those frames: where they are many, there is much to encode. */
+  readonly frameBytes: Float64Array;
   /** Presentation times of the frames where decoding can start, sorted. */
   readonly keyframeTicks: Float64Array;
 }

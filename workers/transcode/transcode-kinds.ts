@@ -1,6 +1,9 @@
 import type { JobKind } from '../queue/job-kind.ts';
+import { videoCodecs } from './codecs/video-codec.ts';
 import { createEncodeAudioKind } from './encode-audio.ts';
 import { createEncodeChunkKind } from './encode-chunk.ts';
+import { createScoreTitleKind } from './quality/score-title-kind.ts';
+import { createTrialKind } from './quality/trial-kind.ts';
 import { createTranscodeKind } from './transcode.ts';
 import type { TranscodeDeps } from './transcode-deps.ts';
 
@@ -9,7 +12,16 @@ function erased<P>(kind: JobKind<P>): JobKind {
   return { ...kind, run: (context, params) => kind.run(context, params as P) };
 }
 
-/** The job kinds that make titles: `transcode` and its children `encode-chunk` and `encode-audio`. */
+/**
+ * The job kinds that make titles: `transcode` and its children (`encode-audio`, one `encode-chunk` kind a codec,
+ * `trial-encode`), and `score-title`, which judges a published version.
+ */
 export function createTranscodeKinds(deps: TranscodeDeps): JobKind[] {
-  return [erased(createTranscodeKind(deps)), erased(createEncodeChunkKind(deps)), erased(createEncodeAudioKind(deps))];
+  return [
+    erased(createTranscodeKind(deps)),
+    ...videoCodecs.map((codec) => erased(createEncodeChunkKind(deps, codec))),
+    erased(createEncodeAudioKind(deps)),
+    erased(createTrialKind(deps)),
+    erased(createScoreTitleKind(deps)),
+  ];
 }

@@ -1,21 +1,33 @@
 import { jsonDigest } from '../../server/core/canonical-json.ts';
 import type { ObjectStore } from '../../server/stores/objects/object-store.ts';
-import type { ChildJob, JobContext, JobKind } from '../queue/job-kind.ts';
+import type { JobContext, JobKind } from '../queue/job-kind.ts';
+import { collectEncodes, encodeJobs } from './child-jobs.ts';
+import { encoderFor } from './codecs/video-codec.ts';
+import { type CostReport, costReport, keepCost, reportKey } from './cost-report.ts';
 import type { AudioRecord } from './encode-audio.ts';
 import type { ChunkRecord } from './encode-chunk.ts';
 import type { EncodeSet, TranscodeResult } from './encode-set.ts';
 import { sourceMissing } from './errors.ts';
+import type { CodecChoice } from './ladder.ts';
 import { packagerVersion, packageTitle } from './package.ts';
 import { parseTranscodeParams, type TranscodeParams } from './params.ts';
 import { planTranscode, type TranscodePlan } from './plan.ts';
 import { loadPlan, savePlan } from './plan-store.ts';
 import { probeSource } from './probe.ts';
+import { chooseLadder, type LadderPreparation, prepareLadder } from './quality/choose-ladder.ts';
+import { findVmafBuild } from './quality/metric.ts';
 import { defaultSourceLimits } from './source-probe.ts';
 import { findJson } from './stored-json.ts';
 import { runtimeFor, type TranscodeDeps } from './transcode-deps.ts';
 import type { TitleVerification } from './verify-title.ts';
 
-type Inspected = { readonly plan: string; readonly warnings: readonly string[] };
+type Inspected = {
+  /** Key of the plan before its ladder is chosen. */
+  readonly plan: string;
+  readonly codecs: readonly CodecChoice[];
+  readonly ladder: LadderPreparation;
+  readonly warnings: readonly string[];
+};
 
 /** Looks into the source, refuses what cannot become a title, and stores the plan. */
 async function inspect(deps: TranscodeDeps, context: JobContext, params: TranscodeParams): Promise<Inspected> {
@@ -25,30 +37,21 @@ async function inspect(deps: TranscodeDeps, context: JobContext, params: Transco
   const info = await objects.stat(params.sourceKey);
   if (!info) throw sourceMissing(params.sourceKey);
   const runtime = await runtimeFor(deps, context);
+  const { build, encoders } = runtime.binaries;
+  const codecs = (params.codecs ?? ['h264']).map((codec) => ({ codec, encoder: encoderFor(codec, encoders) }));
   const path = await objects.localPath(params.sourceKey, signal);
   const probe = await probeSource(runtime, path, deps.sourceLimits ?? defaultSourceLimits);
   const plan = planTranscode({
     probe,
     sourceKey: params.sourceKey,
     sourceSha256: info.sha256,
-    encoderBuild: runtime.binaries.build,
+    encoderBuild: build,
     ladder: params.ladder,
+    codecs,
   });
-  return { plan: await savePlan(objects, plan, signal), warnings: probe.warnings.slice(0, 20) };
-}
-
-/** Audio first: it is the longest single job of a long title. */
-function childJobs(planKey: string, plan: TranscodePlan): ChildJob[] {
-  const audio: ChildJob[] = plan.audio
-    ? [{ kind: 'encode-audio', params: { plan: planKey }, key: 'audio', label: 'encode audio' }]
-    : [];
-  const chunks = plan.chunks.map((chunk, index) => ({
-    kind: 'encode-chunk',
-    params: { plan: planKey, chunk: index },
-    key: `chunk-${index}`,
-    label: `encode frames ${chunk.start}-${chunk.end - 1}`,
-  }));
-  return [...audio, ...chunks];
+  const metric = (await findVmafBuild(deps, runtime.binaries)) ? 'vmaf' : 'ssim';
+  const ladder = prepareLadder({ plan, video: probe.video, params, codecs, metric });
+  return { plan: await savePlan(objects, plan, signal), codecs, ladder, warnings: probe.warnings.slice(0, 20) };
 }
 
 async function resultOf(
@@ -62,35 +65,47 @@ async function resultOf(
   if (!verification) throw sourceMissing(set.verificationObjectKey);
   const { title, version, frameCount, frameRate, durationSeconds, totalBytes, hlsObjectKey, dashObjectKey, files } =
     set;
-  const place = { title, version, encodeSetKey, hlsObjectKey, dashObjectKey };
+  const { ladderObjectKey, notes } = set;
+  const place = { title, version, encodeSetKey, hlsObjectKey, dashObjectKey, ladderObjectKey };
   const measures = { frameCount, frameRate, durationSeconds, totalBytes, objectCount: set.objects.length };
-  return { ...place, ...measures, files, warnings, verification };
+  const cost = (await findJson<CostReport>(objects, reportKey(title, version, 'cost'), signal)) ?? null;
+  return { ...place, ...measures, files, warnings: [...warnings, ...notes], verification, cost };
 }
 
 async function encodeChildren(context: JobContext, planKey: string, plan: TranscodePlan) {
   context.progress({ fraction: 0.05, stage: 'encode', detail: { frames: 0, total_frames: plan.frameCount } });
-  const results = await context.children<AudioRecord | ChunkRecord>('encode', childJobs(planKey, plan));
-  const audio = plan.audio ? (results[0] as AudioRecord) : undefined;
-  const chunks = results.slice(plan.audio ? 1 : 0) as readonly ChunkRecord[];
+  const jobs = encodeJobs(planKey, plan);
+  const children = jobs.map(({ chunk: _chunk, ...job }) => job);
+  const results = await context.children<AudioRecord | ChunkRecord>('encode', children);
   context.progress({ fraction: 0.9, stage: 'package', detail: { frames: plan.frameCount } });
-  return { audio, chunks };
+  return collectEncodes(plan, jobs, results);
+}
+
+/** The final plan: rungs by trials or from the fixed ladder, explained. */
+async function decideLadder(deps: TranscodeDeps, context: JobContext, inspected: Inspected) {
+  if (inspected.ladder.samples.length > 0) context.progress({ fraction: 0.02, stage: 'analyse' });
+  const draft = await loadPlan(deps.objects, inspected.plan, context.signal);
+  return chooseLadder(deps.objects, context, draft, inspected.codecs, inspected.ladder);
 }
 
 async function runTranscode(deps: TranscodeDeps, context: JobContext, params: TranscodeParams) {
   const { objects } = deps;
   const { signal } = context;
   const inspected = await context.step<Inspected>('inspect', () => inspect(deps, context, params));
-  const plan = await loadPlan(objects, inspected.plan, signal);
-  const version = `v${jsonDigest({ plan: inspected.plan, packager: packagerVersion }).slice(0, 16)}`;
+  const ladder = await decideLadder(deps, context, inspected);
+  const plan = await loadPlan(objects, ladder.plan, signal);
+  const version = `v${jsonDigest({ plan: ladder.plan, packager: packagerVersion }).slice(0, 16)}`;
   const folder = `${params.titleId}/${version}`;
   const encodeSetKey = `${folder}/encode-set.json`;
   let set = await findJson<EncodeSet>(objects, encodeSetKey, signal);
   if (!set) {
-    const { audio, chunks } = await encodeChildren(context, inspected.plan, plan);
+    const { audio, chunks } = await encodeChildren(context, ladder.plan, plan);
+    const cost = costReport(plan, chunks, ladder.cpuSeconds);
+    await keepCost(objects, reportKey(params.titleId, version, 'cost'), cost, signal);
     const onProgress = (fraction: number) =>
       context.progress({ fraction: 0.9 + fraction * 0.1, stage: 'package', detail: { frames: plan.frameCount } });
-    const job = { plan, title: params.titleId, version, folder, chunks, audio, signal, onProgress };
-    set = await packageTitle(objects, job);
+    const place = { planKey: ladder.plan, title: params.titleId, version, folder };
+    set = await packageTitle(objects, { ...place, plan, chunks, audio, signal, onProgress });
   }
   context.progress({ fraction: 1, stage: 'done', detail: { frames: plan.frameCount } });
   return resultOf(objects, set, encodeSetKey, inspected.warnings, signal);
@@ -98,7 +113,8 @@ async function runTranscode(deps: TranscodeDeps, context: JobContext, params: Tr
 
 /**
  * Job kind `transcode`: from any source object to a verified, playable title version. Parameters: TranscodeParams.
- * Probe and plan, then one child job a chunk and one for audio, then stitch, verify, package, publish.
+ * Probe and plan, trials for a ladder of its own, then child jobs for audio and for each chunk and codec, then
+ * stitch, verify, package, publish.
  */
 export function createTranscodeKind(deps: TranscodeDeps): JobKind<TranscodeParams, TranscodeResult> {
   return {

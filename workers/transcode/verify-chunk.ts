@@ -1,7 +1,9 @@
-import { isIdr } from './mp4/nal-units.ts';
+import type { VideoCodec } from './codecs/video-codec.ts';
+import { isRandomAccess } from './mp4/random-access.ts';
 import type { Sample } from './mp4/read-fragments.ts';
 
 export interface ExpectedChunk {
+  readonly codec: VideoCodec;
   readonly frames: number;
   readonly gopFrames: number;
   readonly ticksPerFrame: number;
@@ -9,11 +11,11 @@ export interface ExpectedChunk {
 
 /**
  * Faults of one rung of one chunk against its plan; empty = correct. ffmpeg's exit code says nothing about any of
- * these: frame count, an IDR picture first and at every GOP and nowhere else, decode times one frame apart,
+ * these: frame count, an IDR picture (in VP9 and AV1 a key frame, by its coded bits) first and at every GOP and nowhere else, decode times one frame apart,
  * presentation times that fill 0..n-1 with none twice and none missing.
  */
 export function chunkFaults(samples: readonly Sample[], expected: ExpectedChunk): string[] {
-  const { frames, gopFrames, ticksPerFrame } = expected;
+  const { codec, frames, gopFrames, ticksPerFrame } = expected;
   if (samples.length !== frames) return [`${samples.length} frames, ${frames} planned`];
   const faults: string[] = [];
   const firstDecode = samples[0]?.decodeTicks ?? 0;
@@ -22,7 +24,7 @@ export function chunkFaults(samples: readonly Sample[], expected: ExpectedChunk)
   samples.forEach((sample, index) => {
     const isKey = index % gopFrames === 0;
     if (sample.sync !== isKey) faults.push(`frame ${index} ${isKey ? 'is no keyframe' : 'is an unplanned keyframe'}`);
-    if (isKey && !isIdr(sample.data)) faults.push(`frame ${index} is no IDR picture`);
+    if (isKey && !isRandomAccess(codec, sample.data)) faults.push(`frame ${index} is no IDR picture`);
     const decode = sample.decodeTicks - firstDecode;
     if (decode !== index * ticksPerFrame) faults.push(`frame ${index} is decoded at tick ${decode}`);
     if (sample.durationTicks !== ticksPerFrame) faults.push(`frame ${index} lasts ${sample.durationTicks} ticks`);

@@ -69,12 +69,18 @@ function template(track: VideoTrack | AudioTrack): string {
   return element('SegmentTemplate', attributes, [timeline(track.segments)]);
 }
 
-function videoSet(tracks: readonly VideoTrack[]): string[] {
+/** One adaptation set a codec: players switch within a set, and no decoder switches codecs. */
+function videoSets(tracks: readonly VideoTrack[]): string[] {
+  const byCodec = Map.groupBy(tracks, (track) => track.codec.split('.')[0]);
+  return [...byCodec.values()].flatMap((own, index) => videoSet(own, index + 1));
+}
+
+function videoSet(tracks: readonly VideoTrack[], id: number): string[] {
   const first = tracks[0];
   if (!first) return [];
   const aspect = rational(first.width, first.height);
   const attributes = {
-    id: 1,
+    id,
     contentType: 'video',
     mimeType: 'video/mp4',
     segmentAlignment: 'true',
@@ -125,10 +131,8 @@ export function writeMpd(presentation: Presentation): string {
     mediaPresentationDuration: duration(presentation.seconds),
     minBufferTime: `PT${longest}S`,
   };
-  const sets = [
-    ...videoSet(presentation.video),
-    ...presentation.audio.map((track, index) => audioSet(track, index + 2)),
-  ];
+  const video = videoSets(presentation.video);
+  const sets = [...video, ...presentation.audio.map((track, index) => audioSet(track, video.length + index + 1))];
   const period = element('Period', { id: 'p0', start: 'PT0S' }, sets);
   return `<?xml version="1.0" encoding="UTF-8"?>\n${element('MPD', attributes, [period])}\n`;
 }

@@ -1,12 +1,13 @@
 import { mp4Malformed } from '../errors.ts';
 import { type Box, childBoxes, findBox, getBox, makeBox, makeFullBox, parseBoxes, uint32 } from './boxes.ts';
+import { codecString } from './codec-string.ts';
 
 /** What a player learns from an init segment. */
 export interface TrackInfo {
   readonly trackId: number;
   /** Ticks per second. */
   readonly timescale: number;
-  /** RFC 6381, read from avcC or esds and never from the encoder's settings: `avc1.64001f`, `mp4a.40.2`. */
+  /** RFC 6381, as codecString reads it: `avc1.64001f`, `hvc1.1.6.L93.90`, `mp4a.40.2`. */
   readonly codec: string;
   readonly width: number;
   readonly height: number;
@@ -16,8 +17,15 @@ export interface TrackInfo {
   readonly skipTicks: number;
 }
 
-function ftyp(): Buffer {
-  return makeBox('ftyp', Buffer.from('cmfc'), uint32(0), Buffer.from('iso6cmfcmp41'));
+/** Structural brand of CMAF, and the brand that AV1 in ISO-BMFF §2.1 asks for. */
+function ftyp(entryType: string | undefined): Buffer {
+  const brands = `iso6cmfcmp41${entryType === 'av01' ? 'av01' : ''}`;
+  return makeBox('ftyp', Buffer.from('cmfc'), uint32(0), Buffer.from(brands));
+}
+
+function sampleEntry(data: Buffer, trak: Box): Box | undefined {
+  const stsd = findBox(data, childBoxes(data, trak), ['mdia', 'minf', 'stbl', 'stsd']);
+  return stsd && childBoxes(data, stsd, 8)[0];
 }
 
 /** An edit list of one entry of unknown length that starts presentation `skipTicks` into the media. */
@@ -41,31 +49,8 @@ export function makeInitSegment(fragmented: Buffer, skipTicks: number): Buffer {
     if (!tkhd) throw mp4Malformed('an empty track box');
     return makeBox('trak', tkhd, ...(skipTicks > 0 ? [editList(skipTicks)] : []), ...rest);
   });
-  return Buffer.concat([ftyp(), makeBox('moov', ...rebuilt)]);
-}
-
-function hex(byte: number | undefined): string {
-  return (byte ?? 0).toString(16).padStart(2, '0');
-}
-
-function avcCodec(data: Buffer, entry: Box): string {
-  const avcC = getBox(data, childBoxes(data, entry, 78), ['avcC']).bodyStart;
-  return `avc1.${hex(data[avcC + 1])}${hex(data[avcC + 2])}${hex(data[avcC + 3])}`;
-}
-
-/** Body of the descriptor with `tag` at `at`; sizes are 7 bits a byte (ISO/IEC 14496-1 §8.3.3). */
-function descriptorBody(data: Buffer, at: number, tag: number): number {
-  if (data[at] !== tag) throw mp4Malformed(`esds descriptor ${tag} expected`);
-  let next = at + 1;
-  while ((data[next] ?? 0) & 0x80) next++;
-  return next + 1;
-}
-
-function aacCodec(data: Buffer, entry: Box): string {
-  const esds = getBox(data, childBoxes(data, entry, 28), ['esds']).bodyStart + 4;
-  const config = descriptorBody(data, descriptorBody(data, esds, 3) + 3, 4);
-  const specific = descriptorBody(data, config + 13, 5);
-  return `mp4a.${hex(data[config])}.${(data[specific] ?? 0) >> 3}`;
+  const trak = childBoxes(fragmented, moov).find((box) => box.type === 'trak');
+  return Buffer.concat([ftyp(trak && sampleEntry(fragmented, trak)?.type), makeBox('moov', ...rebuilt)]);
 }
 
 function skipTicks(data: Buffer, trak: Box): number {
@@ -76,7 +61,7 @@ function skipTicks(data: Buffer, trak: Box): number {
   return version === 1 ? Number(data.readBigInt64BE(elst.bodyStart + 16)) : data.readInt32BE(elst.bodyStart + 12);
 }
 
-/** Reads the one track of an init segment. DATA_LOSS MP4_MALFORMED for anything but one avc1 or mp4a track. */
+/** Reads the one track of an init segment. DATA_LOSS MP4_MALFORMED for anything but one track that codecString knows. */
 export function readTrackInfo(init: Buffer): TrackInfo {
   const moov = getBox(init, parseBoxes(init), ['moov']);
   const traks = childBoxes(init, moov).filter((box) => box.type === 'trak');
@@ -85,14 +70,13 @@ export function readTrackInfo(init: Buffer): TrackInfo {
   const parts = childBoxes(init, trak);
   const tkhd = getBox(init, parts, ['tkhd']).bodyStart;
   const mdhd = getBox(init, parts, ['mdia', 'mdhd']).bodyStart;
-  const stsd = getBox(init, parts, ['mdia', 'minf', 'stbl', 'stsd']);
-  const entry = childBoxes(init, stsd, 8)[0];
-  if (entry?.type !== 'avc1' && entry?.type !== 'mp4a') throw mp4Malformed(`sample entry ${entry?.type} is not known`);
-  const video = entry.type === 'avc1';
+  const entry = sampleEntry(init, trak);
+  if (!entry) throw mp4Malformed('no sample entry');
+  const { codec, video } = codecString(init, entry);
   return {
     trackId: init.readUInt32BE(tkhd + (init[tkhd] === 1 ? 20 : 12)),
     timescale: init.readUInt32BE(mdhd + (init[mdhd] === 1 ? 20 : 12)),
-    codec: video ? avcCodec(init, entry) : aacCodec(init, entry),
+    codec,
     width: video ? init.readUInt16BE(entry.bodyStart + 24) : 0,
     height: video ? init.readUInt16BE(entry.bodyStart + 26) : 0,
     channels: video ? 0 : init.readUInt16BE(entry.bodyStart + 16),
