@@ -129,7 +129,7 @@ function grpcurlLines(address: string, stateDir: string): string {
   return [
     '\ntry:',
     `  grpcurl -plaintext ${address} list`,
-    `  ${call} -d '{"profile":"profiles/42","rowCount":2}' ${address} showrunner.ranking.v1.RankingService/Recommend`,
+    `  ${call} -d '{"profile":"${demoProfile}","rowCount":2}' ${address} showrunner.ranking.v1.RankingService/Recommend`,
     `  ${call} -d '{"title":"titles/big-buck-bunny","session":"me"}' ${address} showrunner.manifest.v1.ManifestService/GetPlayback`,
     '',
   ].join('\n');
