@@ -22,8 +22,8 @@ export function deadlineOf(call: Call): number {
 }
 
 /**
- * Id of the filter that refused the call for the sake of load or by way of a drill. Such an end says nothing about
- * the handler: whoever judges health by outcomes leaves it out, else refusals breed refusals.
+ * Id of the filter that refused the call for the sake of load. Such an end says nothing about the handler: whoever
+ * judges health by outcomes leaves it out, else refusals breed refusals.
  */
 export const localRefusal = contextKey<string>('local_refusal');
 
