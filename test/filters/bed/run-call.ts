@@ -25,16 +25,20 @@ export async function runCall(pipeline: CallPipeline, call: Call, options: RunOp
   let endpointSaw: unknown[] | undefined;
   let error: AppError | undefined;
   try {
+    const seenByHooks = async function* () {
+      for (const message of requests) yield session?.requestMessage ? await session.requestMessage(message) : message;
+    };
+    const local = async function* (messages: AsyncIterable<unknown>) {
+      endpointSaw = await Array.fromAsync(messages);
+      yield* await endpoint(endpointSaw);
+    };
     const answer = await session?.inbound?.();
     let given: readonly unknown[];
     if (answer === undefined) {
-      endpointSaw = [];
-      for (const message of requests) {
-        endpointSaw.push(session?.requestMessage ? await session.requestMessage(message) : message);
-      }
+      endpointSaw = await Array.fromAsync(seenByHooks());
       given = await endpoint(endpointSaw);
     } else if ('messages' in answer) given = answer.messages;
-    else throw new Error('this bed takes calls with static answers only');
+    else given = await Array.fromAsync(answer.respond(seenByHooks(), { call, sendHeaders: () => {}, local }));
     for (const message of given) {
       responses.push(session?.responseMessage ? await session.responseMessage(message) : message);
     }
