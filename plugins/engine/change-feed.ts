@@ -3,6 +3,8 @@ export interface ChangeFeed {
   changed(ids: readonly string[]): void;
   /** First undefined (all), then the ids that changed since the watcher last asked; ends when the signal aborts. */
   watch(signal: AbortSignal): AsyncGenerator<ReadonlySet<string> | undefined, void>;
+  /** Ends every watch. */
+  end(): void;
   readonly watchers: number;
 }
 
@@ -13,6 +15,7 @@ interface Watcher {
 
 export function createChangeFeed(): ChangeFeed {
   const watchers = new Set<Watcher>();
+  let isOver = false;
   return {
     changed: (ids) => {
       for (const watcher of watchers) {
@@ -27,7 +30,7 @@ export function createChangeFeed(): ChangeFeed {
       signal.addEventListener('abort', onAbort, { once: true });
       try {
         yield undefined;
-        while (!signal.aborted) {
+        while (!signal.aborted && !isOver) {
           if (watcher.pending.size === 0) {
             await new Promise<void>((resolve) => {
               watcher.wake = resolve;
@@ -42,6 +45,10 @@ export function createChangeFeed(): ChangeFeed {
         watchers.delete(watcher);
         signal.removeEventListener('abort', onAbort);
       }
+    },
+    end: () => {
+      isOver = true;
+      for (const watcher of watchers) watcher.wake();
     },
     get watchers() {
       return watchers.size;

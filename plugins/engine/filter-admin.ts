@@ -49,6 +49,8 @@ export interface FilterAdmin {
   explain(callId: string): CallExplanation | undefined;
   /** The versions (of one filter) as they are, then each whose stage, share or configuration changes. */
   watch(id: string | undefined, signal: AbortSignal): AsyncGenerator<FilterVersion>;
+  /** Ends every watch: a server that drains waits for its streams. */
+  endWatches(): void;
 }
 
 export interface FilterAdminDeps {
@@ -213,6 +215,7 @@ export function createFilterAdmin(deps: () => FilterAdminDeps): FilterAdminParts
       return get(id);
     },
     explain: (callId) => deps().explain(callId),
+    endWatches: feed.end,
     watch: async function* (id, signal) {
       const told = new Map<string, string>();
       for await (const ids of feed.watch(signal)) {

@@ -15,12 +15,14 @@ import type { FinishedSpan } from '../core/telemetry/finished-span.ts';
 import { createRecentTraces } from '../core/telemetry/recent-traces.ts';
 import { onFinishedSpan } from '../core/telemetry/span-feed.ts';
 import { createEvents } from '../events/create-events.ts';
+import { createFilterAdminService } from '../filters/service.ts';
 import { createJobs } from '../jobs/create-jobs.ts';
 import { createJobService } from '../jobs/service.ts';
 import { createManifest } from '../manifest/create-manifest.ts';
 import { createNotifications } from '../notifications/create-notifications.ts';
 import { startHttpOrigin } from '../origin/http-origin.ts';
 import { createRanking } from '../ranking/ranking.ts';
+import type { ServiceRegistration } from '../rpc/handler.ts';
 import { createOrigins } from '../rpc/raw-client.ts';
 import { startRpcServer } from '../rpc/server.ts';
 import { openRecordEventLog } from '../stores/events/record-event-log.ts';
@@ -147,6 +149,9 @@ async function build(config: Config, log: Logger, env: Environment, lifecycle: L
     config: filterSettings(config, apiKey),
     required: requiredFilters,
     capabilities: { origins },
+    stateDir: join(config.STATE_DIR, 'filters'),
+    signersFile: config.FILTERS_SIGNERS,
+    isolated: config.FILTERS_ISOLATED.split(',').flatMap((glob) => glob.trim() || []),
     log,
     clock,
     random: systemRandom,
@@ -159,17 +164,19 @@ async function build(config: Config, log: Logger, env: Environment, lifecycle: L
   lifecycle.defer('rules of events', () => events.close());
   await events.start();
   await jobs.start();
+  const services: readonly ServiceRegistration[] = [
+    cache.service,
+    events.service,
+    createFilterAdminService(filters.admin, () => services.map(({ desc }) => desc)),
+    createJobService(jobs),
+    manifest.service,
+    notifications.service,
+    ranking.service,
+    createTraceService(traces),
+  ];
   const server = await startRpcServer({
     address: config.ADDRESS,
-    services: [
-      cache.service,
-      events.service,
-      createJobService(jobs),
-      manifest.service,
-      notifications.service,
-      ranking.service,
-      createTraceService(traces),
-    ],
+    services,
     pipeline: filters,
     log,
     clock,
@@ -184,5 +191,6 @@ async function build(config: Config, log: Logger, env: Environment, lifecycle: L
   // Streams end before the server drains, which would otherwise wait for them.
   lifecycle.defer('notifications', () => notifications.close());
   lifecycle.defer('events', () => events.close());
+  lifecycle.defer('filter watches', () => filters.admin.endWatches());
   return { address: server.address, apiKey, redisUrl: redis.url, objects, close: lifecycle.close };
 }

@@ -1,6 +1,7 @@
 import type { DescService } from '@bufbuild/protobuf';
 import { CacheService } from '../../proto/gen/showrunner/cache/v1/cache_service_pb.ts';
 import { EventService } from '../../proto/gen/showrunner/events/v1/event_service_pb.ts';
+import { FilterAdminService } from '../../proto/gen/showrunner/filters/v1/filter_admin_service_pb.ts';
 import { JobService } from '../../proto/gen/showrunner/jobs/v1/job_service_pb.ts';
 import { ManifestService } from '../../proto/gen/showrunner/manifest/v1/manifest_service_pb.ts';
 import { NotificationService } from '../../proto/gen/showrunner/notifications/v1/notification_service_pb.ts';
@@ -11,6 +12,7 @@ import { TraceService } from '../../proto/gen/showrunner/telemetry/v1/trace_serv
 export const callableServices: readonly DescService[] = [
   CacheService,
   EventService,
+  FilterAdminService,
   JobService,
   ManifestService,
   NotificationService,

@@ -51,6 +51,16 @@ export const settings = {
     'Folder of additional filters, watched for changes; empty = shipped filters only.',
   ),
   FILTERS_CONFIG: setting(optionalText, undefined, 'JSON file: filter id → its configuration.'),
+  FILTERS_SIGNERS: setting(
+    optionalText,
+    undefined,
+    'PEM file of ed25519 public keys: filters that are staged must be signed by one of them; empty = no signatures.',
+  ),
+  FILTERS_ISOLATED: setting(
+    text,
+    '',
+    'Comma-separated globs on ids of filters that run in a worker thread whatever they say, e.g. `acme.*`.',
+  ),
   API_KEYS: setting(text, '', 'Comma-separated id:secret:scope+scope entries for the auth filter.', { secret: true }),
   JWT_JWKS: setting(
     optionalText,

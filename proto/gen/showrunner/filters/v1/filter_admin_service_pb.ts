@@ -394,7 +394,7 @@ export type SetFilterConfigRequest = Message<"showrunner.filters.v1.SetFilterCon
   name: string;
 
   /**
-   * The whole new configuration.
+   * The whole new configuration; absent = the one of the server's settings again.
    *
    * @generated from field: google.protobuf.Struct config = 2;
    */
@@ -639,7 +639,7 @@ export const FilterAdminService: GenService<{
     output: typeof ExplainCallResponseSchema;
   },
   /**
-   * Streams every change of any filter's stage.
+   * Streams the versions as they are, then every change of any filter's stage, share or configuration.
    *
    * @generated from rpc showrunner.filters.v1.FilterAdminService.WatchFilters
    */

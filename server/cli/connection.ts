@@ -1,0 +1,74 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { DescService } from '@bufbuild/protobuf';
+import { apiKeyFile } from '../app/api-key.ts';
+import { codeName } from '../core/codes.ts';
+import { readConfig } from '../core/config/read-config.ts';
+import { AppError, invalidField } from '../core/errors.ts';
+import { createRpcClient, type RpcClient } from '../rpc/client.ts';
+
+/** Options of commands that call a running server, for `parseArgs`. */
+export const connectionOptions = {
+  address: { type: 'string' },
+  key: { type: 'string' },
+  timeout: { type: 'string', default: '30000' },
+} as const;
+
+export interface ConnectionValues {
+  readonly address?: string | undefined;
+  readonly key?: string | undefined;
+  /** Whole milliseconds. */
+  readonly timeout: string;
+}
+
+export interface CallOptions {
+  /** Aborted by SIGINT. */
+  readonly signal: AbortSignal;
+  readonly deadlineMs: number;
+}
+
+/**
+ * Calls a running server: the one of the settings, with the API key of the state folder, unless the options say
+ * otherwise. An AppError is printed with its code, reason and fields. Gives the exit code.
+ */
+export async function withConnection<D extends DescService>(
+  desc: D,
+  values: ConnectionValues,
+  env: NodeJS.ProcessEnv,
+  work: (client: RpcClient<D>, options: CallOptions) => Promise<void>,
+): Promise<number> {
+  const config = readConfig(env);
+  const deadlineMs = readTimeout(values.timeout);
+  const apiKey = values.key ?? readKey(join(config.STATE_DIR, apiKeyFile));
+  const client = createRpcClient(desc, {
+    address: values.address ?? config.ADDRESS,
+    metadata: apiKey ? { 'x-api-key': apiKey } : {},
+  });
+  const interrupt = new AbortController();
+  process.once('SIGINT', () => interrupt.abort());
+  try {
+    await work(client, { signal: interrupt.signal, deadlineMs });
+    return 0;
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    process.stderr.write(`${codeName(error.code)} ${error.reason}: ${error.message}\n`);
+    for (const { field, description } of error.fields) process.stderr.write(`  ${field}: ${description}\n`);
+    return 1;
+  } finally {
+    client.close();
+  }
+}
+
+function readTimeout(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw invalidField('--timeout', `expected whole milliseconds, got "${text}"`);
+  return Number(text);
+}
+
+function readKey(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch {
+    // No key file: the server may run elsewhere or allow anonymous calls.
+    return undefined;
+  }
+}

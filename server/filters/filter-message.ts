@@ -1,0 +1,85 @@
+import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf';
+import { durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
+import {
+  FailurePolicy,
+  FilterRun_Status,
+  type FilterRunSchema,
+  type FilterSchema,
+  FilterStage,
+  FilterType,
+} from '../../proto/gen/showrunner/filters/v1/filter_pb.ts';
+import type { FilterInfo, FilterRunInfo, FilterStageName, FilterTypeName } from './filter-admin.ts';
+
+const types: Readonly<Record<FilterTypeName, FilterType>> = {
+  inbound: FilterType.INBOUND,
+  endpoint: FilterType.ENDPOINT,
+  outbound: FilterType.OUTBOUND,
+  error: FilterType.ERROR,
+};
+
+const stages: Readonly<Record<FilterStageName, FilterStage>> = {
+  staged: FilterStage.STAGED,
+  shadow: FilterStage.SHADOW,
+  canary: FilterStage.CANARY,
+  active: FilterStage.ACTIVE,
+  disabled: FilterStage.DISABLED,
+  rolled_back: FilterStage.ROLLED_BACK,
+  closed: FilterStage.CLOSED,
+};
+
+const statuses: Readonly<Record<FilterRunInfo['status'], FilterRun_Status>> = {
+  ran: FilterRun_Status.RAN,
+  skipped: FilterRun_Status.SKIPPED,
+  disabled: FilterRun_Status.DISABLED,
+  failed: FilterRun_Status.FAILED,
+  timed_out: FilterRun_Status.TIMED_OUT,
+  short_circuited: FilterRun_Status.SHORT_CIRCUITED,
+};
+
+/** Runs last nanoseconds: proto's own helper takes whole milliseconds only. */
+function durationFromNs(ns: number): { seconds: bigint; nanos: number } {
+  return { seconds: BigInt(Math.floor(ns / 1e9)), nanos: Math.round(ns % 1e9) };
+}
+
+export function filterName(id: string, version: string): string {
+  return `filters/${id}/versions/${version}`;
+}
+
+export function toFilterMessage(filter: FilterInfo): MessageInitShape<typeof FilterSchema> {
+  const { id, version, type, order, category, stage, share, explanation, config, hash, counts } = filter;
+  const { p50Ns, p99Ns } = filter;
+  return {
+    name: filterName(id, version),
+    type: types[type],
+    order: Math.trunc(order),
+    category,
+    failurePolicy: filter.failurePolicy === 'open' ? FailurePolicy.OPEN : FailurePolicy.CLOSED,
+    timeout: durationFromMs(filter.timeoutMs),
+    stage: stages[stage],
+    ...(typeof config === 'object' && config !== null ? { config: config as JsonObject } : {}),
+    sourceSha256: hash,
+    loadTime: timestampFromMs(filter.loadedAtMs),
+    share,
+    stats: {
+      ran: BigInt(counts.ran),
+      skipped: BigInt(counts.skipped),
+      failed: BigInt(counts.failed + counts.overloaded),
+      timedOut: BigInt(counts.timedOut),
+      shortCircuited: BigInt(counts.answered + counts.refused),
+      ...(p50Ns === undefined ? {} : { p50: durationFromNs(p50Ns) }),
+      ...(p99Ns === undefined ? {} : { p99: durationFromNs(p99Ns) }),
+      callsInFlight: BigInt(filter.callsInFlight),
+    },
+    explanation,
+  };
+}
+
+export function toRunMessage(run: FilterRunInfo): MessageInitShape<typeof FilterRunSchema> {
+  return {
+    filter: filterName(run.id, run.version),
+    type: types[run.type],
+    status: statuses[run.status],
+    detail: run.detail,
+    duration: durationFromNs(run.ns),
+  };
+}
