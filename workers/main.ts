@@ -27,7 +27,8 @@ export interface RunWorkerOptions {
 
 /**
  * Runs jobs until SIGTERM, SIGINT or the signal, then lets them end or hands them back. Without REDIS_URL it joins
- * the private Redis of the server that runs on the same STATE_DIR. Throws REDIS_OF_SERVER_MISSING.
+ * the private Redis of the server that runs on the same STATE_DIR. Its process should exit afterwards: where Redis is
+ * away, connections to it are left behind. Throws REDIS_OF_SERVER_MISSING.
  */
 export async function runWorker(config: Config, options: RunWorkerOptions): Promise<void> {
   const { env, name = 'worker', drainTimeoutMs = () => config.DRAIN_TIMEOUT_MS } = options;
@@ -51,7 +52,7 @@ export async function runWorker(config: Config, options: RunWorkerOptions): Prom
     const objects = await openFolderObjects({ dir: join(stateDir, 'objects'), clock, log });
     lifecycle.defer('objects', () => objects.close());
     const kinds = createJobKinds({ config, objects, log, env });
-    const runner = await createWorkerRunner({
+    const starting = createWorkerRunner({
       url,
       kinds,
       slots: slotsOf(kinds, config.WORKER_SLOTS),
@@ -59,6 +60,9 @@ export async function runWorker(config: Config, options: RunWorkerOptions): Prom
       log,
       clock,
     });
+    const runner = await Promise.race([starting, ending]);
+    // Asked to end while it still waits for Redis, which keeps connections open: the caller exits.
+    if (runner === undefined) return;
     lifecycle.defer('jobs', () => runner.close(drainTimeoutMs()));
     log.info('worker takes jobs', { pid: process.pid });
     options.onReady?.();

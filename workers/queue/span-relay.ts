@@ -74,13 +74,16 @@ export function createSpanRelayReader(
   const redis = openConnection(url, 'worker', log);
   const { spans } = queueKeys(prefix);
   const closing = new AbortController();
+  const closed = new Promise<null>((resolve) => closing.signal.addEventListener('abort', () => resolve(null)));
 
   const read = async () => {
     // Ids of the stream are times: from a moment ago, so that what is written while we connect is seen.
     let position = `${Math.floor(clock.now()) - 1000}-0`;
     while (!closing.signal.aborted) {
       try {
-        const reply = (await redis.xread('COUNT', 64, 'BLOCK', blockMs, 'STREAMS', spans, position)) as StreamReply;
+        // While Redis is away the command itself never ends, not even by a disconnect.
+        const reading = redis.xread('COUNT', 64, 'BLOCK', blockMs, 'STREAMS', spans, position);
+        const reply = (await Promise.race([reading, closed])) as StreamReply;
         for (const [id, fields] of reply?.[0]?.[1] ?? []) {
           position = id;
           onSpans(JSON.parse(fields[1] ?? '[]') as string[]);

@@ -105,12 +105,15 @@ export async function createWorkerRunner(options: WorkerRunnerOptions): Promise<
     close: async (deadlineMs) => {
       attempts.stopIntake();
       const closed = Promise.all(workers.map((worker) => worker.close()));
-      await settledWithin(closed, deadlineMs, clock);
+      // While Redis is away nothing comes in and nothing can be handed back: only what runs is worth a wait.
+      const isWorthIt = () => commands.status === 'ready' || attempts.running().length > 0;
+      if (isWorthIt()) await settledWithin(closed, deadlineMs, clock);
+      const lastWait = isWorthIt() ? closeTimeoutMs + (options.abortGraceMs ?? 5_000) : 0;
       for (const attempt of attempts.running()) attempt.abort(workerStopping());
-      await settledWithin(closed, closeTimeoutMs + (options.abortGraceMs ?? 5_000), clock);
+      await settledWithin(closed, lastWait, clock);
       stopVerifying();
       await leases.close();
-      for (const queue of queues.values()) await settledWithin(queue.close(), closeTimeoutMs, clock);
+      await settledWithin(Promise.all([...queues.values()].map((queue) => queue.close())), closeTimeoutMs, clock);
       subscriber.disconnect();
       commands.disconnect();
       await rm(workDir, { recursive: true, force: true });
