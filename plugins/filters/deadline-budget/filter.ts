@@ -1,0 +1,149 @@
+import {
+  AppError,
+  type Call,
+  Code,
+  contextKey,
+  createCounters,
+  defineFilter,
+  effectiveDeadline,
+  globMatcher,
+  localRefusal,
+  type OpenContext,
+  type SchemaValue,
+  schema,
+} from '../../engine/filter.ts';
+import { createLatencyMedians } from './latency-medians.ts';
+
+const id = 'showrunner.deadline-budget';
+const { optional, withDefault } = schema;
+const limitMs = schema.integer(1, 86_400_000);
+
+const budgetConfig = schema.shape({
+  enabled: withDefault(schema.flag(), false),
+  /** Deadlines by glob on the path; the first match counts, where a field is absent the general one does. */
+  rules: withDefault(
+    schema.list(
+      schema.shape({ path: schema.text(1, 256), defaultMs: optional(limitMs), maxMs: optional(limitMs) }),
+      100,
+    ),
+    [],
+  ),
+  /** Deadline of callers that set none, ms; absent = none. */
+  defaultMs: optional(limitMs),
+  /** Longest deadline, ms; absent = any. */
+  maxMs: optional(limitMs),
+  /** True: default and longest deadline hold for streams, too. */
+  streams: withDefault(schema.flag(), false),
+  /** Refuse unary calls that have less time than half of the calls of their method take. */
+  admission: withDefault(schema.flag(), true),
+  /** Percent of such calls that are let through nevertheless, to see whether the method became faster. */
+  probePercent: withDefault(schema.number(0, 100), 5),
+  minSamples: withDefault(schema.integer(1, 63), 20),
+  /** What was measured is forgotten after so long without a new measurement, ms. */
+  maxAgeMs: withDefault(schema.integer(1000, 86_400_000), 60_000),
+  /** Most methods that are measured. */
+  maxKeys: withDefault(schema.integer(1, 100_000), 2000),
+});
+
+type BudgetConfig = SchemaValue<typeof budgetConfig>;
+
+interface Admitted {
+  readonly sinceMs: number;
+  readonly cancelTimer: (() => void) | undefined;
+}
+
+const admitted = contextKey<Admitted>('deadline_admitted');
+
+function late(reason: string, message: string, metadata: Record<string, string> = {}): AppError {
+  return new AppError({ code: Code.DEADLINE_EXCEEDED, reason, message, metadata });
+}
+
+/** The call's deadline as the server allows it, Unix ms. */
+function allowedDeadline(call: Call, { defaultMs, maxMs }: Limits, arrivedAt: number): number {
+  const asked = call.deadline === Number.POSITIVE_INFINITY ? arrivedAt + (defaultMs ?? call.deadline) : call.deadline;
+  return Math.min(asked, arrivedAt + (maxMs ?? Number.POSITIVE_INFINITY));
+}
+
+type Limits = Pick<BudgetConfig, 'defaultMs' | 'maxMs'>;
+
+function limitFinder(config: BudgetConfig): (call: Call) => Limits {
+  const none = {} as Limits;
+  const rules = config.rules.map(({ path, ...limits }) => ({
+    matches: globMatcher([path]),
+    defaultMs: limits.defaultMs ?? config.defaultMs,
+    maxMs: limits.maxMs ?? config.maxMs,
+  }));
+  return (call) => {
+    if (call.kind !== 'unary' && !config.streams) return none;
+    return rules.find(({ matches }) => matches(call.path)) ?? config;
+  };
+}
+
+function createState(config: BudgetConfig, { clock }: OpenContext) {
+  return {
+    limitsOf: limitFinder(config),
+    medians: createLatencyMedians({ ...config, clock }),
+    counters: createCounters('showrunner.deadline_budget', {
+      too_short: 'Calls refused because their time would not have sufficed.',
+      probed: 'Calls with too little time that were let through to measure.',
+      expired: 'Calls whose time was up before their handler began.',
+      stopped: 'Calls stopped at a deadline that the server set.',
+    }),
+  };
+}
+
+/**
+ * Deadlines: gives callers that set none a default, cuts those that ask for too much, and hands the result to filters
+ * and handlers as `effectiveDeadline`. Refuses at once what could not end in time, DEADLINE_EXCEEDED
+ * DEADLINE_TOO_SHORT: less time is left than half of the method's calls take. Stops calls at the deadline it set.
+ */
+export const filter = defineFilter({
+  id,
+  version: '1.0.0',
+  type: 'inbound',
+  // Before all that waits or takes a place.
+  order: -380,
+  category: 'resilience',
+  failurePolicy: 'open',
+  config: budgetConfig,
+  isEnabled: ({ enabled }) => enabled,
+  open: createState,
+  run: (call, { config, state, clock, random }) => {
+    const now = clock.now();
+    const deadline = allowedDeadline(call, state.limitsOf(call), now - (clock.monotonic() - call.startedAt));
+    if (deadline !== Number.POSITIVE_INFINITY) effectiveDeadline.set(call, deadline);
+    const leftMs = deadline - now;
+    if (leftMs <= 0) {
+      state.counters.add('expired');
+      localRefusal.set(call, id);
+      throw late('DEADLINE_EXPIRED', 'the time for this call was up before it began');
+    }
+    const typicalMs = config.admission && call.kind === 'unary' ? state.medians.find(call.path) : undefined;
+    if (typicalMs !== undefined && leftMs < typicalMs) {
+      if (random.next() * 100 >= config.probePercent) {
+        state.counters.add('too_short');
+        localRefusal.set(call, id);
+        const [left, typical] = [leftMs, typicalMs].map((ms) => String(Math.ceil(ms)));
+        const message = `${left} ms are left, and half of the calls of this method take ${typical} ms or more`;
+        throw late('DEADLINE_TOO_SHORT', message, { left_ms: left ?? '', typical_ms: typical ?? '' });
+      }
+      state.counters.add('probed');
+    }
+    const stop = () => {
+      state.counters.add('stopped');
+      const message = `the call took longer than the ${Math.ceil(leftMs)} ms that the server allows`;
+      call.stop?.(late('DEADLINE_ALLOWED_EXCEEDED', message));
+    };
+    const isOurs = deadline < call.deadline && call.stop !== undefined;
+    const cancelTimer = isOurs ? clock.schedule(leftMs, stop) : undefined;
+    admitted.set(call, { sinceMs: clock.monotonic(), cancelTimer });
+  },
+  onEnd: (call, { code }, { state, clock }) => {
+    const own = admitted.get(call);
+    if (own === undefined) return;
+    own.cancelTimer?.();
+    if (code === Code.OK && call.kind === 'unary') {
+      state.medians.add(call.path, clock.monotonic() - own.sinceMs);
+    }
+  },
+});
