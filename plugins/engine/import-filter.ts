@@ -8,6 +8,7 @@ import { filterLoadFailed } from './filter-errors.ts';
 import type { FilterFolder } from './read-folders.ts';
 
 const contractUrl = new URL('./filter.ts', import.meta.url).href;
+const kitUrl = new URL('./filter-kit.ts', import.meta.url).href;
 const outside = 'showrunner-filter-import:';
 let isHooked = false;
 
@@ -18,10 +19,17 @@ let isHooked = false;
  */
 const resolveHook: RegisterHooksOptions['resolve'] = (specifier, context, nextResolve) => {
   if (specifier === 'showrunner/filter') return { url: contractUrl, shortCircuit: true };
+  if (specifier === 'showrunner/filter-kit') return { url: kitUrl, shortCircuit: true };
   if (!specifier.startsWith(outside)) return nextResolve(specifier, context);
   const [parentURL, inner = ''] = specifier.slice(outside.length).split(' ');
   return nextResolve(inner, { ...context, parentURL });
 };
+
+/** Makes `showrunner/filter` and `showrunner/filter-kit` known to Node's own loader, for tests of filters. */
+export function registerFilterImports(): void {
+  if (!isHooked) registerHooks({ resolve: resolveHook });
+  isHooked = true;
+}
 
 /** Node's own loader, as if `parentUrl` imported it; what it loads stays loaded. */
 function importOutside(
@@ -29,8 +37,7 @@ function importOutside(
   attributes: Readonly<Record<string, string>>,
   parentUrl: string,
 ): Promise<ModuleNamespace> {
-  if (!isHooked) registerHooks({ resolve: resolveHook });
-  isHooked = true;
+  registerFilterImports();
   if (specifier === 'showrunner/filter') return import(contractUrl);
   return import(`${outside}${parentUrl} ${specifier}`, { with: attributes });
 }

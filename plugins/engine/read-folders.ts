@@ -63,6 +63,17 @@ export function hashFolder(root: string): string {
   return hash.digest('hex');
 }
 
+/** The filter of one folder. Throws FILTER_LOAD_FAILED. */
+export function readFolder(folder: string): FilterFolder {
+  const names = entriesOf(folder).map((inner) => inner.name);
+  const [name, second] = fileNames.filter((candidate) => names.includes(candidate));
+  if (name === undefined) {
+    throw filterLoadFailed(folder, 'holds no filter.ts or filter.js; start its name with _ to have it ignored');
+  }
+  if (second !== undefined) throw filterLoadFailed(folder, `holds both ${name} and ${second}`);
+  return { folder, file: join(folder, name), hash: hashFolder(folder) };
+}
+
 /**
  * All filter folders in `dirs`: each direct subfolder, except those whose name starts with `.` or `_`, must hold one
  * filter.ts (or .mts, .js, .mjs). Throws FILTER_LOAD_FAILED.
@@ -73,13 +84,7 @@ export function readFolders(dirs: readonly string[]): FilterFolder[] {
     for (const entry of entriesOf(resolve(dir))) {
       const folder = join(resolve(dir), entry.name);
       if (isIgnored(entry.name) || !(entry.isSymbolicLink() ? statSync(folder) : entry).isDirectory()) continue;
-      const names = entriesOf(folder).map((inner) => inner.name);
-      const [name, second] = fileNames.filter((candidate) => names.includes(candidate));
-      if (name === undefined) {
-        throw filterLoadFailed(folder, 'holds no filter.ts or filter.js; start its name with _ to have it ignored');
-      }
-      if (second !== undefined) throw filterLoadFailed(folder, `holds both ${name} and ${second}`);
-      found.push({ folder, file: join(folder, name), hash: hashFolder(folder) });
+      found.push(readFolder(folder));
       if (found.length > maxFolders) throw filterLoadFailed(dir, `holds more than ${maxFolders} filters`);
     }
   }

@@ -1,26 +1,30 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Answer, Call, CallSession } from '../../server/core/call.ts';
+import type { Clock } from '../../server/core/clock.ts';
 import { Code } from '../../server/core/codes.ts';
 import { AppError } from '../../server/core/errors.ts';
 import { createCallRecords, tracesOf } from './call-record.ts';
 import { filterLoadFailed } from './filter-errors.ts';
 import { createFilterFaults } from './filter-faults.ts';
 import { createFilterMetrics } from './filter-metrics.ts';
-import { type OpenFilterOptions, openFilter } from './loaded-filter.ts';
+import { type LoadedFilter, type OpenFilterOptions, openFilter } from './loaded-filter.ts';
 import { createSampleCall } from './sample-call.ts';
 import type { SelfTest, SelfTestExpectation } from './self-test-case.ts';
 import { createSession } from './session.ts';
 import { createSnapshot } from './snapshot.ts';
 import { withDeadline } from './with-deadline.ts';
 
+/** A case without what is expected of it. */
+export type SelfTestInput = Pick<SelfTest, 'call' | 'requests' | 'endpointError'>;
+
 /** What came out of a case: one of the words, or what was answered or refused. */
-interface Seen {
+export interface SelfTestOutcome {
   readonly outcome: 'passes' | 'skips' | 'answers' | 'refuses';
   readonly answers: readonly unknown[];
   readonly reason: string;
 }
 
-async function readAnswer(session: CallSession, test: SelfTest, answer: Answer, call: Call): Promise<unknown[]> {
+async function readAnswer(session: CallSession, test: SelfTestInput, answer: Answer, call: Call): Promise<unknown[]> {
   if ('messages' in answer) return [...answer.messages];
   async function* requests() {
     for (const message of test.requests ?? [{}]) yield (await session.requestMessage?.(message)) ?? message;
@@ -32,7 +36,7 @@ async function readAnswer(session: CallSession, test: SelfTest, answer: Answer, 
 }
 
 /** Takes the call of a case through a chain of one filter, in the order of the contract in server/core/call.ts. */
-async function take(session: CallSession, test: SelfTest, call: Call): Promise<readonly unknown[] | undefined> {
+async function pass(session: CallSession, test: SelfTestInput, call: Call): Promise<readonly unknown[] | undefined> {
   const answer = await session.inbound?.();
   let given: readonly unknown[] = [];
   let isAnswered = false;
@@ -44,7 +48,7 @@ async function take(session: CallSession, test: SelfTest, call: Call): Promise<r
     const { endpointError } = test;
     if (endpointError !== undefined) {
       const { code, reason } = endpointError;
-      throw new AppError({ code: code as Code, reason, message: `${test.name}: error of the endpoint` });
+      throw new AppError({ code: code as Code, reason, message: 'error of the endpoint' });
     }
     given = test.requests ?? [{}];
   }
@@ -53,9 +57,13 @@ async function take(session: CallSession, test: SelfTest, call: Call): Promise<r
   return isAnswered ? given : undefined;
 }
 
-async function runCase(test: SelfTest, options: OpenFilterOptions, call: Call): Promise<Seen> {
-  const { clock } = options;
-  const filter = await openFilter({ ...options, rawConfig: test.config ?? options.rawConfig });
+/** Takes one call through a chain of this filter alone; the filter is closed afterwards unless somebody holds it. */
+export async function takeCase(
+  filter: LoadedFilter,
+  test: SelfTestInput,
+  call: Call,
+  clock: Clock,
+): Promise<SelfTestOutcome> {
   const snapshot = createSnapshot(0, [filter], new Set());
   const metrics = createFilterMetrics();
   const records = createCallRecords(1);
@@ -69,7 +77,7 @@ async function runCase(test: SelfTest, options: OpenFilterOptions, call: Call): 
   let error: AppError | undefined;
   let answers: readonly unknown[] | undefined;
   try {
-    answers = await take(session, test, call);
+    answers = await pass(session, test, call);
   } catch (thrown) {
     if (!(thrown instanceof AppError)) throw thrown;
     error = (await session.error?.(thrown)) ?? thrown;
@@ -90,7 +98,7 @@ function expectedText(expected: SelfTestExpectation): string {
   return 'refuses' in expected ? `refuses ${expected.refuses}` : `answers ${expected.answers.length} message(s)`;
 }
 
-function isExpected(seen: Seen, expected: SelfTestExpectation): boolean {
+function isExpected(seen: SelfTestOutcome, expected: SelfTestExpectation): boolean {
   if (typeof expected === 'string') return seen.outcome === expected;
   if ('refuses' in expected) return seen.outcome === 'refuses' && seen.reason === expected.refuses;
   return seen.outcome === 'answers' && isDeepStrictEqual(seen.answers, expected.answers);
@@ -116,7 +124,10 @@ export async function runSelfTests(options: OpenFilterOptions): Promise<void> {
     const fault = (text: string, cause?: unknown) => filterLoadFailed(file, `self-test "${test.name}": ${text}`, cause);
     const call = createSampleCall(test.call ?? {}, clock);
     const expired = () => fault(`took over ${openTimeoutMs} ms`);
-    const seen = await withDeadline({ clock, timeoutMs: openTimeoutMs, expired }, () => runCase(test, options, call));
+    const seen = await withDeadline({ clock, timeoutMs: openTimeoutMs, expired }, async () => {
+      const filter = await openFilter({ ...options, rawConfig: test.config ?? options.rawConfig });
+      return takeCase(filter, test, call, clock);
+    });
     if (!isExpected(seen, test.expect)) {
       const got = seen.outcome === 'refuses' ? `refuses ${seen.reason}` : seen.outcome;
       throw fault(`expected ${expectedText(test.expect)}, got ${got}`);

@@ -36,6 +36,12 @@ export const commands: readonly Command[] = [
     load: async () => (await import('./call.ts')).call,
   },
   {
+    name: 'filters',
+    usage: 'filters list|get|stage|promote|…',
+    doc: 'see and change the filters of a running server; make and test new ones',
+    load: async () => (await import('./filters.ts')).filters,
+  },
+  {
     name: 'bench',
     usage: 'bench [NAME...]',
     doc: 'run the benchmarks and print their ratios',
