@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { commands } from '../../server/cli/commands.ts';
 import { callableServices } from '../../server/cli/services.ts';
 import { startCommand } from '../support/child-script.ts';
-import { type RunningServer, startServer } from '../support/run-server.ts';
+import { longestTestMs, type RunningServer, startServer } from '../support/run-server.ts';
 import { runShowrunner } from '../support/showrunner.ts';
 import { createTempDir } from '../support/temp-dir.ts';
 import { waitUntil } from '../support/wait-until.ts';
@@ -17,7 +17,9 @@ function readAnswers(output: string): { event?: { eventId: string } }[] {
   return output.split(/^(?=\{)/m).map((text) => JSON.parse(text));
 }
 
-describe('the command line', () => {
+describe('the command line', function () {
+  this.timeout(longestTestMs);
+
   const listedIn = (text: string) => [...text.matchAll(/^ {2}showrunner (\w+)/gm)].map(([, name]) => name);
   const all = commands.map(({ name }) => name);
 
@@ -78,7 +80,9 @@ describe('the command line', () => {
   });
 });
 
-describe('showrunner call', () => {
+describe('showrunner call', function () {
+  this.timeout(longestTestMs);
+
   let server: RunningServer;
   before(async () => {
     server = await startServer({ workers: 0 });

@@ -7,15 +7,16 @@ import { createTempDir, type TempDir } from '../support/temp-dir.ts';
 /** What the issue of the demo allows on two cores. */
 const longestMs = 180_000;
 
-describe('the demo', () => {
+describe('the demo', function () {
+  this.timeout(longestMs);
+
   let temp: TempDir;
   before(async () => {
     temp = await createTempDir();
   });
   after(() => temp[Symbol.asyncDispose]());
 
-  it('takes a title and a member through every service and shows what happened', async function () {
-    this.timeout(longestMs);
+  it('takes a title and a member through every service and shows what happened', async () => {
     const startedAt = performance.now();
     const { code, output, errors } = await runShowrunner(['demo', '--exit'], {
       SHOWRUNNER_STATE_DIR: join(temp.path, 'whole'),

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Job, Job_State } from '../../proto/gen/showrunner/jobs/v1/job_pb.ts';
 import { descendantsOf, isAlive } from '../support/processes.ts';
-import { type RunningServer, startServer } from '../support/run-server.ts';
+import { longestTestMs, type RunningServer, startServer } from '../support/run-server.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { encodeSetOf, partsOf, startTranscode, untilSucceeded } from './fixtures/titles.ts';
 
@@ -43,7 +43,9 @@ async function freezeAmidChunk(server: RunningServer, job: string): Promise<numb
 
 const attemptsOf = (parts: readonly Job[]) => parts.map(({ attempts }) => attempts.length).toSorted();
 
-describe('a transcode', () => {
+describe('a transcode', function () {
+  this.timeout(longestTestMs);
+
   let quiet: RunningServer;
   before(async () => {
     quiet = await startServer();

@@ -7,7 +7,7 @@ import { readConfig } from '../../server/core/config/read-config.ts';
 import { silentLogger } from '../../server/core/log.ts';
 import { descendantsOf, isAlive } from '../support/processes.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
-import { type RunningServer, startServer } from '../support/run-server.ts';
+import { longestTestMs, type RunningServer, startServer } from '../support/run-server.ts';
 import { runShowrunner, startShowrunner } from '../support/showrunner.ts';
 import { createTempDir, type TempDir } from '../support/temp-dir.ts';
 import { waitUntil } from '../support/wait-until.ts';
@@ -31,7 +31,9 @@ async function serveInVain(settings: Record<string, string>) {
   return { code: await child.ended, errors: child.errors(), left: [...started].filter(isAlive) };
 }
 
-describe('serve', () => {
+describe('serve', function () {
+  this.timeout(longestTestMs);
+
   let server: RunningServer;
   let temp: TempDir;
   before(async () => {

@@ -10,7 +10,7 @@ import { AppError } from '../../server/core/errors.ts';
 import { createRpcClient } from '../../server/rpc/client.ts';
 import { openRawCall } from '../rpc/fixtures/raw-call.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
-import { type LogLine, type RunningServer, startServer } from '../support/run-server.ts';
+import { type LogLine, longestTestMs, type RunningServer, startServer } from '../support/run-server.ts';
 import { startShowrunner } from '../support/showrunner.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { callEmpty, readServedMethods } from './fixtures/served-methods.ts';
@@ -20,7 +20,9 @@ const patienceMs = 30_000;
 /** A stream of events to come has no end of its own. */
 const streamMs = 2_000;
 
-describe('the running stack', () => {
+describe('the running stack', function () {
+  this.timeout(longestTestMs);
+
   let server: RunningServer;
   let methods: DescMethod[];
   before(async () => {

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { Job_State } from '../../proto/gen/showrunner/jobs/v1/job_pb.ts';
 import { Code } from '../../server/core/codes.ts';
 import { AppError } from '../../server/core/errors.ts';
+import { findFreePort } from '../support/free-port.ts';
 import { descendantsOf, isAlive, type ProcessInfo } from '../support/processes.ts';
-import { type RunningServer, startServer } from '../support/run-server.ts';
+import { longestTestMs, type RunningServer, startServer } from '../support/run-server.ts';
 import { startShowrunner } from '../support/showrunner.ts';
 import { createTempDir } from '../support/temp-dir.ts';
 import { waitUntil } from '../support/wait-until.ts';
@@ -55,7 +56,9 @@ async function untilChunkRuns(server: RunningServer, job: string) {
   await waitUntil('a chunk runs', isRunning, patienceMs);
 }
 
-describe('SIGTERM', () => {
+describe('SIGTERM', function () {
+  this.timeout(longestTestMs);
+
   it('lets a call in flight end, sends devices away, and leaves no process', async () => {
     await using server = await startServer();
     const family = server.family();
@@ -112,7 +115,27 @@ describe('SIGTERM', () => {
   });
 });
 
-describe('a signal', () => {
+describe('a server whose Redis is away', function () {
+  this.timeout(longestTestMs);
+
+  it('takes jobs in, answers, and ends well before its deadline when it is told to', async () => {
+    const redisUrl = `redis://127.0.0.1:${await findFreePort()}`;
+    await using server = await startServer({ workers: 1, settings: { SHOWRUNNER_REDIS_URL: redisUrl } });
+    const job = await startTranscode(server, 'titles/clip', { ladder });
+    const { state } = (await server.clients.jobs.getJob({ name: job })).job ?? {};
+    assert.equal(state, Job_State.QUEUED);
+    const family = server.family();
+    const startedAt = performance.now();
+    assert.equal(await server.kill('SIGTERM'), 0);
+    const tookMs = performance.now() - startedAt;
+    assert.ok(tookMs < 20_000, `${tookMs} ms`);
+    assert.ok(isGone(family));
+  });
+});
+
+describe('a signal', function () {
+  this.timeout(longestTestMs);
+
   it('during the start ends the server once it has started', async () => {
     await using state = await createTempDir();
     const child = startShowrunner(['serve'], { SHOWRUNNER_STATE_DIR: state.path });
@@ -140,7 +163,9 @@ describe('a signal', () => {
   });
 });
 
-describe('kill -9 of the server', () => {
+describe('kill -9 of the server', function () {
+  this.timeout(longestTestMs);
+
   it('ends Redis and workers, and a restart finds all that was there and ends the job', async () => {
     await using state = await createTempDir();
     const first = await startServer({ stateDir: state.path });

@@ -39,6 +39,9 @@ export interface RunningServer extends AsyncDisposable {
   kill(signal: NodeJS.Signals): Promise<number | string>;
 }
 
+/** Limit of tests that start whole servers, on a machine that others load, too. */
+export const longestTestMs = 120_000;
+
 const startTimeoutMs = 45_000;
 const stopTimeoutMs = 45_000;
 
