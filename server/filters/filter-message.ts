@@ -58,7 +58,7 @@ export function toFilterMessage(filter: FilterInfo): MessageInitShape<typeof Fil
     stage: stages[stage],
     ...(typeof config === 'object' && config !== null ? { config: config as JsonObject } : {}),
     sourceSha256: hash,
-    loadTime: timestampFromMs(filter.loadedAtMs),
+    loadTime: timestampFromMs(Math.round(filter.loadedAtMs)),
     share,
     stats: {
       ran: BigInt(counts.ran),

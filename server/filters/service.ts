@@ -142,7 +142,7 @@ export function createFilterAdminService(
       if (call === undefined) throw callNotKept(callId);
       return {
         path: call.path,
-        startTime: timestampFromMs(call.startMs),
+        startTime: timestampFromMs(Math.round(call.startMs)),
         runs: call.filters.map(toRunMessage),
         code: call.code,
         snapshot: BigInt(call.snapshotVersion),
