@@ -3,6 +3,7 @@ import { type BenchReport, formatReport, writeReport } from './report.ts';
 
 const benches: Readonly<Record<string, () => Promise<BenchReport>>> = {
   rpc: async () => (await import('./rpc/rpc-bench.ts')).runRpcBench(),
+  proxy: async () => (await import('./proxy.ts')).runProxyBench(),
   filters: async () => (await import('./filters.ts')).runFilterBench(),
   records: async () => (await import('./records.ts')).runRecordsBench(),
   jobs: async () => (await import('./jobs.ts')).runJobsBench(),

@@ -1,70 +1,11 @@
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
-import { join } from 'node:path';
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { Client, credentials } from '@grpc/grpc-js';
 import { type BenchReport, type BenchRow, median } from '../report.ts';
-import { type ServerVariant, stream, streamLength, unary } from './service.ts';
-
-interface ServerUnderTest {
-  readonly child: ChildProcess;
-  readonly client: Client;
-}
+import { callStream, callUnary, measure, type ServerUnderTest, startServer, stopServers } from './load.ts';
+import { type ServerVariant, streamLength } from './service.ts';
 
 const rounds = 9;
 const unaryCalls = 4_000;
 const streamCalls = 24;
 const inFlight = 64;
-
-async function startServer(variant: ServerVariant): Promise<ServerUnderTest> {
-  const child = fork(join(import.meta.dirname, 'server-process.ts'), [variant], { stdio: 'inherit' });
-  const [message] = await once(child, 'message');
-  return { child, client: new Client((message as { address: string }).address, credentials.createInsecure()) };
-}
-
-async function cpuMicros({ child }: ServerUnderTest): Promise<number> {
-  child.send('cpu');
-  const [message] = await once(child, 'message');
-  return (message as { cpuMicros: number }).cpuMicros;
-}
-
-function callUnary({ client }: ServerUnderTest): Promise<void> {
-  const { service, method } = unary;
-  const request = create(method.input, { namespace: 'profiles', key: 'profile:42' });
-  return new Promise((resolve, reject) => {
-    client.makeUnaryRequest(
-      `/${service.typeName}/${method.name}`,
-      () => Buffer.from(toBinary(method.input, request)),
-      (bytes) => fromBinary(method.output, bytes),
-      request,
-      (error) => (error ? reject(error) : resolve()),
-    );
-  });
-}
-
-async function callStream({ client }: ServerUnderTest): Promise<void> {
-  const { service, method } = stream;
-  const call = client.makeServerStreamRequest(
-    `/${service.typeName}/${method.name}`,
-    () => Buffer.alloc(0),
-    (bytes: Buffer) => bytes.length,
-    undefined,
-  );
-  let received = 0;
-  for await (const _length of call) received++;
-  if (received !== streamLength) throw new Error(`stream gave ${received} of ${streamLength} messages`);
-}
-
-/** Calls per server CPU-second, with `width` calls in flight. */
-async function measure(server: ServerUnderTest, calls: number, width: number, call: typeof callUnary): Promise<number> {
-  const before = await cpuMicros(server);
-  let left = calls;
-  const lane = async () => {
-    while (left-- > 0) await call(server);
-  };
-  await Promise.all(Array.from({ length: width }, lane));
-  return calls / (((await cpuMicros(server)) - before) / 1e6);
-}
 
 /**
  * Our adapter against bare grpc-js with the same serialisers, and the empty filter chain against none: calls per
@@ -90,10 +31,7 @@ export async function runRpcBench(): Promise<BenchReport> {
       }
     }
   } finally {
-    for (const { child, client } of servers.values()) {
-      client.close();
-      child.disconnect();
-    }
+    stopServers(servers.values());
   }
   return { name: 'rpc', rows: rowsOf(seen) };
 }

@@ -30,4 +30,5 @@ export const streamAnswer = {
 /** Messages of one stream call. */
 export const streamLength = 500;
 
-export type ServerVariant = 'bare' | 'ours' | 'chain';
+/** `routed`: the routing filter with a rule that does not match; the proxies call another server. */
+export type ServerVariant = 'bare' | 'ours' | 'chain' | 'routed' | 'proxy' | 'bare-proxy';

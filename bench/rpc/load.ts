@@ -1,0 +1,84 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { Client, credentials } from '@grpc/grpc-js';
+import { type ServerVariant, stream, streamLength, unary } from './service.ts';
+
+/** A server in a process of its own, and a client of it. */
+export interface ServerUnderTest {
+  readonly child: ChildProcess;
+  readonly address: string;
+  readonly client: Client;
+}
+
+/** `origin` is the address that a proxy calls. */
+export async function startServer(variant: ServerVariant, origin = ''): Promise<ServerUnderTest> {
+  const child = fork(join(import.meta.dirname, 'server-process.ts'), [variant, origin], { stdio: 'inherit' });
+  const exited = once(child, 'exit').then(([code]) => {
+    throw new Error(`the ${variant} server ended with code ${code} before it listened`);
+  });
+  const [message] = await Promise.race([once(child, 'message'), exited]);
+  exited.catch(() => {});
+  const { address } = message as { address: string };
+  return { child, address, client: new Client(address, credentials.createInsecure()) };
+}
+
+async function cpuMicros({ child }: ServerUnderTest): Promise<number> {
+  child.send('cpu');
+  const [message] = await once(child, 'message');
+  return (message as { cpuMicros: number }).cpuMicros;
+}
+
+/** One unary call. */
+export function callUnary({ client }: ServerUnderTest): Promise<void> {
+  const { service, method } = unary;
+  const request = create(method.input, { namespace: 'profiles', key: 'profile:42' });
+  return new Promise((resolve, reject) => {
+    client.makeUnaryRequest(
+      `/${service.typeName}/${method.name}`,
+      () => Buffer.from(toBinary(method.input, request)),
+      (bytes) => fromBinary(method.output, bytes),
+      request,
+      (error) => (error ? reject(error) : resolve()),
+    );
+  });
+}
+
+/** One server stream, read to its end. */
+export async function callStream({ client }: ServerUnderTest): Promise<void> {
+  const { service, method } = stream;
+  const call = client.makeServerStreamRequest(
+    `/${service.typeName}/${method.name}`,
+    () => Buffer.alloc(0),
+    (bytes: Buffer) => bytes.length,
+    undefined,
+  );
+  let received = 0;
+  for await (const _length of call) received++;
+  if (received !== streamLength) throw new Error(`stream gave ${received} of ${streamLength} messages`);
+}
+
+/** Ends the processes. */
+export function stopServers(servers: Iterable<ServerUnderTest>): void {
+  for (const { child, client } of servers) {
+    client.close();
+    child.disconnect();
+  }
+}
+
+/** Calls per server CPU-second, with `width` calls in flight. */
+export async function measure(
+  server: ServerUnderTest,
+  calls: number,
+  width: number,
+  call: typeof callUnary,
+): Promise<number> {
+  const before = await cpuMicros(server);
+  let left = calls;
+  const lane = async () => {
+    while (left-- > 0) await call(server);
+  };
+  await Promise.all(Array.from({ length: width }, lane));
+  return calls / (((await cpuMicros(server)) - before) / 1e6);
+}
