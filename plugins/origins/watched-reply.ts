@@ -12,32 +12,32 @@ export interface ReplyWatcher {
 
 type Result = IteratorResult<Uint8Array, undefined>;
 
-/** Tells a watcher of the first response and of the end. */
+/** Tells a watcher of the first response and of the end. Without async functions: it runs for every message. */
 export class WatchedReply implements OriginReply {
   readonly #reply: OriginReply;
   readonly #watcher: ReplyWatcher;
   #hasFirst = false;
   #hasEnded = false;
-
-  constructor(reply: OriginReply, watcher: ReplyWatcher) {
-    this.#reply = reply;
-    this.#watcher = watcher;
-  }
-
-  async next(): Promise<Result> {
-    let result: Result;
-    try {
-      result = await this.#reply.next();
-    } catch (error) {
-      this.#end({ error });
-      throw error;
-    }
+  readonly #onResult = (result: Result): Result => {
     if (!this.#hasFirst) {
       this.#hasFirst = true;
       this.#watcher.first();
     }
     if (result.done) this.#end('done');
     return result;
+  };
+  readonly #onError = (error: unknown): never => {
+    this.#end({ error });
+    throw error;
+  };
+
+  constructor(reply: OriginReply, watcher: ReplyWatcher) {
+    this.#reply = reply;
+    this.#watcher = watcher;
+  }
+
+  next(): Promise<Result> {
+    return this.#reply.next().then(this.#onResult, this.#onError);
   }
 
   async return(): Promise<Result> {

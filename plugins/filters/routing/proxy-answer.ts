@@ -103,30 +103,38 @@ function notHere({ path }: Call): AppError {
   return new AppError({ code: Code.UNIMPLEMENTED, reason: 'METHOD_UNKNOWN', message, metadata: { path } });
 }
 
+type Result = IteratorResult<Uint8Array, undefined>;
+
 /** Starts the call with the first pull, so that a failure to start is a failure of the stream, and tells of its end. */
 class ProxiedReply implements AsyncIterableIterator<Uint8Array, undefined> {
   readonly #start: () => OriginReply;
   readonly #ended: (error: unknown) => void;
   #reply: OriginReply | undefined;
+  readonly #onResult = (result: Result): Result => {
+    if (result.done) this.#ended(undefined);
+    return result;
+  };
+  readonly #onError = (error: unknown): never => {
+    this.#ended(error);
+    throw error;
+  };
 
   constructor(start: () => OriginReply, ended: (error: unknown) => void) {
     this.#start = start;
     this.#ended = ended;
   }
 
-  async next(): Promise<IteratorResult<Uint8Array, undefined>> {
+  next(): Promise<Result> {
     try {
       this.#reply ??= this.#start();
-      const result = await this.#reply.next();
-      if (result.done) this.#ended(undefined);
-      return result;
     } catch (error) {
       this.#ended(error);
-      throw error;
+      return Promise.reject(error);
     }
+    return this.#reply.next().then(this.#onResult, this.#onError);
   }
 
-  async return(): Promise<IteratorResult<Uint8Array, undefined>> {
+  async return(): Promise<Result> {
     if (this.#reply !== undefined) await leaveReply(this.#reply);
     return { done: true, value: undefined };
   }
