@@ -40,9 +40,55 @@ export async function runFilterBench(calls = 10_000): Promise<BenchReport> {
       { measure: text, ours: bytes, unit: 'B', ...goalOf(bytes, maxBytes, 'B') },
     ];
   });
-  return { name: 'filters', rows };
+  return { name: 'filters', rows: [...rows, ...(await reloadRows())] };
+}
+
+interface Soak {
+  readonly calls: number;
+  readonly failed: number;
+  readonly live: number;
+  readonly grownBytes: number;
+  readonly swapMsP50: number;
+  readonly swapMsP99: number;
+  readonly quietWaitMsP99: number;
+  readonly reloadWaitMsP99: number;
+}
+
+const reloads = 1000;
+
+/** Reloads under calls of the same thread, in a process of their own. */
+async function reloadRows(): Promise<BenchRow[]> {
+  const script = join(import.meta.dirname, 'filters', 'reload-soak.ts');
+  const { stdout } = await run(process.execPath, ['--expose-gc', script, String(reloads)], { timeout: childTimeoutMs });
+  const soak = JSON.parse(stdout) as Soak;
+  const what = `${reloads.toLocaleString('en-US')} reloads under ${soak.calls.toLocaleString('en-US')} calls`;
+  return [
+    { measure: 'exchange of the set in a reload, p50', ours: soak.swapMsP50 * 1e3, unit: 'µs' },
+    {
+      measure: 'exchange of the set in a reload, p99',
+      ours: soak.swapMsP99 * 1e3,
+      unit: 'µs',
+      ...goalOf(soak.swapMsP99 * 1e3, 1000, 'µs'),
+    },
+    {
+      measure: 'wait of a call for its turn during reloads, p99',
+      ours: soak.reloadWaitMsP99 * 1e3,
+      unit: 'µs',
+      peer: { name: 'without reloads', value: soak.quietWaitMsP99 * 1e3 },
+      ...goalOf(soak.reloadWaitMsP99 * 1e3, 1000, 'µs'),
+    },
+    { measure: `${what}: failed calls`, ours: soak.failed, unit: '', ...goalOf(soak.failed, 0, '') },
+    // The one that serves, and one that the stack of a call may still hold.
+    { measure: `${what}: versions not collected`, ours: soak.live, unit: '', ...goalOf(soak.live, 2, '') },
+    {
+      measure: `${what}: growth of the heap in the last 800`,
+      ours: soak.grownBytes / 1024,
+      unit: 'KiB',
+      ...goalOf(soak.grownBytes / 1024, 512, 'KiB'),
+    },
+  ];
 }
 
 function goalOf(value: number, most: number | undefined, unit: string): Pick<BenchRow, 'goal' | 'reached'> {
-  return most === undefined ? {} : { goal: `≤ ${most} ${unit}`, reached: value <= most };
+  return most === undefined ? {} : { goal: `≤ ${most} ${unit}`.trim(), reached: value <= most };
 }

@@ -2,14 +2,14 @@
  * Child process of bench/filters.ts, run with a nursery so large that no collection falls into a measured loop: the
  * growth of the heap is then what was allocated. Prints one JSON object: measurements by name.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createFilterEngine, type FilterEngine } from '../../plugins/engine/engine.ts';
-import type { Call, CallMetadata, CallOutcome } from '../../server/core/call.ts';
 import { systemClock } from '../../server/core/clock.ts';
 import { silentLogger } from '../../server/core/log.ts';
 import { systemRandom } from '../../server/core/random.ts';
+import { benchCall, benchOutcome, writeBenchFilter } from './bench-call.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'showrunner-bench-'));
 const calls = Number(process.argv[2] ?? 10_000);
@@ -28,58 +28,27 @@ type Kind = keyof typeof fieldsOf;
 /** An engine with one synchronous filter and `count` of a kind. */
 async function engineWith(kind: Kind, count: number): Promise<FilterEngine> {
   const folder = join(dir, `${kind}-${count}`);
-  const write = (name: string, fields: string) => {
-    mkdirSync(join(folder, name), { recursive: true });
-    writeFileSync(
-      join(folder, name, 'filter.ts'),
-      `import { defineFilter } from 'showrunner/filter';
-export const filter = defineFilter({ id: 'bench.${name}', version: '1.0.0', type: 'inbound', order: 0,
-  category: 'context', ${fields} });`,
-    );
-  };
-  write('anchor', fieldsOf.sync);
-  for (let i = 0; i < count; i++) write(`f${i}`, fieldsOf[kind]);
+  writeBenchFilter(folder, 'anchor', fieldsOf.sync);
+  for (let i = 0; i < count; i++) writeBenchFilter(folder, `f${i}`, fieldsOf[kind]);
   return createFilterEngine({
     ...{ dirs: [folder], config: {}, log: silentLogger, clock: systemClock, random: systemRandom, watch: false },
   });
 }
 
-function metadata(): CallMetadata {
-  const map = new Map<string, string>();
-  return {
-    get: (key) => map.get(key),
-    getBinary: () => undefined,
-    getAll: () => [],
-    set: () => {},
-    append: () => {},
-    delete: () => {},
-    keys: () => [],
-  };
-}
-
-const call: Call = {
-  ...{ id: 'bench', path: '/bench.Service/Get', service: 'bench.Service', method: 'Get', kind: 'unary' },
-  ...{ known: true, idempotency: 'unknown' },
-  ...{ requestMetadata: metadata(), responseHeaders: metadata(), responseTrailers: metadata(), peer: '127.0.0.1:1' },
-  ...{ deadline: Number.POSITIVE_INFINITY, startedAt: 0, principal: undefined, attributes: new Map() },
-  signal: new AbortController().signal,
-};
-const outcome: CallOutcome = { code: 0, error: undefined, durationMs: 1, requestMessages: 1, responseMessages: 1 };
-
 async function passAsync(engine: FilterEngine, count: number): Promise<void> {
   for (let i = 0; i < count; i++) {
-    const session = engine.open(call);
+    const session = engine.open(benchCall);
     await session?.inbound?.();
-    session?.end?.(outcome);
+    session?.end?.(benchOutcome);
   }
 }
 
 function passSync(engine: FilterEngine, count: number): void {
   for (let i = 0; i < count; i++) {
-    const session = engine.open(call);
+    const session = engine.open(benchCall);
     void session?.inbound?.();
-    void session?.requestMessage?.(call);
-    session?.end?.(outcome);
+    void session?.requestMessage?.(benchCall);
+    session?.end?.(benchOutcome);
   }
 }
 

@@ -168,14 +168,14 @@ const subcommands: Readonly<Record<string, Subcommand>> = {
   },
 };
 
-const local = [
-  'new ID [--dir DIR]                       make a folder with a filter, its self-tests and a test',
-  'test FOLDER [--config JSON|@FILE]        check a filter, run its self-tests and its filter.test.ts',
+const local: readonly Pick<Subcommand, 'usage' | 'doc'>[] = [
+  { usage: 'new ID [--dir DIR]', doc: 'make a folder with a filter, its self-tests and a test' },
+  { usage: 'test FOLDER [--config JSON|@FILE]', doc: 'check a filter, run its self-tests and its filter.test.ts' },
 ];
 
 function usageText(): string {
-  const lines = Object.values(subcommands).map(({ usage, doc }) => `${usage.padEnd(40)} ${doc}`);
-  return [...lines, ...local].map((line) => `  showrunner filters ${line}`).join('\n');
+  const all = [...Object.values(subcommands), ...local];
+  return all.map(({ usage, doc }) => `  showrunner filters ${usage}\n      ${doc}`).join('\n');
 }
 
 async function testFilter(place: string | undefined, config: string | undefined): Promise<number> {

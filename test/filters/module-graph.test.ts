@@ -65,7 +65,7 @@ import words from './words.json' with { type: 'json' }; import { pick } from './
   });
 
   it('are collected after a reload: 1,000 reloads leave no version behind and the heap flat', async () => {
-    const script = join(import.meta.dirname, 'bed', 'reload-soak.ts');
+    const script = join(import.meta.dirname, '../../bench/filters/reload-soak.ts');
     const flags = ['--expose-gc', '--disable-warning=ExperimentalWarning'];
     const { stdout } = await promisify(execFile)(process.execPath, [...flags, script, '1000'], { timeout: 50_000 });
     const soak = JSON.parse(stdout) as { live: number; failed: number; calls: number; grownBytes: number };

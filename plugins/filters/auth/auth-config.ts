@@ -8,6 +8,8 @@ const keyFields = schema.shape({ id: schema.text(1, 128), secret: secretDigest(8
 /** Reads `{ id, secret, scopes }`, the secret as its digest. */
 const keySchema: Schema<ApiKey> = {
   expects: 'an object of id, secret, scopes',
+  // The secret's own schema shows nothing.
+  show: (raw) => keyFields.show?.(raw),
   read: (raw, at, faults) => {
     const { id, secret, scopes } = keyFields.read(raw, at, faults);
     return { id, digest: secret, scopes };
