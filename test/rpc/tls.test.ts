@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { Code } from '../../server/core/codes.ts';
 import type { TlsPeer } from '../../server/core/tls-peer.ts';
 import { tlsPeer } from '../../server/core/tls-peer.ts';
+import { createOrigins } from '../../server/rpc/raw-client.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
 import { createTempDir } from '../support/temp-dir.ts';
 import { type Certificates, hasOpenssl, makeCertificates } from './fixtures/certificates.ts';
+import { EchoRequestSchema, EchoResponseSchema } from './fixtures/echo.ts';
 import { startEcho } from './fixtures/echo-server.ts';
 
 describe('rpc TLS', () => {
@@ -30,6 +33,26 @@ describe('rpc TLS', () => {
     );
     assert.equal((await echo.client.echo({ text: 'safe' })).text, 'safe');
     assert.equal(peer, undefined);
+  });
+
+  it('is spoken with origins whose target begins with grpcs://, by the CA that was given', async () => {
+    await using echo = await startEcho({}, { tls: certificates.server });
+    const target = `grpcs://${echo.server.address}`;
+    const call = async (ca: string) => {
+      const origins = createOrigins({ tls: { ca }, maxMessageBytes: 65_536 });
+      const requests = (async function* () {
+        yield toBinary(EchoRequestSchema, create(EchoRequestSchema, { text: 'safe' }));
+      })();
+      try {
+        const deadline = Date.now() + 3_000;
+        const { value } = await origins.call(target, '/test.echo.v1.EchoService/Echo', requests, { deadline }).next();
+        return value && fromBinary(EchoResponseSchema, value).text;
+      } finally {
+        origins.close();
+      }
+    };
+    assert.equal(await call(certificates.ca), 'safe');
+    await rejectsWith(call(certificates.stranger.cert), Code.UNAVAILABLE, 'ORIGIN_UNREACHABLE');
   });
 
   it('is refused by a client that trusts another CA, and by one that expects another name', async () => {
