@@ -95,3 +95,43 @@ export function kernelStartFailed(name: string, description: string, cause?: unk
     cause,
   });
 }
+
+/** A parameter names a secret that the runner does not have or may not hand out. */
+export function secretMissing(name: string): AppError {
+  return new AppError({
+    code: Code.FAILED_PRECONDITION,
+    reason: 'NOTEBOOK_SECRET_MISSING',
+    message: `secret "${name}" is not there or not allowed here`,
+    metadata: { secret: name },
+  });
+}
+
+/** A secret so short that redacting it would redact ordinary text, too. */
+export function secretTooShort(name: string, minLength: number): AppError {
+  return new AppError({
+    code: Code.FAILED_PRECONDITION,
+    reason: 'NOTEBOOK_SECRET_TOO_SHORT',
+    message: `secret "${name}" has fewer than ${minLength} characters`,
+    metadata: { secret: name, min_length: String(minLength) },
+  });
+}
+
+/** The cells to run are named in a way that selects nothing, or names a cell that is not there. */
+export function selectionInvalid(field: string, description: string): AppError {
+  return new AppError({
+    code: Code.INVALID_ARGUMENT,
+    reason: 'NOTEBOOK_SELECTION_INVALID',
+    message: `${field}: ${description}`,
+    fields: [{ field, description }],
+  });
+}
+
+/** Another run writes to the same output notebook. */
+export function outputInUse(path: string): AppError {
+  return new AppError({
+    code: Code.FAILED_PRECONDITION,
+    reason: 'NOTEBOOK_OUTPUT_IN_USE',
+    message: `another run writes to "${path}"`,
+    metadata: { path },
+  });
+}

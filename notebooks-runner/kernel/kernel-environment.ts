@@ -1,13 +1,9 @@
+import { type KernelFolders, markerOf } from './kernel-folders.ts';
+
 /** Variables that a kernel takes over from the host: where programs are and how text is written, nothing else. */
 const inherited = ['PATH', 'LANG', 'LC_ALL', 'LC_CTYPE', 'TZ', 'SYSTEMROOT'] as const;
 
 const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-
-export interface KernelFolders {
-  /** Private home: settings and histories of the user never leak in or out. */
-  readonly home: string;
-  readonly temp: string;
-}
 
 /**
  * The whole environment of a kernel: an allow-list of the host's, private folders, the kernelspec's own variables
@@ -15,7 +11,7 @@ export interface KernelFolders {
  */
 export function kernelEnvironment(
   host: Readonly<Record<string, string | undefined>>,
-  folders: KernelFolders,
+  folders: Pick<KernelFolders, 'root' | 'home' | 'temp'>,
   spec: Readonly<Record<string, string>>,
   added: Readonly<Record<string, string>>,
 ): Record<string, string> {
@@ -25,8 +21,10 @@ export function kernelEnvironment(
     if (value !== undefined) base[name] = value;
   }
   const expand = (text: string) => text.replace(/\$\{(\w+)\}/g, (_whole, name: string) => base[name] ?? '');
+  const [markerName = '', marker = ''] = markerOf(folders).split(/=(.*)/s);
   return {
     ...base,
+    [markerName]: marker,
     HOME: folders.home,
     TMPDIR: folders.temp,
     XDG_CACHE_HOME: `${folders.home}/.cache`,

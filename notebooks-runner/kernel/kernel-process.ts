@@ -1,5 +1,5 @@
-import { execFile, spawn } from 'node:child_process';
-import { promisify } from 'node:util';
+import { spawn } from 'node:child_process';
+import { probeCommand } from './probe-command.ts';
 
 /** How a kernel process ended. */
 export interface KernelExit {
@@ -23,6 +23,8 @@ export interface SpawnOptions {
   readonly argv: readonly string[];
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
+  /** Command that sets limits and then becomes the kernel, see `processLimitPrefix`. Default none. */
+  readonly prefix?: readonly string[];
 }
 
 const tailBytes = 8_192;
@@ -31,8 +33,8 @@ const tailBytes = 8_192;
  * Starts a kernel as the leader of its own process group. Where `setpriv` is available the kernel is killed when
  * this process dies, however that happens (the Deno kernel would live on).
  */
-export async function spawnKernel({ argv, cwd, env }: SpawnOptions): Promise<KernelProcess> {
-  const [command = '', ...args] = [...(await deathSignalPrefix()), ...argv];
+export async function spawnKernel({ argv, cwd, env, prefix = [] }: SpawnOptions): Promise<KernelProcess> {
+  const [command = '', ...args] = [...(await deathSignalPrefix()), ...prefix, ...argv];
   const child = spawn(command, args, { cwd, env: { ...env }, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
   const { promise: exited, resolve } = Promise.withResolvers<KernelExit>();
   let tail = '';
@@ -69,21 +71,9 @@ function signalProcessGroup(pid: number | undefined, signal: NodeJS.Signals): bo
   }
 }
 
-let prefix: Promise<readonly string[]> | undefined;
+const deathSignal = ['setpriv', '--pdeathsig', 'KILL', '--'];
 
-/** Probed once per process: some versions of setpriv lack the option. */
-function deathSignalPrefix(): Promise<readonly string[]> {
-  prefix ??= probeSetpriv();
-  return prefix;
-}
-
-async function probeSetpriv(): Promise<readonly string[]> {
-  if (process.platform !== 'linux') return [];
-  const command = ['setpriv', '--pdeathsig', 'KILL', '--'];
-  try {
-    await promisify(execFile)('setpriv', [...command.slice(1), 'true'], { timeout: 5_000 });
-    return command;
-  } catch {
-    return [];
-  }
+/** Some versions of setpriv lack the option. */
+async function deathSignalPrefix(): Promise<readonly string[]> {
+  return (await probeCommand([...deathSignal, 'true'])) ? deathSignal : [];
 }

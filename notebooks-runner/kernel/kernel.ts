@@ -40,6 +40,10 @@ export interface Kernel {
   close(): Promise<void>;
   /** What the process wrote to its own stdout and stderr, last 8 KiB. */
   logTail(): string;
+  /** Messages so far that were malformed or carried a wrong signature. */
+  refusedMessages(): number;
+  /** Sends new state to the kernel's end of a comm (widgets). */
+  sendComm(commId: string, data: JsonObject): void;
 }
 
 export interface ExecuteOptions {
@@ -54,6 +58,7 @@ export interface KernelParts {
   readonly process: KernelProcess;
   readonly clock: Clock;
   readonly log: Logger;
+  refusedMessages(): number;
   /** Opens the sockets with the given receiver. */
   open(onMessage: (channel: IncomingChannel, message: WireMessage) => void): KernelChannels;
 }
@@ -63,7 +68,7 @@ const shutdownGraceMs = 1_000;
 const killWaitMs = 5_000;
 
 /** Puts a process and its sockets together. */
-export function createKernel({ spec, process, clock, log, open }: KernelParts): Kernel {
+export function createKernel({ spec, process, clock, log, open, refusedMessages }: KernelParts): Kernel {
   const requests = createPendingRequests({ clock, died: process.exited, quietMs });
   let info: JsonObject = {};
   let listener: (message: WireMessage) => void = () => {};
@@ -91,7 +96,8 @@ export function createKernel({ spec, process, clock, log, open }: KernelParts): 
   /** Notebooks run unattended: a question gets an empty answer, so that the kernel does not wait for ever. */
   function refuseInput(message: WireMessage): void {
     if (message.type !== 'input_request') return;
-    log.warn('kernel asked for input: refused', { prompt: String(message.content['prompt'] ?? '').slice(0, 200) });
+    // The question itself is the notebook's own text, which may hold a secret.
+    log.warn('kernel asked for input: refused', { kernel: spec.name });
     channels.send('stdin', 'input_reply', { value: '' });
   }
 
@@ -160,5 +166,7 @@ export function createKernel({ spec, process, clock, log, open }: KernelParts): 
       channels.close();
     },
     logTail: process.logTail,
+    refusedMessages,
+    sendComm: (commId, data) => void channels.send('shell', 'comm_msg', { comm_id: commId, data }),
   };
 }

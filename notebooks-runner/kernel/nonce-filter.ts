@@ -1,3 +1,5 @@
+import { overlap } from './overlap.ts';
+
 /** What a piece of stream text turns into. */
 export interface Filtered {
   /** Text to pass on now, the nonce cut out. */
@@ -38,12 +40,4 @@ export function createNonceFilter(nonce: string): NonceFilter {
       return rest;
     },
   };
-}
-
-/** Length of the longest end of `text` that is a beginning of `line`. */
-function overlap(text: string, line: string): number {
-  for (let length = Math.min(text.length, line.length - 1); length > 0; length--) {
-    if (text.endsWith(line.slice(0, length))) return length;
-  }
-  return 0;
 }

@@ -11,6 +11,7 @@ import { openKernelChannels } from './kernel-channels.ts';
 import { spawnKernel } from './kernel-process.ts';
 import type { Kernelspec } from './kernelspec.ts';
 import { reserveLoopbackPorts } from './loopback-ports.ts';
+import { type ProcessLimits, processLimitPrefix } from './process-limits.ts';
 import { createWireCodec } from './wire-codec.ts';
 
 export interface StartKernelOptions {
@@ -20,6 +21,8 @@ export interface StartKernelOptions {
   readonly env: Readonly<Record<string, string>>;
   /** Private folder (0700) for the connection file. */
   readonly runtimeDir: string;
+  /** Enforced by the system where it can. Default none. */
+  readonly processLimits?: ProcessLimits;
   /** How long until the kernel must answer, in ms. */
   readonly startTimeoutMs: number;
   readonly signal: AbortSignal;
@@ -80,7 +83,8 @@ async function openKernel(options: StartKernelOptions, attempt: number, ports: r
   const path = join(options.runtimeDir, `connection-${attempt}.json`);
   const connection = await writeConnectionFile(path, spec.name, ports);
   const argv = spec.argv.map((part) => part.replaceAll('{connection_file}', path));
-  const process = await spawnKernel({ argv, cwd: options.cwd, env: options.env });
+  const prefix = await processLimitPrefix(options.processLimits ?? {}, spec.dialect === 'deno');
+  const process = await spawnKernel({ argv, cwd: options.cwd, env: options.env, prefix });
   const session = randomUUID();
   const codec = createWireCodec(connection.key, session, clock.now);
   return createKernel({
@@ -88,6 +92,7 @@ async function openKernel(options: StartKernelOptions, attempt: number, ports: r
     process,
     clock,
     log,
+    refusedMessages: codec.rejected,
     open: (onMessage) =>
       openKernelChannels({ connection, codec, session, log, hasNagle: spec.dialect === 'deno', onMessage }),
   });
@@ -120,5 +125,9 @@ async function waitReady(kernel: Kernel, options: StartKernelOptions, deadlineMs
 
 function logText(kernel: Kernel): string {
   const tail = kernel.logTail();
-  return tail === '' ? '' : `; it wrote: ${tail.slice(-1_000)}`;
+  const refused = kernel.refusedMessages();
+  return [
+    refused === 0 ? '' : `; ${refused} of its messages were malformed or carried a wrong signature`,
+    tail === '' ? '' : `; it wrote: ${tail.slice(-1_000)}`,
+  ].join('');
 }

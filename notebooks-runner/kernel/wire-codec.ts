@@ -9,6 +9,8 @@ export interface WireMessage {
   readonly parentId: string | undefined;
   readonly content: JsonObject;
   readonly metadata: JsonObject;
+  /** Raw frames behind the signed ones, e.g. arrays of a widget; absent when there are none. */
+  readonly buffers?: readonly Buffer[];
 }
 
 /** Makes and reads signed message frames. */
@@ -53,7 +55,9 @@ export function createWireCodec(key: string, session: string, now: () => number)
       if (start < 0 || signature === undefined || parts.length < 4) return reject();
       const expected = sign(parts);
       if (signature.length !== expected.length || !timingSafeEqual(signature, expected)) return reject();
-      return toMessage(parts) ?? reject();
+      const message = toMessage(parts) ?? reject();
+      const buffers = frames.slice(start + 6);
+      return message === undefined || buffers.length === 0 ? message : { ...message, buffers };
     },
     rejected: () => rejectedCount,
   };

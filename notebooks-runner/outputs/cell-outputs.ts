@@ -29,6 +29,7 @@ const maxErrorCharacters = 65_536;
 
 /** Collects into `outputs`; `shared` is the run's budget and displays. */
 export function createCellOutputs(outputs: Output[], shared: SharedOutputs): CellOutputs {
+  const { changes } = shared;
   let usedBytes = 0;
   let droppedBytes = 0;
   let droppedOutputs = 0;
@@ -51,11 +52,13 @@ export function createCellOutputs(outputs: Output[], shared: SharedOutputs): Cel
       outputs.push(marker);
     }
     marker.text = markerText(droppedBytes, droppedOutputs, shared);
+    changes.note(outputs, marker, 'replaced');
   }
 
   function clearNow(): void {
     isClearPending = false;
     outputs.length = 0;
+    changes.reset(outputs);
     account(-usedBytes);
     marker = undefined;
     for (const [handle, id] of own) shared.displays.get(id)?.delete(handle);
@@ -69,7 +72,8 @@ export function createCellOutputs(outputs: Output[], shared: SharedOutputs): Cel
   function stream(name: string, text: string): void {
     clearIfPending();
     const last = outputs.at(-1);
-    const target = last?.output_type === 'stream' && last.name === name && last !== marker ? last : undefined;
+    const target: StreamOutput | undefined =
+      last?.output_type === 'stream' && last.name === name && last !== marker ? last : undefined;
     const bytes = Buffer.byteLength(text);
     const free = room() - (target === undefined ? overheadBytes : 0);
     if (marker !== undefined || free <= 0) {
@@ -77,8 +81,10 @@ export function createCellOutputs(outputs: Output[], shared: SharedOutputs): Cel
       return;
     }
     const kept = bytes <= free ? text : cutText(text, free);
-    if (target === undefined) outputs.push({ output_type: 'stream', name, text: kept });
-    else target.text += kept;
+    const grown: StreamOutput = target ?? { output_type: 'stream', name, text: '' };
+    if (target === undefined) outputs.push(grown);
+    grown.text += kept;
+    changes.note(outputs, grown, 'grown');
     account(Buffer.byteLength(kept) + (target === undefined ? overheadBytes : 0));
     if (kept.length < text.length) drop(bytes - Buffer.byteLength(kept));
   }
@@ -95,6 +101,7 @@ export function createCellOutputs(outputs: Output[], shared: SharedOutputs): Cel
       for (const handle of shared.displays.get(displayId) ?? []) handle.replace(output.data, output.metadata);
     }
     outputs.push(output);
+    changes.note(outputs, output, 'replaced');
     account(bytes);
     if (displayId !== undefined) register(output, displayId);
   }
@@ -112,6 +119,7 @@ export function createCellOutputs(outputs: Output[], shared: SharedOutputs): Cel
         }
         output.data = next.data;
         output.metadata = next.metadata;
+        changes.note(outputs, output, 'replaced');
         account(growth);
       },
     };
@@ -133,6 +141,7 @@ export function createCellOutputs(outputs: Output[], shared: SharedOutputs): Cel
       clearIfPending();
       const output = cutError(ename, evalue, traceback);
       outputs.push(output);
+      changes.note(outputs, output, 'replaced');
       account(Buffer.byteLength(output.evalue) + overheadBytes);
     },
     clear: (wait) => {

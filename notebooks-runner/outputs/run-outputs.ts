@@ -1,6 +1,7 @@
 import type { JsonObject } from '../nbformat/json-value.ts';
 import type { DisplayOutput, Output, ResultOutput } from '../nbformat/notebook.ts';
 import { type CellOutputs, createCellOutputs } from './cell-outputs.ts';
+import { noChanges, type OutputChanges } from './output-changes.ts';
 
 /** Bounds of kept output, in bytes of text. */
 export interface OutputLimits {
@@ -20,6 +21,7 @@ export interface SharedOutputs {
   readonly limits: OutputLimits;
   usedBytes: number;
   readonly displays: Map<string, Set<DisplayHandle>>;
+  readonly changes: OutputChanges;
 }
 
 /** The outputs of one run. */
@@ -31,8 +33,8 @@ export interface RunOutputs {
 }
 
 /** Outputs of a run with one budget; what is over a limit is dropped, counted and marked in the cell. */
-export function createRunOutputs(limits: OutputLimits): RunOutputs {
-  const shared: SharedOutputs = { limits, usedBytes: 0, displays: new Map() };
+export function createRunOutputs(limits: OutputLimits, changes: OutputChanges = noChanges): RunOutputs {
+  const shared: SharedOutputs = { limits, usedBytes: 0, displays: new Map(), changes };
   return {
     forCell: (outputs) => createCellOutputs(outputs, shared),
     updateDisplay: (displayId, data, metadata) => {

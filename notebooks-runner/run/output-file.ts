@@ -1,9 +1,12 @@
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Clock } from '../../server/core/clock.ts';
-import { messageOf } from '../../server/core/errors.ts';
+import { AppError, messageOf } from '../../server/core/errors.ts';
 import type { Logger } from '../../server/core/log.ts';
 import { outputUnwritable } from '../errors.ts';
+import { isAlive } from '../kernel/kernel-folders.ts';
+import { createJournalFile, type JournalFile } from './journal-file.ts';
+import { replaceFile } from './replace-file.ts';
 
 export interface OutputFileOptions {
   readonly path: string;
@@ -13,16 +16,19 @@ export interface OutputFileOptions {
   readonly minIntervalMs: number;
   /** The whole document as it is now. */
   render(): string;
+  /** Lines for the journal: what changed since the last call. */
+  drainJournal(): string;
 }
 
-/** The output notebook on disk: at every moment a whole valid document, also after SIGKILL. */
+/**
+ * The output notebook on disk: at every moment a whole valid document, also after SIGKILL. A journal beside it has what
+ * is newer than the last save, see `recoverOutput`.
+ */
 export interface OutputFile {
-  /** The document changed: it is saved soon, at most once per interval. */
+  /** The document changed: the change goes to the journal, and the whole is saved soon, once per interval. */
   touch(): void;
   /** Saves the final document durably; NOTEBOOK_OUTPUT_UNWRITABLE on failure. */
   finish(): Promise<void>;
-  /** Stops saving; what is on disk stays. */
-  abandon(): Promise<void>;
 }
 
 /**
@@ -59,16 +65,24 @@ export async function createOutputFile(options: OutputFileOptions): Promise<Outp
     await saving;
   }
 
+  let journal: JournalFile;
   try {
     await mkdir(dirname(path), { recursive: true });
     await removeAbandoned(path);
+    journal = await createJournalFile({ outputPath: path, log, render, drain: options.drainJournal });
+  } catch (error) {
+    throw error instanceof AppError ? error : outputUnwritable(options.path, error);
+  }
+  try {
     await save(false);
   } catch (error) {
     await rm(temp, { force: true });
+    await journal.remove();
     throw outputUnwritable(options.path, error);
   }
   return {
     touch: () => {
+      journal.touch();
       if (isClosed || cancelTimer !== undefined) return;
       cancelTimer = clock.schedule(intervalMs, () => {
         void saving.then(saveSoon);
@@ -80,38 +94,22 @@ export async function createOutputFile(options: OutputFileOptions): Promise<Outp
         await save(true);
       } catch (error) {
         await rm(temp, { force: true });
+        // What it holds can still be recovered once there is room.
+        await journal.leave();
         throw outputUnwritable(options.path, error);
       }
+      await journal.remove();
     },
-    abandon: close,
   };
-}
-
-async function replaceFile(path: string, temp: string, text: string, isDurable: boolean): Promise<void> {
-  {
-    await using file = await open(temp, 'w', 0o644);
-    await file.writeFile(text);
-    if (isDurable) await file.sync();
-  }
-  await rename(temp, path);
-  if (!isDurable) return;
-  await using folder = await open(dirname(path), 'r');
-  await folder.sync();
 }
 
 /** Removes temporary files that runners left behind when they were killed. */
 async function removeAbandoned(path: string): Promise<void> {
   const start = `.${basename(path)}.`;
   for (const name of await readdir(dirname(path))) {
-    const pid = name.startsWith(start) ? /^(\d+)-\d+\.tmp$/.exec(name.slice(start.length))?.[1] : undefined;
+    const pid = name.startsWith(start)
+      ? /^(?:journal\.)?(\d+)(?:-\d+)?\.tmp$/.exec(name.slice(start.length))?.[1]
+      : undefined;
     if (pid !== undefined && !isAlive(Number(pid))) await rm(join(dirname(path), name), { force: true });
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
   }
 }

@@ -64,6 +64,7 @@ export function stampNotebook(metadata: JsonObject, facts: RunFacts): void {
       version: kernel.version,
       ready_after_ms: kernel.readyAfterMs === undefined ? null : Math.round(kernel.readyAfterMs),
       peak_memory_bytes: kernel.peakMemoryBytes,
+      prewarmed: kernel.isPrewarmed,
     },
     stopped_early: facts.isStoppedEarly,
     warnings: [...facts.warnings],
@@ -80,8 +81,12 @@ export function stampCodeCell(cell: Cell, record: CellRecord): void {
   const paper = papermillStatus[status];
   const exception = paper === 'failed' ? true : paper === 'completed' ? false : null;
   cell.metadata['papermill'] = papermillCell(paper, exception, startedAtMs, endedAtMs);
+  const own = cell.metadata['showrunner'];
+  const timeout = isJsonObject(own) ? own['timeout_seconds'] : undefined;
   cell.metadata['showrunner'] = {
+    ...(timeout === undefined ? {} : { timeout_seconds: timeout }),
     status,
+    ...(record.replay === undefined ? {} : { replay: record.replay }),
     ...(error === undefined ? {} : { error: { ename: error.ename, evalue: error.evalue.slice(0, 2_000) } }),
     ...(record.isErrorExpected ? { error_expected: true } : {}),
     ...(record.droppedOutputs === 0

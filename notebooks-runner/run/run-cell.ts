@@ -4,6 +4,7 @@ import type { Kernel } from '../kernel/kernel.ts';
 import type { KernelExit } from '../kernel/kernel-process.ts';
 import type { CodeCell } from '../nbformat/notebook.ts';
 import type { CellOutputs } from '../outputs/cell-outputs.ts';
+import type { Redactor } from '../outputs/redactor.ts';
 import type { CellRouter } from './cell-router.ts';
 import type { CellError, CellStatus } from './run-record.ts';
 import { type StopRequest, verdictOf } from './stop-request.ts';
@@ -30,6 +31,9 @@ export interface RunCellOptions {
   readonly stop: StopRequest;
   readonly clock: Clock;
   readonly cellTimeoutMs: number | undefined;
+  readonly idleTimeoutMs: number | undefined;
+  /** Takes secrets out of what the kernel process wrote. */
+  readonly redactor: Redactor;
   /** The cell may raise an error. */
   readonly mayFail: boolean;
 }
@@ -45,8 +49,10 @@ export async function runCell(options: RunCellOptions): Promise<CellEnd> {
     cellTimeoutMs === undefined
       ? () => {}
       : clock.schedule(cellTimeoutMs, () => stop.request({ kind: 'cell_timeout', timeoutMs: cellTimeoutMs }));
+  const stopIdleWatch = watchIdle(options);
   let outcome = await execute(options);
   cancelTimer();
+  stopIdleWatch();
   const isOutputComplete = await kernel.barrier();
   if (kernel.hasDied()) {
     await kernel.settle(drainQuietMs);
@@ -54,13 +60,38 @@ export async function runCell(options: RunCellOptions): Promise<CellEnd> {
     // The kernel ended before the cell's output was confirmed: the cell did not end well, whatever it answered.
     outcome = { kind: 'died', exit };
   }
-  const end = judge(outcome, options);
+  const end = redacted(judge(outcome, options), options.redactor);
   const isOurs = stop.reason() !== undefined || outcome.kind === 'died';
-  router.flushError();
+  router.flush();
   if (end.error !== undefined && (isOurs || !outputs.hasError())) {
     outputs.error(end.error.ename, end.error.evalue, end.error.traceback);
   }
   return { ...end, executionCount: end.executionCount ?? router.executionCount(), isOutputComplete };
+}
+
+/** Ends the run when the cell puts nothing out for too long; gives the function that stops watching. */
+function watchIdle({ idleTimeoutMs, router, stop, clock }: RunCellOptions): () => void {
+  if (idleTimeoutMs === undefined) return () => {};
+  const startedMs = clock.monotonic();
+  let cancel = () => {};
+  const look = () => {
+    const restMs = Math.max(router.lastOutputMs(), startedMs) + idleTimeoutMs - clock.monotonic();
+    if (restMs > 0) cancel = clock.schedule(restMs, look);
+    else stop.request({ kind: 'idle_timeout', timeoutMs: idleTimeoutMs });
+  };
+  look();
+  return () => cancel();
+}
+
+function redacted(end: Judgement, redactor: Redactor): Judgement {
+  if (end.error === undefined) return end;
+  const { ename, evalue, traceback } = end.error;
+  const error = {
+    ename: redactor.text(ename),
+    evalue: redactor.text(evalue),
+    traceback: traceback.map(redactor.text),
+  };
+  return { ...end, error };
 }
 
 /** Sends the cell; a kernel that was still discarding requests after an earlier failure gets it again. */
@@ -105,6 +136,14 @@ function verdictOfExit(
   logTail: string,
 ): { status: 'failed' | 'killed'; error: CellError } {
   const traceback = logTail === '' ? [] : ['The kernel process wrote:', ...logTail.split('\n').slice(-20)];
+  if (signal === 'SIGXCPU') {
+    const evalue = 'the kernel process used more processor time than it may';
+    return { status: 'killed', error: { ename: 'CpuLimitExceeded', evalue, traceback } };
+  }
+  if (signal === 'SIGXFSZ') {
+    const evalue = 'the kernel process wrote a larger file than it may';
+    return { status: 'killed', error: { ename: 'DiskLimitExceeded', evalue, traceback } };
+  }
   if (signal !== null) {
     const evalue = `the kernel process was ended by ${signal} while the cell ran`;
     return { status: 'killed', error: { ename: 'KernelKilled', evalue, traceback } };

@@ -1,12 +1,16 @@
 import type { Clock } from '../../server/core/clock.ts';
 import type { Kernel } from '../kernel/kernel.ts';
-import { hasTag } from '../nbformat/notebook.ts';
+import { type CodeCell, hasTag } from '../nbformat/notebook.ts';
+import type { Redactor } from '../outputs/redactor.ts';
 import type { RunOutputs } from '../outputs/run-outputs.ts';
 import { type CellRouter, createCellRouter } from './cell-router.ts';
+import type { PreparedRun } from './prepare-run.ts';
+import { isSameOutput, runOnceTag } from './resume-plan.ts';
 import { type CellEnd, runCell } from './run-cell.ts';
 import type { RunEvent, RunStatus } from './run-record.ts';
 import type { RunEnd, RunningCell, RunState } from './run-state.ts';
 import { type StopRequest, verdictOf } from './stop-request.ts';
+import type { WidgetState } from './widget-state.ts';
 
 export interface RunCellsOptions {
   readonly kernel: Kernel;
@@ -14,28 +18,33 @@ export interface RunCellsOptions {
   readonly stop: StopRequest;
   readonly clock: Clock;
   readonly outputs: RunOutputs;
+  readonly widgets: WidgetState;
+  readonly redactor: Redactor;
+  readonly plan: Pick<PreparedRun, 'isSelected' | 'timeoutMsOf' | 'resume'>;
+  /** For cells that set none of their own. */
   readonly cellTimeoutMs: number | undefined;
+  readonly idleTimeoutMs: number | undefined;
   readonly emit: (event: RunEvent) => void;
   /** Called when the document changed. */
   readonly onChange: () => void;
 }
 
-/** Nbclient's tags: the cell may raise an error; the cell is not run. */
+/** Nbclient's tag: the cell may raise an error. */
 const mayFailTag = 'raises-exception';
-const skipTag = 'skip-execution';
 
 /** Runs the code cells in order until the last, or until one ends the run. */
 export async function runCells(options: RunCellsOptions): Promise<RunEnd> {
-  const { kernel, state, stop, outputs, emit, onChange } = options;
-  const router = createCellRouter({ outputs, byArrival: kernel.spec.dialect === 'deno', emit, onChange });
+  const { kernel, state, stop, plan } = options;
+  const router = createCellRouter({ ...options, byArrival: kernel.spec.dialect === 'deno' });
   kernel.listen(router.receive);
   let last: RunningCell | undefined;
   for (const target of state.cells) {
     const { cell } = target;
-    if (hasTag(cell, skipTag) || cell.source.trim() === '') {
+    if (!plan.isSelected(cell)) {
       state.update(target, { status: 'skipped' });
       continue;
     }
+    if (keepEarlier(options, target)) continue;
     const reason = stop.reason();
     if (reason !== undefined) return verdictOf(reason);
     if (kernel.hasDied()) return diedBetween(last);
@@ -49,8 +58,28 @@ export async function runCells(options: RunCellsOptions): Promise<RunEnd> {
   return { status: 'succeeded' };
 }
 
+/** Takes over what a `run-once` cell showed when it succeeded in the run that is resumed. */
+function keepEarlier({ plan, state, onChange }: RunCellsOptions, target: RunningCell): boolean {
+  const { cell } = target;
+  const earlier = hasTag(cell, runOnceTag) ? plan.resume?.earlierOf(cell) : undefined;
+  if (earlier === undefined) return false;
+  cell.outputs.push(...structuredClone(earlier.outputs));
+  state.update(target, { status: 'succeeded', replay: 'kept', executionCount: earlier.execution_count });
+  onChange();
+  return true;
+}
+
+/** Whether a cell that had succeeded before shows the same again. */
+function compareReplay({ plan, state }: RunCellsOptions, cell: CodeCell, index: number) {
+  const earlier = plan.resume?.earlierOf(cell);
+  if (earlier === undefined) return undefined;
+  if (isSameOutput(earlier.outputs, cell.outputs)) return 'same';
+  state.warn(`cells[${index}]: shows something else than in the run that was resumed`);
+  return 'changed';
+}
+
 async function runOne(options: RunCellsOptions, router: CellRouter, target: RunningCell): Promise<CellEnd> {
-  const { kernel, state, stop, clock, outputs, cellTimeoutMs, emit, onChange } = options;
+  const { state, clock, outputs, plan, emit, onChange } = options;
   const { cell, record } = target;
   const { index, id } = record;
   const startedMs = clock.monotonic();
@@ -60,10 +89,13 @@ async function runOne(options: RunCellsOptions, router: CellRouter, target: Runn
   const cellOutputs = outputs.forCell(cell.outputs);
   router.begin(index, cellOutputs);
   const mayFail = hasTag(cell, mayFailTag);
-  const end = await runCell({ kernel, cell, outputs: cellOutputs, router, stop, clock, cellTimeoutMs, mayFail });
+  const cellTimeoutMs = plan.timeoutMsOf(cell) ?? options.cellTimeoutMs;
+  const end = await runCell({ ...options, cell, outputs: cellOutputs, router, cellTimeoutMs, mayFail });
   const durationMs = Math.round(clock.monotonic() - startedMs);
   const { status, error, executionCount, isErrorExpected } = end;
-  state.update(target, { status, error, executionCount, isErrorExpected, durationMs, ...cellOutputs.counts() });
+  const replay = status === 'succeeded' ? compareReplay(options, cell, index) : undefined;
+  const counts = cellOutputs.counts();
+  state.update(target, { status, error, executionCount, isErrorExpected, replay, durationMs, ...counts });
   if (!end.isOutputComplete) state.warn(`cells[${index}]: the kernel never confirmed that all output had come`);
   emit({ type: 'cell:finished', index, id, status, durationMs });
   onChange();

@@ -1,24 +1,25 @@
 import { AppError, messageOf } from '../../server/core/errors.ts';
-import type { Kernel } from '../kernel/kernel.ts';
-import { kernelEnvironment } from '../kernel/kernel-environment.ts';
-import { watchKernel } from '../kernel/kernel-watch.ts';
-import { startKernel } from '../kernel/start-kernel.ts';
-import { createRunOutputs } from '../outputs/run-outputs.ts';
+import type { KernelRequest, ReadyKernel } from '../kernel/ready-kernel.ts';
+import { startReadyKernel } from '../kernel/ready-kernel.ts';
+import { createOutputChanges, noChanges } from '../outputs/output-changes.ts';
+import { createRedactor } from '../outputs/redactor.ts';
 import { createOutputFile, type OutputFile } from './output-file.ts';
-import { type PreparedRun, prepareRun } from './prepare-run.ts';
-import { runCells } from './run-cells.ts';
-import { createRunFolders } from './run-folders.ts';
-import { type RunLimits, type RunNotebookOptions, withDefaultLimits } from './run-options.ts';
+import { prepareRun } from './prepare-run.ts';
+import type { RunContext } from './run-context.ts';
+import { type RunNotebookOptions, withDefaultLimits } from './run-options.ts';
 import type { RunEvent, RunRecord } from './run-record.ts';
 import { createRunState, type RunEnd, type RunState } from './run-state.ts';
-import { createStopRequest, type StopRequest, verdictOf } from './stop-request.ts';
+import { secretEnvironment } from './secrets.ts';
+import { createStopRequest, verdictOf } from './stop-request.ts';
+import { watchedRun } from './watched-run.ts';
 
 /**
  * Runs a notebook from top to bottom in a kernel of its own and gives a truthful record of it; the same record and all
  * outputs are in the output notebook, which is a whole valid document at every moment. The source is never written.
  *
  * A notebook that fails, times out, is killed or cancelled gives a record, not an error. Thrown are: NOTEBOOK_INVALID,
- * NOTEBOOK_NOT_FOUND, NOTEBOOK_PARAMETERS_INVALID, NOTEBOOK_LANGUAGE_UNSUPPORTED, NOTEBOOK_OUTPUT_IS_SOURCE,
+ * NOTEBOOK_NOT_FOUND, NOTEBOOK_PARAMETERS_INVALID, NOTEBOOK_LANGUAGE_UNSUPPORTED, NOTEBOOK_SELECTION_INVALID,
+ * NOTEBOOK_SECRET_MISSING, NOTEBOOK_SECRET_TOO_SHORT, NOTEBOOK_OUTPUT_IS_SOURCE, NOTEBOOK_OUTPUT_IN_USE,
  * KERNEL_MISSING, KERNELSPEC_INVALID (nothing is written), KERNEL_START_FAILED (the output says so) and
  * NOTEBOOK_OUTPUT_UNWRITABLE. No kernel process is left in any case.
  */
@@ -27,21 +28,26 @@ export async function runNotebook(options: RunNotebookOptions): Promise<RunRecor
   const limits = withDefaultLimits(options.limits);
   const prepared = await prepareRun(options, limits.maxSourceBytes);
   for (const warning of prepared.warnings) log.warn('notebook repaired', { warning });
+  const changes = outputPath === undefined ? noChanges : createOutputChanges();
   const state = createRunState({
     prepared,
     labels: labels ?? { input: inputPath ?? '', output: outputPath ?? '' },
     outputPath,
     clock,
+    changes,
   });
   const file = await openOutput(options, state);
   const emit = safeEmitter(options);
   emit({ type: 'run:started', codeCells: state.cells.length });
+  const stop = createStopRequest();
+  const onChange = () => file?.touch();
   try {
-    state.conclude(await runInKernel(options, prepared, state, emit, limits, () => file?.touch()));
+    state.conclude(await runInKernel({ options, limits, prepared, state, changes, stop, emit, onChange }));
   } catch (error) {
     const ename =
       error instanceof AppError && error.reason === 'KERNEL_START_FAILED' ? 'KernelStartFailed' : 'RunnerError';
-    state.conclude({ status: 'failed', error: { ename, evalue: messageOf(error), traceback: [] } });
+    const evalue = createRedactor(prepared.secrets).text(messageOf(error));
+    state.conclude({ status: 'failed', error: { ename, evalue, traceback: [] } });
     await file?.finish();
     throw error;
   }
@@ -53,10 +59,11 @@ export async function runNotebook(options: RunNotebookOptions): Promise<RunRecor
   return record;
 }
 
-async function openOutput(options: RunNotebookOptions, { render }: RunState): Promise<OutputFile | undefined> {
+async function openOutput(options: RunNotebookOptions, state: RunState): Promise<OutputFile | undefined> {
   const { outputPath, clock, log, saveIntervalMs = 2_000 } = options;
   if (outputPath === undefined) return undefined;
-  return createOutputFile({ path: outputPath, clock, log, minIntervalMs: saveIntervalMs, render });
+  const { render, drainJournal } = state;
+  return createOutputFile({ path: outputPath, clock, log, minIntervalMs: saveIntervalMs, render, drainJournal });
 }
 
 /** A listener's fault must not end the run. */
@@ -70,18 +77,10 @@ function safeEmitter({ onEvent, log }: RunNotebookOptions): (event: RunEvent) =>
   };
 }
 
-/** Starts the kernel, runs the cells and ends the kernel; gives how the run ended. */
-async function runInKernel(
-  options: RunNotebookOptions,
-  prepared: PreparedRun,
-  state: RunState,
-  emit: (event: RunEvent) => void,
-  limits: Required<RunLimits>,
-  onChange: () => void,
-): Promise<RunEnd> {
-  const { clock, log, signal, runTimeoutMs } = options;
-  await using folders = await createRunFolders(options.runtimeDir);
-  const stop = createStopRequest();
+/** Obtains a kernel, runs the cells and ends the kernel; gives how the run ended. */
+async function runInKernel(context: RunContext): Promise<RunEnd> {
+  const { options, stop } = context;
+  const { clock, signal, runTimeoutMs } = options;
   const cancel = () => stop.request({ kind: 'cancelled' });
   signal?.addEventListener('abort', cancel, { once: true });
   if (signal?.aborted === true) cancel();
@@ -89,78 +88,57 @@ async function runInKernel(
     runTimeoutMs === undefined
       ? () => {}
       : clock.schedule(runTimeoutMs, () => stop.request({ kind: 'run_timeout', timeoutMs: runTimeoutMs }));
-  let kernel: Kernel | undefined;
+  let ready: ReadyKernel | undefined;
   try {
-    const startedMs = clock.monotonic();
-    kernel = await startKernel({
-      spec: prepared.spec,
-      cwd: options.cwd ?? folders.work,
-      env: kernelEnvironment(options.hostEnv ?? {}, folders, prepared.spec.env, options.env ?? {}),
-      runtimeDir: folders.runtime,
-      startTimeoutMs: options.startTimeoutMs ?? 60_000,
-      signal: stop.signal,
-      clock,
-      log,
-    });
-    noteReady(kernel, clock.monotonic() - startedMs, state, emit);
-    return await watchedRun(kernel, options, state, stop, limits, emit, onChange);
+    ready = await obtainKernel(context);
+    noteReady(ready, context);
+    await options.fillCwd?.(options.cwd ?? ready.folders.work);
+    return await watchedRun(ready, context);
   } catch (error) {
     const reason = stop.reason();
-    if (kernel !== undefined || reason === undefined) throw error;
+    if (ready !== undefined || reason === undefined) throw error;
     return verdictOf(reason);
   } finally {
     cancelTimer();
     signal?.removeEventListener('abort', cancel);
-    if (stop.reason() !== undefined) await kernel?.kill();
-    await kernel?.close();
+    if (stop.reason() !== undefined) await ready?.kernel.kill();
+    await ready?.close();
   }
 }
 
-function noteReady(kernel: Kernel, readyAfterMs: number, state: RunState, emit: (event: RunEvent) => void): void {
+async function obtainKernel({ options, limits, prepared, stop }: RunContext): Promise<ReadyKernel> {
+  const { clock, log, pool, owner } = options;
+  const secrets = secretEnvironment(prepared.secrets);
+  const request: KernelRequest = {
+    spec: prepared.spec,
+    cwd: options.cwd,
+    env: { ...options.env, ...secrets },
+    hostEnv: options.hostEnv ?? {},
+    runtimeDir: options.runtimeDir,
+    startTimeoutMs: options.startTimeoutMs ?? 60_000,
+    processLimits: {
+      maxFileBytes: limits.maxDiskBytes,
+      maxOpenFiles: limits.maxOpenFiles,
+      maxCpuSeconds: limits.maxCpuSeconds || undefined,
+      maxAddressSpaceBytes: limits.maxAddressSpaceBytes || undefined,
+    },
+    maxHeapBytes: limits.maxMemoryBytes,
+  };
+  const { signal } = stop;
+  if (pool === undefined) return startReadyKernel(request, { signal, clock, log });
+  return pool.claim(request, { signal, owner, isRepeatable: Object.keys(secrets).length === 0 });
+}
+
+function noteReady({ kernel, readyAfterMs, isPrewarmed }: ReadyKernel, { state, emit }: RunContext): void {
   const info = kernel.info();
   state.setKernel(
     {
       implementation: String(info['implementation'] ?? ''),
       version: String(info['implementation_version'] ?? ''),
       readyAfterMs,
+      isPrewarmed,
     },
     info['language_info'],
   );
   emit({ type: 'kernel:ready', readyAfterMs });
-}
-
-/** Runs the cells under the memory and heartbeat watch; a stop interrupts the cell, then kills the kernel. */
-async function watchedRun(
-  kernel: Kernel,
-  options: RunNotebookOptions,
-  state: RunState,
-  stop: StopRequest,
-  limits: Required<RunLimits>,
-  emit: (event: RunEvent) => void,
-  onChange: () => void,
-): Promise<RunEnd> {
-  const { clock, log, cellTimeoutMs, interruptGraceMs = 1_000 } = options;
-  const { maxMemoryBytes, heartbeatTimeoutMs } = limits;
-  const watch = watchKernel({ kernel, clock, log, maxMemoryBytes, heartbeatTimeoutMs, onTrip: stop.request });
-  let cancelKill = () => {};
-  const end = () => {
-    const kind = stop.reason()?.kind;
-    const isHopeless = kind === 'memory' || kind === 'unresponsive';
-    if (!isHopeless) kernel.interrupt();
-    cancelKill = clock.schedule(isHopeless ? 0 : interruptGraceMs, () => void kernel.kill());
-  };
-  stop.signal.addEventListener('abort', end, { once: true });
-  if (stop.signal.aborted) end();
-  try {
-    const outputs = createRunOutputs({
-      maxCellBytes: limits.maxCellOutputBytes,
-      maxRunBytes: limits.maxRunOutputBytes,
-    });
-    return await runCells({ kernel, state, stop, clock, outputs, cellTimeoutMs, emit, onChange });
-  } finally {
-    watch.stop();
-    cancelKill();
-    stop.signal.removeEventListener('abort', end);
-    state.setKernel({ peakMemoryBytes: watch.peakBytes() });
-  }
 }

@@ -13,7 +13,7 @@ export type CellStatus =
   | 'timed_out'
   | 'killed'
   | 'cancelled'
-  /** Empty, or tagged `skip-execution`. */
+  /** Empty, tagged `skip-execution`, or not selected. */
   | 'skipped'
   /** The run ended before it. */
   | 'not_run';
@@ -39,6 +39,8 @@ export interface CellRecord {
   error: CellError | undefined;
   /** True when the error was allowed by the tag `raises-exception`: the cell then succeeded. */
   isErrorExpected: boolean;
+  /** When a run is resumed: whether a cell that had succeeded showed the same again, or was not run again. */
+  replay: 'same' | 'changed' | 'kept' | undefined;
   keptBytes: number;
   droppedBytes: number;
   droppedOutputs: number;
@@ -95,8 +97,10 @@ export interface KernelFacts {
   readonly version: string;
   /** Highest resident memory seen, in bytes; 0 when not measured. */
   readonly peakMemoryBytes: number;
-  /** Start to ready, in ms; undefined when it never got ready. */
+  /** Start (or claim of a kernel that waited) to ready, in ms; undefined when it never got ready. */
   readonly readyAfterMs: number | undefined;
+  /** True when the kernel was started ahead of the run. */
+  readonly isPrewarmed: boolean;
 }
 
 /** Live progress of a run, in order. */

@@ -1,7 +1,10 @@
 import type { Clock } from '../../server/core/clock.ts';
+import type { JsonObject } from '../nbformat/json-value.ts';
 import type { CodeCell, Notebook } from '../nbformat/notebook.ts';
 import { writeNotebook } from '../nbformat/write-notebook.ts';
+import { noChanges, type OutputChanges } from '../outputs/output-changes.ts';
 import { withMarkers } from './error-markers.ts';
+import { createJournalLines } from './journal-lines.ts';
 import type { PreparedRun } from './prepare-run.ts';
 import { stampCodeCell, stampNotebook, stampTextCell } from './record-metadata.ts';
 import type { CellError, CellRecord, KernelFacts, RunFailure, RunRecord, RunStatus } from './run-record.ts';
@@ -27,8 +30,12 @@ export interface RunState {
   readonly cells: readonly RunningCell[];
   /** The document as it is now. */
   render(): string;
+  /** What changed since the last call, as lines of the journal. */
+  drainJournal(): string;
   warn(warning: string): void;
   setKernel(facts: Partial<KernelFacts>, languageInfo?: CodeCell['metadata'][string]): void;
+  /** Puts the widgets' state into the document. */
+  setWidgets(state: JsonObject | undefined): void;
   /** Applies changes to a record, then to the cell's metadata. */
   update(cell: RunningCell, change: Partial<CellRecord>): void;
   /** Ends the run: cells that never started become `not_run`; markers are set on failure. */
@@ -43,9 +50,17 @@ export interface RunStateOptions {
   readonly labels: { readonly input: string; readonly output: string };
   readonly outputPath: string | undefined;
   readonly clock: Clock;
+  /** Where the run's outputs note their changes, for the journal. Default: there is no journal. */
+  readonly changes?: OutputChanges;
 }
 
-export function createRunState({ prepared, labels, outputPath, clock }: RunStateOptions): RunState {
+export function createRunState({
+  prepared,
+  labels,
+  outputPath,
+  clock,
+  changes = noChanges,
+}: RunStateOptions): RunState {
   const { spec, warnings, sourceSha256, parameters } = prepared;
   const startedAtMs = clock.now();
   const startedMs = clock.monotonic();
@@ -57,6 +72,7 @@ export function createRunState({ prepared, labels, outputPath, clock }: RunState
     version: '',
     peakMemoryBytes: 0,
     readyAfterMs: undefined,
+    isPrewarmed: false,
   };
   let ended:
     | { readonly end: RunEnd; readonly durationMs: number; readonly failure: RunFailure | undefined }
@@ -64,6 +80,7 @@ export function createRunState({ prepared, labels, outputPath, clock }: RunState
   const cells = notebook.cells.flatMap((cell, index): RunningCell[] =>
     cell.cell_type === 'code' ? [{ cell, record: newRecord(cell, index, prepared.sourceIndexOf(index)) }] : [],
   );
+  const journal = createJournalLines(notebook.cells, changes);
   for (const cell of notebook.cells) if (cell.cell_type !== 'code') stampTextCell(cell);
   for (const { cell, record } of cells) stampCodeCell(cell, record);
 
@@ -86,6 +103,7 @@ export function createRunState({ prepared, labels, outputPath, clock }: RunState
     Object.assign(target.record, change);
     if (change.executionCount !== undefined) target.cell.execution_count = change.executionCount;
     stampCodeCell(target.cell, target.record);
+    journal.noteCell(target.cell);
   }
 
   return {
@@ -94,10 +112,22 @@ export function createRunState({ prepared, labels, outputPath, clock }: RunState
       stamp();
       return writeNotebook(notebook);
     },
-    warn: (warning) => warnings.push(warning),
+    drainJournal: () => {
+      if (journal.isMetadataNew()) stamp();
+      return journal.drain(notebook.metadata);
+    },
+    warn: (warning) => {
+      warnings.push(warning);
+      journal.noteMetadata();
+    },
     setKernel: (facts, languageInfo) => {
       kernel = { ...kernel, ...facts };
       if (languageInfo !== undefined) notebook.metadata['language_info'] = languageInfo;
+      journal.noteMetadata();
+    },
+    setWidgets: (state) => {
+      if (state !== undefined) notebook.metadata['widgets'] = state;
+      journal.noteMetadata();
     },
     update,
     conclude: (end) => {
@@ -145,6 +175,7 @@ function newRecord(cell: CodeCell, index: number, sourceIndex: number | undefine
     durationMs: undefined,
     error: undefined,
     isErrorExpected: false,
+    replay: undefined,
     keptBytes: 0,
     droppedBytes: 0,
     droppedOutputs: 0,

@@ -6,6 +6,7 @@ export type StopReason =
   | { readonly kind: 'cancelled' }
   | { readonly kind: 'run_timeout'; readonly timeoutMs: number }
   | { readonly kind: 'cell_timeout'; readonly timeoutMs: number }
+  | { readonly kind: 'idle_timeout'; readonly timeoutMs: number }
   | KernelTrip;
 
 /** The first request to end the run; later ones change nothing. */
@@ -44,6 +45,14 @@ export function verdictOf(reason: StopReason): StopVerdict {
       return verdict('timed_out', 'RunTimeout', `the run took longer than ${reason.timeoutMs} ms`);
     case 'cell_timeout':
       return verdict('timed_out', 'CellTimeout', `the cell took longer than ${reason.timeoutMs} ms`);
+    case 'idle_timeout':
+      return verdict('timed_out', 'IdleTimeout', `the cell put nothing out for ${reason.timeoutMs} ms`);
+    case 'disk':
+      return verdict(
+        'killed',
+        'DiskLimitExceeded',
+        `the kernel filled its folders with ${reason.bytes} bytes, over the limit of ${reason.maxBytes}`,
+      );
     case 'memory':
       return verdict(
         'killed',

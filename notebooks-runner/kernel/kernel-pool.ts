@@ -1,0 +1,211 @@
+import type { Clock } from '../../server/core/clock.ts';
+import { createCounters } from '../../server/core/counters.ts';
+import { messageOf } from '../../server/core/errors.ts';
+import type { Logger } from '../../server/core/log.ts';
+import { createFairGate } from './fair-gate.ts';
+import { type KernelRequest, type ReadyKernel, startReadyKernel } from './ready-kernel.ts';
+
+export interface KernelPoolOptions {
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Kernels that wait for a run, over all keys. Default 2. */
+  readonly maxIdle?: number;
+  /** Kernels that run at once; further claims wait, owner by owner in turn. Default 8. */
+  readonly maxRunning?: number;
+  /** Kernels that start at once: starting is bound by the processor. Default 2. */
+  readonly maxStarting?: number;
+  /** A kernel that waited longer is ended, in ms. Default 600,000. */
+  readonly maxIdleAgeMs?: number;
+  /** How long after a claim its successor is started, in ms: a short run is not to share the processor. Default 25. */
+  readonly refillDelayMs?: number;
+}
+
+/** Kernels started ahead of their runs. Each serves one run only, so that nothing of one run reaches another. */
+export interface KernelPool extends AsyncDisposable {
+  /**
+   * A kernel for the request: one that waits, or a new one. Its successor is then started in the background, but
+   * never while a claim waits for a start. Throws as startKernel, or the signal's reason.
+   */
+  claim(request: KernelRequest, claim: KernelClaim): Promise<ReadyKernel>;
+  /** Starts a kernel ahead unless one waits; resolves when it waits or could not be started. */
+  prewarm(request: KernelRequest): Promise<void>;
+  /** Kernels that wait now. */
+  idle(): number;
+  counts(): Readonly<Record<'claims_warm' | 'claims_cold' | 'prewarmed' | 'discarded', number>>;
+  /** Ends the kernels that wait and starts no more; claimed ones go on. Idempotent. */
+  close(): Promise<void>;
+}
+
+export interface KernelClaim {
+  readonly signal: AbortSignal;
+  /** Whose turn this claim takes. Default one turn for all. */
+  readonly owner?: string | undefined;
+  /** False for a request that no later one will equal, e.g. one with secrets: no successor is started. */
+  readonly isRepeatable: boolean;
+}
+
+interface Waiting {
+  readonly key: string;
+  readonly ready: ReadyKernel;
+  readonly stopTimer: () => void;
+}
+
+/** Two requests of one key can take each other's kernel. The working directory is part of it: kernels read it at start. */
+function keyOf(request: KernelRequest): string {
+  const { spec, cwd = '', env, hostEnv, runtimeDir = '', processLimits, maxHeapBytes } = request;
+  const host = ['PATH', 'LANG', 'LC_ALL', 'TZ'].map((name) => hostEnv[name] ?? '');
+  return JSON.stringify([spec.name, spec.argv, spec.env, cwd, env, host, runtimeDir, processLimits, maxHeapBytes]);
+}
+
+export function createKernelPool(options: KernelPoolOptions): KernelPool {
+  const { clock, log, maxIdle = 2, maxIdleAgeMs = 600_000, refillDelayMs = 25 } = options;
+  const running = createFairGate(options.maxRunning ?? 8);
+  const starting = createFairGate(options.maxStarting ?? 2);
+  const counters = createCounters('notebooks.kernel_pool', {
+    claims_warm: 'claims served by a kernel that waited',
+    claims_cold: 'claims for which a kernel was started',
+    prewarmed: 'kernels started ahead',
+    discarded: 'waiting kernels that were ended unused',
+  });
+  const closing = new AbortController();
+  const waiting: Waiting[] = [];
+  /** Starts ahead, by key: a claim takes the coming kernel rather than starting one more. */
+  const coming = new Map<string, Promise<void>>();
+  const endings = new Set<Promise<void>>();
+  let coldStarts = 0;
+
+  function discard(entry: Waiting): void {
+    waiting.splice(waiting.indexOf(entry), 1);
+    entry.stopTimer();
+    counters.add('discarded');
+    const ending = entry.ready.close().catch((error: unknown) => {
+      log.error('waiting kernel not ended', { error: messageOf(error) });
+    });
+    endings.add(ending);
+    void ending.finally(() => endings.delete(ending));
+  }
+
+  function take(key: string): ReadyKernel | undefined {
+    for (const entry of waiting.filter((candidate) => candidate.key === key)) {
+      if (entry.ready.kernel.hasDied()) {
+        discard(entry);
+        continue;
+      }
+      waiting.splice(waiting.indexOf(entry), 1);
+      entry.stopTimer();
+      return entry.ready;
+    }
+    return undefined;
+  }
+
+  async function startAhead(key: string, request: KernelRequest): Promise<void> {
+    try {
+      const leave = await starting.enter('', closing.signal);
+      try {
+        const ready = await startReadyKernel(request, { signal: closing.signal, clock, log });
+        // What a kernel does for its first cell is done here too.
+        await ready.kernel.barrier();
+        keep(key, ready);
+      } finally {
+        leave();
+      }
+    } catch (error) {
+      if (!closing.signal.aborted) log.warn('kernel not started ahead', { error: messageOf(error) });
+    } finally {
+      coming.delete(key);
+    }
+  }
+
+  function keep(key: string, ready: ReadyKernel): void {
+    counters.add('prewarmed');
+    const entry: Waiting = {
+      key,
+      ready,
+      stopTimer: clock.schedule(maxIdleAgeMs, () => discard(entry)),
+    };
+    waiting.push(entry);
+    // The oldest goes: its key was asked for the longest time ago.
+    while (waiting.length > (closing.signal.aborted ? 0 : maxIdle)) {
+      const [oldest] = waiting;
+      if (oldest === undefined) break;
+      discard(oldest);
+    }
+  }
+
+  function prewarm(request: KernelRequest): Promise<void> {
+    const key = keyOf(request);
+    if (closing.signal.aborted || maxIdle === 0 || waiting.some((entry) => entry.key === key)) return Promise.resolve();
+    const known = coming.get(key);
+    if (known !== undefined) return known;
+    const start = startAhead(key, request);
+    coming.set(key, start);
+    return start;
+  }
+
+  function refill(request: KernelRequest): void {
+    clock.schedule(refillDelayMs, () => {
+      if (closing.signal.aborted) return;
+      if (coldStarts > 0) refill(request);
+      else void prewarm(request);
+    });
+  }
+
+  async function startCold(request: KernelRequest, signal: AbortSignal): Promise<ReadyKernel> {
+    coldStarts++;
+    try {
+      const leave = await starting.enter('', signal);
+      try {
+        return await startReadyKernel(request, { signal, clock, log });
+      } finally {
+        leave();
+      }
+    } finally {
+      coldStarts--;
+    }
+  }
+
+  async function obtain(request: KernelRequest, { signal, isRepeatable }: KernelClaim): Promise<ReadyKernel> {
+    const key = keyOf(request);
+    const startedMs = clock.monotonic();
+    const start = coming.get(key);
+    if (isRepeatable && start !== undefined) await Promise.race([start, whenAborted(signal)]);
+    signal.throwIfAborted();
+    const found = isRepeatable ? take(key) : undefined;
+    if (found === undefined) {
+      counters.add('claims_cold');
+      return startCold(request, signal);
+    }
+    counters.add('claims_warm');
+    return { ...found, isPrewarmed: true, readyAfterMs: clock.monotonic() - startedMs };
+  }
+
+  async function close(): Promise<void> {
+    closing.abort();
+    for (const entry of [...waiting]) discard(entry);
+    await Promise.all(coming.values());
+    await Promise.all(endings);
+  }
+
+  return {
+    claim: async (request, claim) => {
+      const leave = await running.enter(claim.owner ?? '', claim.signal);
+      try {
+        const ready = await obtain(request, claim);
+        if (claim.isRepeatable) refill(request);
+        return { ...ready, close: () => ready.close().finally(leave) };
+      } catch (error) {
+        leave();
+        throw error;
+      }
+    },
+    prewarm,
+    idle: () => waiting.length,
+    counts: counters.snapshot,
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+function whenAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}

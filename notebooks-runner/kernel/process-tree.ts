@@ -1,0 +1,118 @@
+import { readdir, readFile } from 'node:fs/promises';
+
+/** What a look at a process and its descendants found. */
+export interface TreeSample {
+  /** Resident bytes of all; shared pages count once per process. */
+  readonly bytes: number;
+  readonly processes: number;
+}
+
+/** Follows one process and everything that it ever started, also what left its group and session. */
+export interface ProcessTree {
+  /** Undefined when the process is gone or the system has no /proc. */
+  sample(): Promise<TreeSample | undefined>;
+  /**
+   * Ends by SIGKILL every descendant that still lives: those seen by a sample, those of the process's session and
+   * those that carry `marker` in their environment. Gives how many were ended.
+   */
+  killStrays(marker: string): Promise<number>;
+}
+
+/** Pids that are read at once. */
+const batch = 64;
+
+export function createProcessTree(pid: number): ProcessTree {
+  /** pid → start time, so that a pid which the system gave to somebody else is not taken for ours. */
+  const seen = new Map<number, string>();
+
+  async function sample(): Promise<TreeSample | undefined> {
+    const own = await residentBytesOf(pid);
+    if (own === undefined) return undefined;
+    const pending = [pid, ...seen.keys()];
+    const counted = new Set<number>();
+    let bytes = 0;
+    for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+      if (counted.has(next)) continue;
+      const facts = await readStat(next);
+      const known = seen.get(next);
+      if (facts === undefined || (known !== undefined && known !== facts.startTime)) {
+        seen.delete(next);
+        continue;
+      }
+      counted.add(next);
+      if (next !== pid) seen.set(next, facts.startTime);
+      bytes += (await residentBytesOf(next)) ?? 0;
+      pending.push(...(await childrenOf(next)));
+    }
+    return { bytes, processes: counted.size };
+  }
+
+  async function isStray(candidate: number, marker: string): Promise<boolean> {
+    if (candidate === process.pid) return false;
+    const facts = await readStat(candidate);
+    if (facts === undefined) return false;
+    if (facts.session === pid || seen.get(candidate) === facts.startTime) return true;
+    return (await readProc(`/proc/${candidate}/environ`))?.split('\0').includes(marker) === true;
+  }
+
+  return {
+    sample,
+    killStrays: async (marker) => {
+      const pids = await allPids();
+      let killed = 0;
+      for (let start = 0; start < pids.length; start += batch) {
+        const group = pids.slice(start, start + batch);
+        const found = await Promise.all(group.map((candidate) => isStray(candidate, marker)));
+        for (const [index, candidate] of group.entries()) if (found[index] === true && kill(candidate)) killed++;
+      }
+      return killed;
+    },
+  };
+}
+
+/** Ends by SIGKILL every process that carries `marker` (`NAME=value`) in its environment; gives how many. */
+export async function killMarked(marker: string): Promise<number> {
+  return createProcessTree(-1).killStrays(marker);
+}
+
+function kill(pid: number): boolean {
+  try {
+    return process.kill(pid, 'SIGKILL');
+  } catch {
+    return false;
+  }
+}
+
+async function allPids(): Promise<number[]> {
+  const names = await readdir('/proc').catch(() => []);
+  return names.filter((name) => /^\d+$/.test(name)).map(Number);
+}
+
+async function readStat(pid: number): Promise<{ readonly session: number; readonly startTime: string } | undefined> {
+  const stat = await readProc(`/proc/${pid}/stat`);
+  // The command name in brackets may hold anything, so fields are counted from behind it: state is field 3.
+  const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ');
+  if (fields === undefined || fields[0] === 'Z') return undefined;
+  return { session: Number(fields[3]), startTime: fields[19] ?? '' };
+}
+
+async function residentBytesOf(pid: number): Promise<number | undefined> {
+  const status = await readProc(`/proc/${pid}/status`);
+  const kibibytes = status === undefined ? undefined : /^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1];
+  return kibibytes === undefined ? undefined : Number(kibibytes) * 1024;
+}
+
+/** Children belong to the thread that started them. */
+async function childrenOf(pid: number): Promise<number[]> {
+  const threads = await readdir(`/proc/${pid}/task`).catch(() => []);
+  const lists = await Promise.all(threads.map((thread) => readProc(`/proc/${pid}/task/${thread}/children`)));
+  return lists.flatMap((list) => (list ?? '').split(' ').filter(Boolean).map(Number));
+}
+
+async function readProc(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
