@@ -31,6 +31,12 @@ function usageOf(listed: readonly Command[]): string {
   return `usage:\n${lines.join('')}`;
 }
 
+/** The reason first: the manual lists what to do by it. What nobody foresaw comes with its stack. */
+function textOf(error: unknown): string {
+  if (error instanceof AppError) return `${error.reason}: ${error.message}`;
+  return (error instanceof Error ? error.stack : undefined) ?? messageOf(error);
+}
+
 // Whoever reads the output may leave early, as `head` does: no fault, and nothing more to do.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
@@ -41,9 +47,7 @@ try {
   process.exitCode = await main();
 } catch (error) {
   const isUsage = error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
-  const text =
-    error instanceof AppError || isUsage ? messageOf(error) : error instanceof Error ? error.stack : String(error);
-  process.stderr.write(`showrunner: ${text}\n`);
+  process.stderr.write(`showrunner: ${isUsage ? messageOf(error) : textOf(error)}\n`);
   process.exitCode = isUsage ? usageCode : 1;
 }
 if (!(await flushTelemetry())) process.exit();

@@ -49,7 +49,8 @@ describe('serve', function () {
     const family = server.family();
     const { code, errors, left } = await serveInVain({ SHOWRUNNER_STATE_DIR: server.stateDir });
     assert.equal(code, 1);
-    assert.ok(errors.includes(`${server.stateDir}`) && errors.includes(`in use by process ${server.pid}`), errors);
+    const folder = `STATE_DIR_IN_USE: ${server.stateDir}`;
+    assert.ok(errors.includes(folder) && errors.includes(`in use by process ${server.pid}`), errors);
     assert.equal(errors.trim().split('\n').length, 1, errors);
     assert.deepEqual(left, []);
     assert.deepEqual(server.family(), family);
@@ -62,7 +63,10 @@ describe('serve', function () {
       SHOWRUNNER_ADDRESS: server.address,
     });
     assert.equal(code, 1);
-    assert.match(errors, new RegExp(`^showrunner: Address ${server.address} is in use.* SHOWRUNNER_ADDRESS`, 'm'));
+    assert.match(
+      errors,
+      new RegExp(`^showrunner: ADDRESS_IN_USE: Address ${server.address} is in use.* SHOWRUNNER_ADDRESS`, 'm'),
+    );
     assert.ok(!errors.includes('    at '), errors);
     assert.deepEqual(left, []);
     assert.ok(existsSync(join(temp.path, 'port', 'redis')), 'it had started its Redis');
@@ -76,7 +80,7 @@ describe('serve', function () {
       SHOWRUNNER_ORIGIN_ADDRESS: origin,
     });
     assert.equal(code, 1);
-    assert.match(errors, new RegExp(`^showrunner: .*${origin}.*SHOWRUNNER_ORIGIN_ADDRESS`, 'm'));
+    assert.match(errors, new RegExp(`^showrunner: ADDRESS_IN_USE: .*${origin}.*SHOWRUNNER_ORIGIN_ADDRESS`, 'm'));
     assert.deepEqual(left, []);
   });
 

@@ -178,7 +178,7 @@ describe('kill -9 of the server', function () {
     await untilChunkRuns(first, job);
     const family = first.family();
     assert.equal(await first.kill('SIGKILL'), 'SIGKILL');
-    await waitUntil('nothing of it is left', () => isGone(family), 20_000);
+    await waitUntil('nothing of it is left', () => isGone(family), 12_000);
     await first[Symbol.asyncDispose]();
 
     await using next = await startServer({ stateDir: state.path });
