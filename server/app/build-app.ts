@@ -31,6 +31,8 @@ import type { ObjectStore } from '../stores/objects/object-store.ts';
 import { openSqliteRecords } from '../stores/records/sqlite-records.ts';
 import { lockStateDir } from '../stores/state-lock.ts';
 import { createTraceService } from '../telemetry/service.ts';
+import { createTranscodeService } from '../transcode/service.ts';
+import { createUploads } from '../transcode/uploads.ts';
 import { openLocalApiKey } from './api-key.ts';
 import { openCacheStore } from './cache-store.ts';
 import { stateDirUnusable } from './errors.ts';
@@ -39,6 +41,7 @@ import { filterSettings } from './filter-settings.ts';
 import { describeOrigin } from './origin-appliance.ts';
 import { publishResults } from './publish-results.ts';
 import { readOriginTls, readServerTls } from './tls-files.ts';
+import { transcodeJobs } from './transcode-jobs.ts';
 
 /** The running server. */
 export interface App {
@@ -173,6 +176,11 @@ async function build(config: Config, log: Logger, env: Environment, lifecycle: L
     notifications.service,
     ranking.service,
     createTraceService(traces),
+    createTranscodeService({
+      uploads: createUploads({ objects, clock, maxBytes: config.UPLOAD_MAX_BYTES }),
+      objects,
+      jobs: transcodeJobs(jobs),
+    }),
   ];
   const server = await startRpcServer({
     address: config.ADDRESS,

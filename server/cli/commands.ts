@@ -30,6 +30,12 @@ export const commands: readonly Command[] = [
     load: async () => (await import('./demo/demo.ts')).demo,
   },
   {
+    name: 'transcode',
+    usage: 'transcode FILE [--title NAME]',
+    doc: 'upload a video, make a title of it and print where it plays',
+    load: async () => (await import('./transcode.ts')).transcode,
+  },
+  {
     name: 'call',
     usage: 'call SERVICE/METHOD [JSON]',
     doc: 'call a method with a JSON request',

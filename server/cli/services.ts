@@ -7,6 +7,7 @@ import { ManifestService } from '../../proto/gen/showrunner/manifest/v1/manifest
 import { NotificationService } from '../../proto/gen/showrunner/notifications/v1/notification_service_pb.ts';
 import { RankingService } from '../../proto/gen/showrunner/ranking/v1/ranking_service_pb.ts';
 import { TraceService } from '../../proto/gen/showrunner/telemetry/v1/trace_service_pb.ts';
+import { TranscodeService } from '../../proto/gen/showrunner/transcode/v1/transcode_service_pb.ts';
 
 /** Services that the command line can call by name. */
 export const callableServices: readonly DescService[] = [
@@ -18,4 +19,5 @@ export const callableServices: readonly DescService[] = [
   NotificationService,
   RankingService,
   TraceService,
+  TranscodeService,
 ];

@@ -24,7 +24,7 @@ const subjects: Readonly<Record<string, { area?: string; sources: readonly strin
   'jobs.md': { area: 'jobs', sources: ['server/jobs'] },
   'ranking.md': { area: 'ranking', sources: ['server/ranking'] },
   'telemetry.md': { area: 'telemetry', sources: ['server/telemetry'] },
-  'transcoding.md': { sources: ['workers/transcode'] },
+  'transcoding.md': { area: 'transcode', sources: ['workers/transcode', 'server/transcode'] },
   'notebooks.md': { sources: ['workers/notebook', 'notebooks-runner/errors.ts'] },
 };
 

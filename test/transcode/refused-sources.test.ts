@@ -139,7 +139,7 @@ describe('refused sources', () => {
       const params = { titleId: 'titles/refused', sourceKey: await make(fixture), ladder: smallLadder };
       const error = await rejectsWith(fixture.run(params), Code.INVALID_ARGUMENT, reason);
       assert.match(error.message, says);
-      assert.equal(error.fields[0]?.field, 'sourceKey');
+      assert.equal(error.fields[0]?.field, 'params.sourceKey');
       assert.deepEqual(await fixture.keys('titles/'), []);
     });
   }
@@ -169,6 +169,9 @@ describe('refused sources', () => {
     };
     const error = await rejectsWith(fixture.run(params), Code.INVALID_ARGUMENT, 'INVALID_FIELDS');
     const fields = error.fields.map((fault) => fault.field).sort();
-    assert.deepEqual(fields, ['ladder[0].codec', 'ladder[0].height', 'priority', 'sourceKey', 'titleId']);
+    assert.deepEqual(
+      fields,
+      ['ladder[0].codec', 'ladder[0].height', 'priority', 'sourceKey', 'titleId'].map((name) => `params.${name}`),
+    );
   });
 });

@@ -16,7 +16,7 @@ export function sourceRefused(reason: SourceReason, why: string): AppError {
     code: Code.INVALID_ARGUMENT,
     reason,
     message: `source refused: ${why}`,
-    fields: [{ field: 'sourceKey', description: why }],
+    fields: [{ field: 'params.sourceKey', description: why }],
   });
 }
 

@@ -42,6 +42,13 @@ const maxSteps = 10;
 
 type Fields = Readonly<Record<string, Json | undefined>>;
 
+/** Paths as callers of CreateJob know them: `params.ladder[0].crf`. */
+function invalidParams(faults: readonly FieldViolation[]) {
+  return invalidFields(
+    faults.map((fault) => (fault.field === 'params' ? fault : { ...fault, field: `params.${fault.field}` })),
+  );
+}
+
 function objectFields(value: Json, known: readonly string[], faults: FieldViolation[]): Fields {
   if (value === null || typeof value !== 'object' || Array.isArray(value)) {
     faults.push({ field: 'params', description: 'must be an object' });
@@ -149,7 +156,7 @@ export function parseTranscodeParams(value: Json): TranscodeParams {
   const codecs = parseCodecs(fields['codecs'], faults);
   const hasBudget = fields['analysisCpuSeconds'] !== undefined;
   const analysisCpuSeconds = hasBudget ? numberField(fields, '', 'analysisCpuSeconds', [1, 1_000_000], faults) : 0;
-  if (faults.length > 0) throw invalidFields(faults);
+  if (faults.length > 0) throw invalidParams(faults);
   return {
     titleId,
     sourceKey,
@@ -168,7 +175,7 @@ export function parseChunkParams(value: Json): ChunkParams {
   const fields = objectFields(value, ['plan', 'chunk'], faults);
   const plan = textField(fields, 'plan', planKey, 'must be the key of a stored plan', faults);
   const chunk = numberField(fields, '', 'chunk', [0, 1_000_000], faults);
-  if (faults.length > 0) throw invalidFields(faults);
+  if (faults.length > 0) throw invalidParams(faults);
   return { plan, chunk };
 }
 
@@ -177,7 +184,7 @@ export function parseAudioParams(value: Json): AudioParams {
   const faults: FieldViolation[] = [];
   const fields = objectFields(value, ['plan'], faults);
   const plan = textField(fields, 'plan', planKey, 'must be the key of a stored plan', faults);
-  if (faults.length > 0) throw invalidFields(faults);
+  if (faults.length > 0) throw invalidParams(faults);
   return { plan };
 }
 
@@ -188,7 +195,7 @@ export function parseTrialParams(value: Json): TrialParams {
   const plan = textField(fields, 'plan', planKey, 'must be the key of a stored plan', faults);
   const sample = numberField(fields, '', 'sample', [0, 1_000], faults);
   const metric = choiceField(fields, 'metric', metrics, faults) ?? 'ssim';
-  if (faults.length > 0) throw invalidFields(faults);
+  if (faults.length > 0) throw invalidParams(faults);
   return { plan, sample, metric };
 }
 
@@ -200,6 +207,6 @@ export function parseScoreParams(value: Json): ScoreParams {
   const fields = objectFields(value, ['encodeSetKey', 'metric'], faults);
   const key = textField(fields, 'encodeSetKey', encodeSetKey, 'must be the key of a commit record', faults);
   const metric = choiceField(fields, 'metric', metrics, faults);
-  if (faults.length > 0) throw invalidFields(faults);
+  if (faults.length > 0) throw invalidParams(faults);
   return { encodeSetKey: key, ...(metric ? { metric } : {}) };
 }

@@ -5,6 +5,7 @@ import { ManifestService } from '../../../proto/gen/showrunner/manifest/v1/manif
 import { NotificationService } from '../../../proto/gen/showrunner/notifications/v1/notification_service_pb.ts';
 import { RankingService } from '../../../proto/gen/showrunner/ranking/v1/ranking_service_pb.ts';
 import { TraceService } from '../../../proto/gen/showrunner/telemetry/v1/trace_service_pb.ts';
+import { TranscodeService } from '../../../proto/gen/showrunner/transcode/v1/transcode_service_pb.ts';
 import { createRpcClient } from '../../rpc/client.ts';
 
 export type DemoClients = ReturnType<typeof createDemoClients>;
@@ -20,6 +21,7 @@ export function createDemoClients(address: string, apiKey: string) {
     notifications: createRpcClient(NotificationService, options),
     ranking: createRpcClient(RankingService, options),
     traces: createRpcClient(TraceService, options),
+    transcode: createRpcClient(TranscodeService, options),
   };
   const close = () => {
     for (const client of Object.values(clients)) client.close();

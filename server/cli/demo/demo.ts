@@ -87,7 +87,7 @@ async function runSteps(stack: Stack, ffmpeg: FfmpegLocations, clients: Clients,
   const television = await steps.run('open the devices', () => openDevices(clients));
   const dataset = await steps.run('import ratings', () => importRatings(clients, movies));
   const model = await steps.run('train and publish the ranker', () => trainModel(clients, dataset.name, output));
-  const set = await steps.run('transcode the title', () => transcodeTitle(clients, objects, clip, demoProfile, output));
+  const set = await steps.run('transcode the title', () => transcodeTitle(clients, clip, demoProfile, output));
   await steps.run('tell the member', () => awaitTitleAvailable(television));
   const notebook = await steps.run('run the metrics notebook', () =>
     runReport(clients, objects, model, join(movies, 'movies.csv'), output),

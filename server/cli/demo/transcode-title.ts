@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process';
-import { basename } from 'node:path';
 import { promisify } from 'node:util';
-import type { ObjectStore } from '../../stores/objects/object-store.ts';
-import type { ProgressOutput } from '../terminal/progress-bar.ts';
+import { systemClock } from '../../core/clock.ts';
+import { createProgressBar, type ProgressOutput } from '../terminal/progress-bar.ts';
+import { uploadFile } from '../transcode/upload-file.ts';
 import type { DemoClients } from './demo-clients.ts';
 import { watchJob } from './watch-job.ts';
 
@@ -14,20 +14,19 @@ export const demoTitle = {
 };
 
 /**
- * Creates the title, stores the clip as its source and transcodes it, to tell the profile when it can be played;
+ * Creates the title, uploads the clip as its source and transcodes it, to tell the profile when it can be played;
  * gives the encode set that now plays.
  */
-export async function transcodeTitle(
-  clients: DemoClients,
-  objects: ObjectStore,
-  clip: string,
-  profile: string,
-  output: ProgressOutput,
-) {
+export async function transcodeTitle(clients: DemoClients, clip: string, profile: string, output: ProgressOutput) {
   const { manifest, jobs } = clients;
   await manifest.createTitle({ title: demoTitle });
-  const sourceKey = `sources/${basename(clip)}`;
-  await objects.putFile(sourceKey, clip, { contentType: 'video/mp4' });
+  const bar = createProgressBar(output, 'source');
+  const { sourceKey } = await uploadFile(clients.transcode, clip, {
+    deadlineMs: 60_000,
+    signal: new AbortController().signal,
+    onProgress: bar.update,
+    sleep: (ms, signal) => systemClock.sleep(ms, signal),
+  }).finally(() => bar.end());
   const { job } = await jobs.createJob({
     job: { kind: 'transcode', params: { titleId: demoTitle.name, sourceKey }, labels: { notify: profile } },
     requestId: 'demo-transcode',

@@ -79,6 +79,11 @@ export const settings = {
   ),
   MAX_MESSAGE_BYTES: setting(integer(1024, 268_435_456), 4_194_304, 'Largest message accepted or sent, in bytes.'),
   MAX_METADATA_BYTES: setting(integer(1024, 1_048_576), 16_384, 'Largest request metadata, in bytes.'),
+  UPLOAD_MAX_BYTES: setting(
+    integer(1, 1_099_511_627_776),
+    68_719_476_736,
+    'Largest source that TranscodeService takes by upload, in bytes.',
+  ),
   DRAIN_TIMEOUT_MS: setting(integer(0, 600_000), 10_000, 'How long SIGTERM waits for calls in flight, in ms.'),
   TRACES_KEPT: setting(integer(0, 100_000), 500, 'Recent traces kept in memory for TraceService.'),
   REFLECTION: setting(flag, true, 'Serve gRPC reflection v1 and v1alpha.'),

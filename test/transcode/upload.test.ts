@@ -1,0 +1,220 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { timestampMs } from '@bufbuild/protobuf/wkt';
+import { Upload_State } from '../../proto/gen/showrunner/transcode/v1/transcode_pb.ts';
+import {
+  TranscodeService,
+  type UploadSourceRequestSchema,
+} from '../../proto/gen/showrunner/transcode/v1/transcode_service_pb.ts';
+import { systemClock } from '../../server/core/clock.ts';
+import { Code } from '../../server/core/codes.ts';
+import { silentLogger } from '../../server/core/log.ts';
+import { createRpcClient, type RpcClient } from '../../server/rpc/client.ts';
+import type { RpcServer } from '../../server/rpc/server.ts';
+import { openFolderObjects } from '../../server/stores/objects/folder-objects.ts';
+import type { ObjectStore } from '../../server/stores/objects/object-store.ts';
+import { createTranscodeService } from '../../server/transcode/service.ts';
+import { createUploads, type UploadsOptions } from '../../server/transcode/uploads.ts';
+import { rejectsWith } from '../support/rejects-with.ts';
+import { startServices } from '../support/start-services.ts';
+import { createTempDir, type TempDir } from '../support/temp-dir.ts';
+import { waitUntil } from '../support/wait-until.ts';
+
+type Request = MessageInitShape<typeof UploadSourceRequestSchema>;
+
+const unused = () => Promise.reject(new Error('uploads make no jobs'));
+const noJobs = { create: unused, get: unused, cancel: unused, watch: () => unused() as never };
+
+/** Bytes that no two positions share, as good as a video here. */
+function content(size: number, seed = 1): Buffer {
+  return Buffer.from(Uint32Array.from({ length: size / 4 }, (_, index) => index * 2_654_435_761 + seed).buffer);
+}
+
+const digestOf = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+
+const header = (bytes: Uint8Array, more: { offset?: number; sha256?: string; size?: number } = {}): Request => ({
+  part: {
+    case: 'header',
+    value: {
+      sha256: more.sha256 ?? digestOf(bytes),
+      sizeBytes: BigInt(more.size ?? bytes.length),
+      offsetBytes: BigInt(more.offset ?? 0),
+    },
+  },
+});
+
+function* dataOf(bytes: Uint8Array, start = 0, end = bytes.length): Generator<Request> {
+  for (let at = start; at < end; at += 50_000) {
+    yield { part: { case: 'data', value: bytes.subarray(at, Math.min(end, at + 50_000)) } };
+  }
+}
+
+async function* stream(...messages: readonly Request[]): AsyncGenerator<Request> {
+  yield* messages;
+}
+
+describe('UploadSource', () => {
+  let temp: TempDir;
+  let objects: ObjectStore;
+  const servers: RpcServer[] = [];
+  const clients: RpcClient<typeof TranscodeService>[] = [];
+  before(async () => {
+    temp = await createTempDir();
+    objects = await openFolderObjects({ dir: temp.path, clock: systemClock, log: silentLogger });
+  });
+  after(async () => {
+    for (const client of clients) client.close();
+    for (const server of servers) await server.close();
+    await objects.close();
+    await temp[Symbol.asyncDispose]();
+  });
+
+  async function serve(options: Partial<UploadsOptions> = {}) {
+    const uploads = createUploads({ objects, clock: systemClock, maxBytes: 4_000_000, partBytes: 100_000, ...options });
+    const server = await startServices(createTranscodeService({ uploads, objects, jobs: noJobs }));
+    servers.push(server);
+    const client = createRpcClient(TranscodeService, { address: server.address });
+    clients.push(client);
+    return client;
+  }
+
+  const received = async (client: RpcClient<typeof TranscodeService>, bytes: Uint8Array) =>
+    Number((await client.getUpload({ name: `uploads/${digestOf(bytes)}` })).upload?.receivedBytes);
+
+  it('stores a source under its digest, byte for byte, and keeps nothing else', async () => {
+    const client = await serve();
+    const bytes = content(1_000_000);
+    const { upload, existed } = await client.uploadSource(stream(header(bytes), ...dataOf(bytes)));
+    assert.deepEqual([existed, upload?.state], [false, Upload_State.COMPLETE]);
+    assert.equal(upload?.sourceKey, `sources/${digestOf(bytes)}`);
+    assert.deepEqual(Buffer.from(await objects.read(upload.sourceKey)), bytes);
+    assert.deepEqual(await objects.list('transcode/uploads/'), []);
+  });
+
+  it('takes no bytes of a source that is there already', async () => {
+    const client = await serve();
+    const bytes = content(1_000_000);
+    const { upload, existed } = await client.uploadSource(stream(header(bytes)));
+    assert.deepEqual([existed, upload?.state, Number(upload?.receivedBytes)], [true, Upload_State.COMPLETE, 1_000_000]);
+  });
+
+  it('goes on after a broken stream with the bytes that are missing, also on another server', async () => {
+    const first = await serve();
+    const bytes = content(600_000, 2);
+    const broken = new AbortController();
+    async function* breaking(): AsyncGenerator<Request> {
+      yield header(bytes);
+      yield* dataOf(bytes, 0, 250_000);
+      await waitUntil('two parts are stored', async () => (await received(first, bytes).catch(() => 0)) >= 200_000);
+      broken.abort();
+    }
+    await rejectsWith(first.uploadSource(breaking(), { signal: broken.signal }), Code.CANCELLED, 'CANCELLED');
+    await waitUntil('the rest is stored too', async () => (await received(first, bytes)) === 250_000);
+    const second = await serve();
+    const rest = stream(header(bytes, { offset: 250_000 }), ...dataOf(bytes, 250_000));
+    const { upload } = await second.uploadSource(rest);
+    assert.equal(upload?.state, Upload_State.COMPLETE);
+    assert.deepEqual(Buffer.from(await objects.read(upload.sourceKey)), bytes);
+  });
+
+  it('answers RECEIVING to a stream that ends early, with the time it is kept until', async () => {
+    const client = await serve();
+    const bytes = content(400_000, 3);
+    const { upload } = await client.uploadSource(stream(header(bytes), ...dataOf(bytes, 0, 150_000)));
+    assert.deepEqual([upload?.state, upload?.receivedBytes, upload?.sourceKey], [Upload_State.RECEIVING, 150_000n, '']);
+    assert.ok(upload?.expireTime && timestampMs(upload.expireTime) > Date.now() + 6 * 24 * 3_600_000);
+  });
+
+  it('names the offset to go on from when a stream begins elsewhere', async () => {
+    const client = await serve();
+    const bytes = content(400_000, 3);
+    const wrong = client.uploadSource(stream(header(bytes, { offset: 200_000 }), ...dataOf(bytes, 200_000)));
+    const error = await rejectsWith(wrong, Code.FAILED_PRECONDITION, 'UPLOAD_OFFSET_MISMATCH');
+    assert.equal(error.metadata['received_bytes'], '150000');
+  });
+
+  it('drops bytes that have another digest than announced, and takes the right ones afterwards', async () => {
+    const client = await serve();
+    const bytes = content(200_000, 4);
+    const flipped = Buffer.from(bytes);
+    flipped[100_001] = (flipped[100_001] ?? 0) ^ 1;
+    const bad = client.uploadSource(stream(header(bytes), ...dataOf(flipped)));
+    const error = await rejectsWith(bad, Code.DATA_LOSS, 'UPLOAD_CHECKSUM_MISMATCH');
+    assert.equal(error.metadata['actual'], digestOf(flipped));
+    const name = `uploads/${digestOf(bytes)}`;
+    await rejectsWith(client.getUpload({ name }), Code.NOT_FOUND, 'UPLOAD_NOT_FOUND');
+    assert.equal(await objects.stat(`sources/${digestOf(bytes)}`), undefined);
+    const { upload } = await client.uploadSource(stream(header(bytes), ...dataOf(bytes)));
+    assert.equal(upload?.state, Upload_State.COMPLETE);
+  });
+
+  it('refuses more than the limit, and more than was announced', async () => {
+    const client = await serve();
+    const bytes = content(100_000, 5);
+    const large = client.uploadSource(stream(header(bytes, { size: 4_000_001 })));
+    await rejectsWith(large, Code.INVALID_ARGUMENT, 'UPLOAD_TOO_LARGE');
+    const over = client.uploadSource(stream(header(bytes, { size: 60_000 }), ...dataOf(bytes)));
+    await rejectsWith(over, Code.INVALID_ARGUMENT, 'UPLOAD_OVERRUN');
+  });
+
+  it('lets a newer stream take over from one that hangs', async () => {
+    const client = await serve();
+    const bytes = content(300_000, 6);
+    const hanging = Promise.withResolvers<void>();
+    async function* stuck(): AsyncGenerator<Request> {
+      yield header(bytes);
+      yield* dataOf(bytes, 0, 100_000);
+      await hanging.promise;
+    }
+    const older = rejectsWith(client.uploadSource(stuck()), Code.ABORTED, 'UPLOAD_TAKEN_OVER');
+    await waitUntil('a part is there', async () => (await received(client, bytes).catch(() => 0)) === 100_000);
+    const newer = await client.uploadSource(stream(header(bytes, { offset: 100_000 }), ...dataOf(bytes, 100_000)));
+    assert.equal(newer.upload?.state, Upload_State.COMPLETE);
+    await older;
+    hanging.resolve();
+  });
+
+  it('ends a stream whose sender keeps silent and keeps what came', async () => {
+    const client = await serve({ idleMs: 50 });
+    const bytes = content(200_000, 7);
+    const hanging = Promise.withResolvers<void>();
+    async function* silent(): AsyncGenerator<Request> {
+      yield header(bytes);
+      yield* dataOf(bytes, 0, 50_000);
+      await hanging.promise;
+    }
+    await rejectsWith(client.uploadSource(silent()), Code.DEADLINE_EXCEEDED, 'UPLOAD_IDLE');
+    hanging.resolve();
+    assert.equal(await received(client, bytes), 50_000);
+  });
+
+  it('bounds unfinished uploads, and makes room by removing those given up', async () => {
+    const unfinished = (await objects.list('transcode/uploads/records/')).length;
+    const bytes = content(40_000, 8);
+    const full = await serve({ maxUnfinished: unfinished });
+    const refused = full.uploadSource(stream(header(bytes), ...dataOf(bytes)));
+    await rejectsWith(refused, Code.RESOURCE_EXHAUSTED, 'TOO_MANY_UPLOADS');
+    const later = { ...systemClock, now: () => Date.now() + 8 * 24 * 3_600_000 };
+    const client = await serve({ maxUnfinished: unfinished, clock: later });
+    const { upload } = await client.uploadSource(stream(header(bytes), ...dataOf(bytes)));
+    assert.equal(upload?.state, Upload_State.COMPLETE);
+    assert.deepEqual(await objects.list('transcode/uploads/'), []);
+  });
+
+  for (const [what, messages, field] of [
+    ['data before the header', dataOf(content(4)), 'header'],
+    ['no message', [], 'header'],
+    ['a second header', [header(content(8)), header(content(8))], 'data'],
+    ['a checksum that is none', [header(content(8), { sha256: 'ABC' })], 'header.sha256'],
+    ['no bytes', [header(content(8), { size: 0 })], 'header.size_bytes'],
+    ['a negative offset', [header(content(8), { offset: -1 })], 'header.offset_bytes'],
+  ] as const) {
+    it(`refuses ${what}`, async () => {
+      const client = await serve();
+      const refused = client.uploadSource(stream(...messages));
+      const error = await rejectsWith(refused, Code.INVALID_ARGUMENT, 'INVALID_FIELDS');
+      assert.equal(error.fields[0]?.field, field);
+    });
+  }
+});
