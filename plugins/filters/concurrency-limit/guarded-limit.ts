@@ -11,6 +11,8 @@ export type LimitStep = (limit: number, rttMs: number, baselineMs: number) => nu
 
 /** After a window with drops. */
 const dropFactor = 0.9;
+/** At the start the limit grows by a quarter per window: step by step it takes minutes to the size of a large server. */
+const startFactor = 1.25;
 
 /**
  * A probe never cuts the limit to less than three tenths: to measure must not become an outage of its own. More than
@@ -31,6 +33,15 @@ export function createGuardedLimit(options: GuardedLimitOptions, step: LimitStep
   const baseline = createRttBaseline(options);
   let exact = initial;
   let probeShare = 1;
+  /** Until the first window that does not let it grow. */
+  let isStarting = true;
+
+  function advance(rttMs: number): void {
+    const wanted = step(exact, rttMs, baseline.rttMs);
+    isStarting &&= wanted > exact;
+    exact = clamp(isStarting ? Math.max(wanted, exact * startFactor) : wanted, min, max);
+  }
+
   return {
     get limit() {
       return Math.max(1, Math.floor(baseline.isProbing ? exact * probeShare : exact));
@@ -43,9 +54,11 @@ export function createGuardedLimit(options: GuardedLimitOptions, step: LimitStep
       const share = clamp((mostProbe * baseline.rttMs) / rttMs, leastProbe, mostProbe);
       if (!wasProbing) probeShare = share;
       baseline.observe(rttMs, inFlight <= exact * share);
-      if (isDropped) exact = clamp(exact * dropFactor, min, max);
-      else if (!wasProbing && !baseline.isLearning && inFlight * 2 >= Math.floor(exact)) {
-        exact = clamp(step(exact, rttMs, baseline.rttMs), min, max);
+      if (isDropped) {
+        isStarting = false;
+        exact = clamp(exact * dropFactor, min, max);
+      } else if (!wasProbing && !baseline.isLearning && inFlight * 2 >= Math.floor(exact)) {
+        advance(rttMs);
       }
     },
   };

@@ -26,8 +26,8 @@ export interface RttBaseline {
 const warmUpWindows = 5;
 /** A window below the baseline moves it a fifth of the way: one lucky window must not become the measure. */
 const fallShare = 0.2;
-/** A probe that finds it higher moves it half the way. */
-const riseShare = 0.5;
+/** What a probe finds moves it half the way. */
+const probeWeight = 0.5;
 /** A probe's first window empties the queues, the others measure. */
 const probeWindows = 3;
 /** Windows until the next probe after one that found the baseline too high by more than a twentieth. */
@@ -76,16 +76,15 @@ export function createRttBaseline(options: RttBaselineOptions): RttBaseline {
   let untilProbe = warmUpWindows;
   let probeLeft = 0;
   let measuredMs = 0;
+  /** The baseline when the probe began. */
+  let beforeMs = 0;
   /** Mean of the latest windows, as long as each was light. */
   let lightMs = 0;
 
   function finish(rttMs: number): void {
-    const before = baseMs;
-    if (rttMs > baseMs) {
-      const cap = maxRise * lowest.value;
-      baseMs = Math.min(baseMs + riseShare * (rttMs - baseMs), Math.max(baseMs, cap));
-    }
-    untilProbe = rttMs < 0.95 * before ? soon : Math.round(probeEvery * (0.85 + 0.3 * random.next()));
+    const cap = rttMs > baseMs ? Math.max(baseMs, maxRise * lowest.value) : baseMs;
+    baseMs = Math.min(baseMs + probeWeight * (rttMs - baseMs), cap);
+    untilProbe = rttMs < 0.95 * beforeMs ? soon : Math.round(probeEvery * (0.85 + 0.3 * random.next()));
   }
 
   function probe(rttMs: number): void {
@@ -110,6 +109,7 @@ export function createRttBaseline(options: RttBaselineOptions): RttBaseline {
       else if (rttMs < baseMs) baseMs += fallShare * (rttMs - baseMs);
       if (probeLeft > 0) probe(rttMs);
       else if (--untilProbe <= 0) {
+        beforeMs = baseMs;
         if (isLight) finish(lightMs);
         // At or below the baseline there is no queue to look behind; the next window above it is probed.
         else if (rttMs > baseMs) {
