@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type ChildScript, startCommand } from '../support/child-script.ts';
+import { listProcesses } from '../support/processes.ts';
 import { createTempDir } from '../support/temp-dir.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
@@ -151,7 +152,10 @@ describe('the set-up script', () => {
 
   it('does the work once when it runs several times at once', async () => {
     await using checkout = await createCheckout({ ...withoutRedis, packages: 'stale' });
-    checkout.stub('npm', 'echo "npm $*" >> "$ROOT/calls"; while ! test -e "$ROOT/go"; do sleep 0.05; done');
+    checkout.stub(
+      'npm',
+      'echo "npm $*" >> "$ROOT/calls"; while test -d "$ROOT/bin" && ! test -e "$ROOT/go"; do sleep 0.05; done',
+    );
     checkout.stub('apt-get', aptStub);
     const first = checkout.start(0);
     await waitUntil('the first one installs', () => checkout.calls().length === 1, 20_000);
@@ -169,7 +173,7 @@ describe('the set-up script', () => {
 
   it('takes over the lock of a set-up that was killed', async () => {
     await using checkout = await createCheckout(withoutRedis);
-    checkout.stub('apt-get', `${aptStub}; while ! test -e "$ROOT/go"; do sleep 0.05; done`);
+    checkout.stub('apt-get', `${aptStub}; while test -d "$ROOT/bin" && ! test -e "$ROOT/go"; do sleep 0.05; done`);
     const killed = checkout.start(0);
     await waitUntil('it installs', () => checkout.calls().length === 1, 20_000);
     killed.process.kill('SIGKILL');
@@ -178,5 +182,7 @@ describe('the set-up script', () => {
     writeFileSync(checkout.path('go'), '');
     assert.equal((await run(checkout, 0)).code, 0);
     assert.ok(!existsSync(checkout.path('.showrunner-setup.lock')));
+    const isLeft = () => listProcesses().some(({ command }) => command.includes(checkout.path('bin')));
+    await waitUntil('the installation that went on alone has ended', () => !isLeft(), 20_000);
   });
 });
