@@ -51,6 +51,8 @@ export interface App {
   readonly apiKey: string;
   readonly redisUrl: string;
   readonly objects: ObjectStore;
+  /** Reports NOT_SERVING, so that balancers send new calls elsewhere while workers end their jobs. */
+  announceClose(): void;
   /** Drains calls and releases everything in reverse order. Idempotent. */
   close(): Promise<void>;
 }
@@ -200,5 +202,6 @@ async function build(config: Config, log: Logger, env: Environment, lifecycle: L
   lifecycle.defer('notifications', () => notifications.close());
   lifecycle.defer('events', () => events.close());
   lifecycle.defer('filter watches', () => filters.admin.endWatches());
-  return { address: server.address, apiKey, redisUrl: redis.url, objects, close: lifecycle.close };
+  const announceClose = () => server.setServing('', false);
+  return { address: server.address, apiKey, redisUrl: redis.url, objects, announceClose, close: lifecycle.close };
 }

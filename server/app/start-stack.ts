@@ -21,6 +21,7 @@ export async function startStack(
   const app = await buildApp(config, log.child({ process: 'server' }), env);
   const pool = startWorkerPool({ count: config.WORKERS, config: { ...config, REDIS_URL: app.redisUrl }, env, log });
   const close = async () => {
+    app.announceClose();
     // Workers get the drain time for their jobs and a little more to hand them back.
     await pool.close(config.DRAIN_TIMEOUT_MS + 10_000);
     await app.close();
