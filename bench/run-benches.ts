@@ -5,6 +5,7 @@ const benches: Readonly<Record<string, () => Promise<BenchReport>>> = {
   rpc: async () => (await import('./rpc/rpc-bench.ts')).runRpcBench(),
   proxy: async () => (await import('./proxy.ts')).runProxyBench(),
   filters: async () => (await import('./filters.ts')).runFilterBench(),
+  limiters: async () => (await import('./limiters.ts')).runLimiterBench(),
   records: async () => (await import('./records.ts')).runRecordsBench(),
   jobs: async () => (await import('./jobs.ts')).runJobsBench(),
   ranking: async () => (await import('./ranking.ts')).runRankingBench(),

@@ -3,6 +3,7 @@ import { createLimiter } from '../../plugins/filters/concurrency-limit/limiter.t
 import { createSampleWindow } from '../../plugins/filters/concurrency-limit/sample-window.ts';
 import { createSeededRandom } from '../../server/core/random.ts';
 import { createEventQueue } from './event-queue.ts';
+import { createWorkerPool, startArrivals } from './worker-pool.ts';
 
 /** A server of some workers behind a first-come queue, called at a rate that changes. */
 export interface Scenario {
@@ -43,19 +44,10 @@ export function simulateLimiter(scenario: Scenario, algorithm: LimitAlgorithm, s
   const limiter = createLimiter({
     ...{ algorithm, window: createSampleWindow(), clock: queue.clock, random: createSeededRandom(seed + 2) },
   });
-  const exponential = (mean: number, random = arrivals) => -Math.log(1 - random.next()) * mean;
-  const waiting: (() => void)[] = [];
-  let busy = 0;
+  const pool = createWorkerPool(queue, scenario.workers);
+  const serviceMs = () => (scenario.serviceMs / 2) * (1 - Math.log(1 - services.next()));
   let totals: Totals = { offered: 0, good: 0, refused: 0, latencySumMs: 0 };
   const seconds: SecondOf[] = [];
-
-  function work(): void {
-    if (busy >= scenario.workers) return;
-    const next = waiting.shift();
-    if (next === undefined) return;
-    busy++;
-    next();
-  }
 
   function arrive(): void {
     totals.offered++;
@@ -65,32 +57,18 @@ export function simulateLimiter(scenario: Scenario, algorithm: LimitAlgorithm, s
       return;
     }
     const since = queue.nowMs;
-    waiting.push(() => {
-      const serviceMs = scenario.serviceMs / 2 + exponential(scenario.serviceMs / 2, services);
-      queue.at(queue.nowMs + serviceMs, () => {
-        busy--;
-        const tookMs = queue.nowMs - since;
-        if (tookMs <= scenario.deadlineMs) {
-          totals.good++;
-          totals.latencySumMs += tookMs;
-          permit.sample(tookMs);
-        } else permit.drop(scenario.deadlineMs);
-        permit.release();
-        work();
-      });
-    });
-    work();
-  }
-
-  function nextArrival(): void {
-    const rate = scenario.callsPerSecond(queue.nowMs / 1000);
-    queue.at(queue.nowMs + exponential(1000 / rate), () => {
-      arrive();
-      nextArrival();
+    pool.submit(serviceMs, () => {
+      const tookMs = queue.nowMs - since;
+      if (tookMs <= scenario.deadlineMs) {
+        totals.good++;
+        totals.latencySumMs += tookMs;
+        permit.sample(tookMs);
+      } else permit.drop(scenario.deadlineMs);
+      permit.release();
     });
   }
 
-  nextArrival();
+  startArrivals(queue, arrivals, scenario.callsPerSecond, scenario.seconds * 1000, arrive);
   for (let second = 1; second <= scenario.seconds; second++) {
     queue.runUntil(second * 1000);
     const { offered, good, refused, latencySumMs } = totals;

@@ -4,9 +4,11 @@ import { limiterUse, loadSignals } from '../../plugins/engine/load-signals.ts';
 import type { LimitAlgorithm, LimitSample } from '../../plugins/filters/concurrency-limit/limit-algorithm.ts';
 import { createLimiter, type Permit } from '../../plugins/filters/concurrency-limit/limiter.ts';
 import { createSampleWindow } from '../../plugins/filters/concurrency-limit/sample-window.ts';
+import { type Clock, systemClock } from '../../server/core/clock.ts';
 import { Code } from '../../server/core/codes.ts';
 import { AppError } from '../../server/core/errors.ts';
 import { createSeededRandom } from '../../server/core/random.ts';
+import { startEcho } from '../rpc/fixtures/echo-server.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
 import { createFakeCall } from './bed/fake-call.ts';
@@ -100,7 +102,7 @@ describe('the permits of a limiter', () => {
   });
 });
 
-function start(config: object, clock = createFakeClock()) {
+function start(config: object, clock: Clock = createFakeClock()) {
   return startOnly({ [id]: { enabled: true, ...config } }, { clock, only: [id] });
 }
 
@@ -245,6 +247,24 @@ describe('the concurrency limit', () => {
     assert.equal(await admittedAfter('server_stream', 0, 900), 1);
     assert.equal(await admittedAfter('bidi_stream', 900, 10), 2);
     assert.equal(await admittedAfter('bidi_stream', 0, 900), 1);
+  });
+
+  it('tells a real client when to try again', async () => {
+    await using engine = await start(one, systemClock);
+    const gate = Promise.withResolvers<void>();
+    const entered = Promise.withResolvers<void>();
+    const echo = async () => {
+      entered.resolve();
+      await gate.promise;
+      return { text: 'late' };
+    };
+    await using server = await startEcho({ echo }, { pipeline: engine });
+    const first = server.client.echo({ text: 'first' });
+    await entered.promise;
+    const error = await rejectsWith(server.client.echo({ text: 'second' }), Code.UNAVAILABLE, 'CONCURRENCY_LIMIT');
+    assert.ok((error.retryAfterMs ?? 0) >= 10, `${error.retryAfterMs}`);
+    gate.resolve();
+    assert.equal((await first).text, 'late');
   });
 
   it('leaves exempt paths alone', async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { createEventQueue } from '../../bench/limiters/event-queue.ts';
+import { createWorkerPool, startArrivals } from '../../bench/limiters/worker-pool.ts';
 import type { FilterEngine } from '../../plugins/engine/engine.ts';
 import { type CallPriority, callPriorities } from '../../plugins/engine/filter.ts';
 import type { CallOutcome } from '../../server/core/call.ts';
@@ -41,15 +42,8 @@ async function simulate(load: (second: number) => number, seconds: number) {
     { clock: queue.clock, only: [shedding, limiting] },
   );
   const tallies: Record<CallPriority, Tally>[] = [];
-  const waiting: (() => void)[] = [];
-  let busy = 0;
-  const work = () => {
-    if (busy >= workers) return;
-    const next = waiting.shift();
-    if (next === undefined) return;
-    busy++;
-    next();
-  };
+  const pool = createWorkerPool(queue, workers);
+  const service = () => (serviceMs / 2) * (1 - Math.log(1 - services.next()));
   const draw = (): CallPriority => {
     let left = arrivals.next();
     for (const name of callPriorities) {
@@ -72,26 +66,12 @@ async function simulate(load: (second: number) => number, seconds: number) {
       session?.end?.(ended(error));
       return;
     }
-    waiting.push(() => {
-      const took = serviceMs / 2 - Math.log(1 - services.next()) * (serviceMs / 2);
-      queue.at(queue.nowMs + took, () => {
-        busy--;
-        tally.good++;
-        session?.end?.(ended(undefined));
-        work();
-      });
-    });
-    work();
-  };
-  const next = () => {
-    const rate = load(queue.nowMs / 1000) * capacity;
-    queue.at(queue.nowMs - Math.log(1 - arrivals.next()) * (1000 / rate), () => {
-      if (queue.nowMs >= seconds * 1000) return;
-      arrive();
-      next();
+    pool.submit(service, () => {
+      tally.good++;
+      session?.end?.(ended(undefined));
     });
   };
-  next();
+  startArrivals(queue, arrivals, (second) => load(second) * capacity, seconds * 1000, arrive);
   // The engine closes after the last call: those that are under way are let end.
   queue.runUntil(seconds * 1000 + 60_000);
   return tallies;

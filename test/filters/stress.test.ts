@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { createEventQueue } from '../../bench/limiters/event-queue.ts';
+import { createWorkerPool, startArrivals } from '../../bench/limiters/worker-pool.ts';
 import { localRefusal } from '../../plugins/engine/filter.ts';
 import { findKnee, type RampStep } from '../../plugins/filters/stress/knee.ts';
 import { createRamp } from '../../plugins/filters/stress/ramp.ts';
@@ -132,14 +133,7 @@ async function simulate(config: object, seconds: number, book: LogBook) {
     { [id]: { enabled: true, stepMs: 2000, startPercent: 10, ...config } },
     { clock: queue.clock, log: book.log, only: [id] },
   );
-  const waiting: (() => void)[] = [];
-  let busy = 0;
-  const work = () => {
-    const next = busy < 10 ? waiting.shift() : undefined;
-    if (next === undefined) return;
-    busy++;
-    next();
-  };
+  const pool = createWorkerPool(queue, 10);
   const arrive = () => {
     const session = engine.open(createFakeCall());
     const end = (error: AppError | undefined) => {
@@ -153,23 +147,10 @@ async function simulate(config: object, seconds: number, book: LogBook) {
       end(error);
       return;
     }
-    waiting.push(() => {
-      queue.at(queue.nowMs + 10 - Math.log(1 - random.next()) * 10, () => {
-        busy--;
-        end(undefined);
-        work();
-      });
-    });
-    work();
+    const serviceMs = () => 10 - Math.log(1 - random.next()) * 10;
+    pool.submit(serviceMs, () => end(undefined));
   };
-  const next = () => {
-    queue.at(queue.nowMs - Math.log(1 - random.next()), () => {
-      if (queue.nowMs > seconds * 1000) return;
-      arrive();
-      next();
-    });
-  };
-  next();
+  startArrivals(queue, random, () => 1000, seconds * 1000, arrive);
   queue.runUntil(seconds * 1000 + 600_000);
 }
 
