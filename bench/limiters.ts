@@ -88,6 +88,10 @@ function rowsOf(
   ];
 }
 
+function highest(series: readonly Series[]): number {
+  return 1.05 * Math.max(...series.flatMap(({ values }) => values));
+}
+
 function chartOf(name: ScenarioName, runs: readonly Runs[]): string {
   const { workers, serviceMs, deadlineMs, seconds } = scenarios[name];
   const capacity = capacityOf(scenarios[name]);
@@ -102,12 +106,14 @@ function chartOf(name: ScenarioName, runs: readonly Runs[]): string {
     ...{ name: 'offered', color: '#8c959f', isDashed: false },
     values: (runs[0]?.original[name] ?? []).map(({ offered }) => offered / capacity),
   };
+  const limits = series(({ limit }) => limit);
+  const latencies = series(({ latencyMs }) => latencyMs);
   return renderChart({
     title: `Concurrency limits, ${name}: ${workers} workers of ${serviceMs} ms, callers wait ${deadlineMs} ms`,
     ...{ xTitle: 'seconds (a window each)', maxX: seconds },
     panels: [
-      { title: 'limit, calls', maxY: 8 * workers, series: series(({ limit }) => limit) },
-      { title: 'mean latency, ms', maxY: deadlineMs, series: series(({ latencyMs }) => latencyMs) },
+      { title: 'limit, calls', maxY: highest(limits), series: limits },
+      { title: 'mean latency, ms', maxY: highest(latencies), series: latencies },
       {
         title: 'answered in time, share of the capacity (grey: offered)',
         maxY: 1.2,

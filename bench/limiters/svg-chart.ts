@@ -22,7 +22,7 @@ export interface Chart {
   readonly panels: readonly Panel[];
 }
 
-const [width, panelHeight, left, right, top, gap, bottom] = [860, 210, 56, 16, 40, 44, 64];
+const [width, panelHeight, left, right, top, gap, bottom] = [860, 210, 56, 16, 40, 44, 80];
 const plotWidth = width - left - right;
 
 function escapeXml(content: string): string {
@@ -77,7 +77,7 @@ function legend(series: readonly Series[], y: number): string[] {
   return series.map(({ name, color, isDashed }, index) => {
     const x = left + index * slot;
     const dash = isDashed ? ' stroke-dasharray="5 3" opacity="0.75"' : '';
-    return `<path d="M${x.toFixed(1)} ${y - 4}h22" stroke="${color}" stroke-width="2"${dash}/>${text(x + 27, y, name)}`;
+    return `<path d="M${x.toFixed(1)} ${y - 4}h16" stroke="${color}" stroke-width="2"${dash}/>${text(x + 20, y, name, 'font-size="10"')}`;
   });
 }
 
@@ -86,7 +86,7 @@ export function renderChart({ title, xTitle, maxX, panels }: Chart): string {
   const height = top + panels.length * (panelHeight + gap) + bottom - gap;
   const bodies = panels.flatMap((one, index) => panel(one, top + index * (panelHeight + gap) + 10, maxX));
   const foot = [
-    text(left + plotWidth / 2, height - 34, xTitle, 'text-anchor="middle"'),
+    text(left + plotWidth / 2, height - 36, xTitle, 'text-anchor="middle"'),
     ...legend(panels[0]?.series ?? [], height - 10),
   ];
   const open = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif"`;
