@@ -70,7 +70,7 @@ export function end(
   events: readonly JobEventBody[],
   atMs: number,
 ): JobChange {
-  const { publishing: _done, ...rest } = record;
+  const { publishing: _done, heldBy: _free, ...rest } = record;
   return { record: { ...rest, state, endMs: atMs }, events: [...events, { state }], atMs };
 }
 

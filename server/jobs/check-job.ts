@@ -29,16 +29,7 @@ export function checkJob(spec: JobSpec, kinds: ReadonlyMap<string, JobKindInfo>,
   if (spec.kind === '') fault('kind', 'must be set');
   const kind = kinds.get(spec.kind);
   if (kind === undefined && spec.kind !== '') throw jobKindUnknown(spec.kind.slice(0, 100), [...kinds.keys()]);
-  if (!Number.isInteger(spec.priority) || spec.priority < 0 || spec.priority > maxPriority) {
-    fault('priority', `must be 0 to ${maxPriority}, got ${spec.priority}`);
-  }
-  const labels = Object.entries(spec.labels);
-  if (labels.length > maxLabels) fault('labels', `must be at most ${maxLabels}, got ${labels.length}`);
-  for (const [key, value] of labels) {
-    if (!labelText.test(key) || !labelText.test(value)) {
-      fault('labels', `"${key.slice(0, 64)}": keys and values must be 1 to 63 characters of [a-z0-9._/-]`);
-    }
-  }
+  faults.push(...priorityFaults(spec.priority, path), ...labelFaults(spec.labels, path));
   const bytes = jsonBytes(spec.params);
   if (bytes > maxParamsBytes) fault('params', `must be at most ${maxParamsBytes} bytes as JSON, got ${bytes}`);
   if (kind === undefined || faults.length > 0) throw invalidFields(faults);
@@ -50,4 +41,26 @@ export function checkJob(spec: JobSpec, kinds: ReadonlyMap<string, JobKindInfo>,
     throw invalidFields([{ field: `${path}.params`, description: 'cannot be read by this kind' }]);
   }
   return kind;
+}
+
+/** Faults of a priority; `path` is the field that holds it. */
+export function priorityFaults(priority: number, path: string): FieldViolation[] {
+  if (Number.isInteger(priority) && priority >= 0 && priority <= maxPriority) return [];
+  return [{ field: `${path}.priority`, description: `must be 0 to ${maxPriority}, got ${priority}` }];
+}
+
+/** Faults of labels; `path` is the field that holds them. */
+export function labelFaults(labels: JobSpec['labels'], path: string): FieldViolation[] {
+  const field = `${path}.labels`;
+  const entries = Object.entries(labels);
+  const wrong = entries.filter(([key, value]) => !labelText.test(key) || !labelText.test(value));
+  return [
+    ...(entries.length > maxLabels
+      ? [{ field, description: `must be at most ${maxLabels}, got ${entries.length}` }]
+      : []),
+    ...wrong.map(([key]) => ({
+      field,
+      description: `"${key.slice(0, 64)}": keys and values must be 1 to 63 characters of [a-z0-9._/-]`,
+    })),
+  ];
 }

@@ -1,4 +1,6 @@
 import { cancelledOutcome } from '../../workers/queue/cancel-tree.ts';
+import type { Json } from '../../workers/queue/job-kind.ts';
+import { failureOf } from '../../workers/queue/job-outcome.ts';
 import type { JobQueue } from '../../workers/queue/job-queue.ts';
 import { jsonDigest } from '../core/canonical-json.ts';
 import type { Clock } from '../core/clock.ts';
@@ -7,15 +9,20 @@ import { newId } from '../core/ids.ts';
 import type { Logger } from '../core/log.ts';
 import { activeTraceparent } from '../core/telemetry/trace-parent.ts';
 import type { RecordsStore } from '../stores/records/records-store.ts';
-import { applyOutcome } from './apply-event.ts';
+import { applyOutcome, end } from './apply-event.ts';
 import { checkJob, type JobKindInfo, type JobSpec } from './check-job.ts';
-import { requestIdReused, tooManyJobs } from './job-errors.ts';
+import type { CreateOptions } from './create-job-options.ts';
+import { createJobGate, type JobGate, maxWaiting } from './gate/job-gate.ts';
+import { createJobLimitsStore, type JobLimitsStore } from './gate/job-limits-store.ts';
+import type { DroppedReason } from './gate/run-strategy.ts';
+import { jobNotEnded, requestIdReused, runDropped, tooManyJobs, tooManyRunsWait } from './job-errors.ts';
 import { createJobOutbox } from './job-outbox.ts';
 import { createJobPublisher, type JobHook } from './job-publisher.ts';
 import { runJobPump } from './job-pump.ts';
 import { isTerminal, type JobRecord, type JobState } from './job-record.ts';
 import { createJobSchedules, type JobSchedules } from './job-schedules.ts';
 import { createJobStore } from './job-store.ts';
+import { createJobTemplates, type JobTemplates } from './templates/job-templates.ts';
 import { createWatchJob, type WatchJob } from './watch-job.ts';
 
 export interface JobsOptions {
@@ -34,15 +41,6 @@ export interface JobsOptions {
   readonly sweepIntervalMs?: number;
 }
 
-export interface CreateOptions {
-  /** Idempotency key; empty = none. */
-  readonly requestId?: string;
-  /** Whose key it is: the same key of two owners stands for two jobs. */
-  readonly owner?: string;
-  readonly schedule?: string;
-  readonly startByMs?: number;
-}
-
 export interface ListQuery {
   readonly kinds: ReadonlySet<string>;
   readonly states: ReadonlySet<JobState>;
@@ -59,16 +57,38 @@ export interface JobsPage {
   readonly next: string | undefined;
 }
 
+export interface Created {
+  readonly job: JobRecord;
+  /** True when the request id was known and the job is an earlier one. */
+  readonly existed: boolean;
+}
+
+export interface TemplateRun {
+  readonly params: Json;
+  /** On top of the template's. */
+  readonly labels: JobSpec['labels'];
+  readonly requestId: string;
+  readonly owner: string;
+}
+
 /** Long work: stored first, then queued; events of workers come back into the records. */
 export interface Jobs {
   /** Throws JOB_KIND_UNKNOWN, INVALID_FIELDS, REQUEST_ID_REUSED, TOO_MANY_JOBS. */
-  create(spec: JobSpec, options?: CreateOptions): Promise<{ readonly job: JobRecord; readonly existed: boolean }>;
+  create(spec: JobSpec, options?: CreateOptions): Promise<Created>;
   /** Throws JOB_NOT_FOUND. */
   get(id: string): Promise<JobRecord>;
   /** Newest first. A page may be short though more follow, when few of many jobs match. */
   list(query: ListQuery): Promise<JobsPage>;
   /** The job after its end was stored; an ended one as it is. Throws JOB_NOT_FOUND. */
   cancel(id: string): Promise<JobRecord>;
+  /** A new job with the inputs of one that has ended. Throws JOB_NOT_FOUND, JOB_NOT_ENDED. */
+  restart(id: string, options: { readonly requestId?: string; readonly owner?: string }): Promise<Created>;
+  /** Makes a job of a template. Throws TEMPLATE_NOT_FOUND, TOO_MANY_RUNS_WAIT, and what `create` does. */
+  runTemplate(id: string, run: TemplateRun): Promise<Created>;
+  readonly templates: JobTemplates;
+  /** What limits how many jobs run at once. */
+  readonly limits: JobLimitsStore;
+  readonly gate: Pick<JobGate, 'blockedBy' | 'unblock' | 'recheck' | 'permitsTaken'>;
   readonly watch: WatchJob;
   readonly schedules: JobSchedules;
   /** Runs the hook before a job of the kind is told to have succeeded. Register all before `start`. */
@@ -101,18 +121,27 @@ export function createJobs(options: JobsOptions): Jobs {
   };
   const publisher = createJobPublisher({ store, clock, log, onEnded });
   const sweepIntervalMs = options.sweepIntervalMs ?? 15_000;
-  const outbox = createJobOutbox({ store, queue, publisher, clock, log, sweepIntervalMs });
+  const limits = createJobLimitsStore(records);
+  const launch = (job: JobRecord) =>
+    outbox.send(job).catch((error: unknown) => {
+      log.warn('job is stored, and queued when the queue is back', { job_id: job.id, error: messageOf(error) });
+    });
+  const gate = createJobGate({ records, store, limits, clock, launch, drop: (id, reason) => drop(id, reason) });
+  const outbox = createJobOutbox({ store, queue, publisher, gate, limits, clock, log, sweepIntervalMs });
+  const templates = createJobTemplates(records, kinds, clock);
 
   const create: Jobs['create'] = async (spec, createOptions = {}) => {
-    const { requestId = '', owner = '', schedule, startByMs } = createOptions;
+    const { requestId = '', owner = '', requestScope = owner, requestContent = spec } = createOptions;
     const { queueClass } = checkJob(spec, kinds, 'job');
     if (requestId.length > maxRequestIdChars || !requestId.isWellFormed()) {
       throw invalidField('request_id', `must be at most ${maxRequestIdChars} characters`);
     }
-    const request = requestId === '' ? undefined : { key: `${owner}/${requestId}`, digest: jsonDigest(spec) };
+    const request =
+      requestId === '' ? undefined : { key: `${requestScope}/${requestId}`, digest: jsonDigest(requestContent) };
     const earlier = request && (await findEarlier(request, requestId));
     if (earlier !== undefined) return { job: earlier, existed: true };
     if (store.openCount() >= maxOpenJobs) throw tooManyJobs(maxOpenJobs);
+    const held = await heldOf(createOptions);
     const createMs = clock.now();
     const record: JobRecord = {
       id: newId(createMs),
@@ -127,8 +156,8 @@ export function createJobs(options: JobsOptions): Jobs {
       sequence: 0,
       applied: '0-0',
       ...(request === undefined ? {} : { requestKey: request.key }),
-      ...(schedule === undefined ? {} : { schedule }),
-      ...(startByMs === undefined ? {} : { startByMs }),
+      ...settingsOf(createOptions),
+      ...held,
     };
     if (!(await store.create({ record, events: [{ state: 'queued' }], atMs: createMs }, request))) {
       // Another create with the same request id was faster.
@@ -136,10 +165,20 @@ export function createJobs(options: JobsOptions): Jobs {
       if (job !== undefined) return { job, existed: true };
       return create(spec, createOptions);
     }
-    await outbox.send(record).catch((error: unknown) => {
-      log.warn('job is stored, and queued when the queue is back', { job_id: record.id, error: messageOf(error) });
-    });
-    return { job: { ...record, sequence: 1 }, existed: false };
+    await launch(record);
+    // The gate may have let it through or dropped it.
+    const job = held.gate === undefined ? { ...record, sequence: 1 } : await store.get(record.id);
+    return { job, existed: false };
+  };
+
+  /** What holds a new job back until the gate lets it through; nothing for most. Throws TOO_MANY_RUNS_WAIT. */
+  const heldOf = async ({ owner, policy = {} }: CreateOptions): Promise<Pick<JobRecord, 'gate' | 'heldBy'>> => {
+    const isLimited = limits.applied(owner || undefined, policy.tags ?? []).length > 0;
+    const open = { scope: `owner/${owner}`, strategy: { kind: 'unlimited' as const } };
+    const scope = policy.gate ?? (isLimited ? open : undefined);
+    if (scope === undefined) return {};
+    if ((await gate.waitingOf(scope.scope)) >= maxWaiting) throw tooManyRunsWait(scope.scope, maxWaiting);
+    return { gate: scope, heldBy: 'RUN_STRATEGY' };
   };
 
   /** The job that a request id stands for; waits for a create in progress. Throws REQUEST_ID_REUSED. */
@@ -162,6 +201,41 @@ export function createJobs(options: JobsOptions): Jobs {
     if (job === undefined) return store.get(id);
     if (ends) onEnded(job);
     return job;
+  };
+
+  const restart: Jobs['restart'] = async (id, { requestId = '', owner = '' }) => {
+    const job = await store.get(id);
+    if (!isTerminal(job.state)) throw jobNotEnded(`jobs/${id}`);
+    const { kind, params, labels, priority, template, tags, limits: own, gate: scope } = job;
+    return create(
+      { kind, params, labels, priority },
+      {
+        requestId,
+        requestContent: { restart: id },
+        ...(job.owner === undefined ? {} : { owner: job.owner }),
+        requestScope: owner,
+        restartOf: id,
+        policy: {
+          ...(template === undefined ? {} : { template }),
+          ...(tags === undefined ? {} : { tags }),
+          ...(own === undefined ? {} : { limits: own }),
+          ...(scope === undefined ? {} : { gate: scope }),
+        },
+      },
+    );
+  };
+
+  /** Ends a run that its strategy does not let run, or not any longer. */
+  const drop = async (id: string, reason: DroppedReason): Promise<void> => {
+    let ends = false;
+    const job = await store.update(id, (record) => {
+      ends = !isTerminal(record.state) && record.publishing === undefined;
+      if (!ends) return undefined;
+      if (record.heldBy === undefined)
+        return applyOutcome(record, cancelledOutcome('RUN_SUPERSEDED'), clock.now(), false);
+      return end({ ...record, error: failureOf(runDropped(reason)) }, 'skipped', [], clock.now());
+    });
+    if (ends && job !== undefined) onEnded(job);
   };
 
   const list = async ({ after, pageSize, ...filter }: ListQuery): Promise<JobsPage> => {
@@ -191,7 +265,7 @@ export function createJobs(options: JobsOptions): Jobs {
     makeJob: async (schedule, slotMs) => {
       const { id, template, startWithinMs } = schedule;
       const { job } = await create(template, {
-        owner: 'schedules',
+        requestScope: 'schedules',
         requestId: `${id}/${slotMs}`,
         schedule: id,
         ...(startWithinMs === undefined ? {} : { startByMs: slotMs + startWithinMs }),
@@ -205,11 +279,20 @@ export function createJobs(options: JobsOptions): Jobs {
     get: (id) => store.get(id),
     list,
     cancel,
+    restart,
+    runTemplate: async (id, { params, labels, requestId, owner }) => {
+      const { spec, policy } = templates.instantiate(await templates.get(id), params, labels, 'params');
+      return create(spec, { requestId, owner, policy, requestContent: { template: id, params, labels } });
+    },
+    templates,
+    limits,
+    gate,
     watch: createWatchJob(store, clock),
     schedules,
     onJobSucceeded: (kind, hook) => publisher.on(kind, hook),
     start: async () => {
       await store.countOpen();
+      await limits.load();
       schedules.start();
       const pump = runJobPump({ store, queue, publisher, clock, log, onEnded }, stopping.signal);
       running = Promise.allSettled([pump, outbox.run(stopping.signal)]);
@@ -219,6 +302,18 @@ export function createJobs(options: JobsOptions): Jobs {
       await running;
       await publisher.close();
     },
+  };
+}
+
+/** What the options add to a record. */
+function settingsOf({ owner = '', schedule, startByMs, restartOf, policy }: CreateOptions): Partial<JobRecord> {
+  const { gate: _held, ...settings } = policy ?? {};
+  return {
+    ...settings,
+    ...(owner === '' ? {} : { owner }),
+    ...(schedule === undefined ? {} : { schedule }),
+    ...(startByMs === undefined ? {} : { startByMs }),
+    ...(restartOf === undefined ? {} : { restartOf }),
   };
 }
 

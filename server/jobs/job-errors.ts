@@ -42,6 +42,67 @@ export function scheduleExists(name: string): AppError {
   });
 }
 
+/** Too many runs of one scope wait for others. */
+export function tooManyRunsWait(scope: string, most: number): AppError {
+  return new AppError({
+    code: Code.RESOURCE_EXHAUSTED,
+    reason: 'TOO_MANY_RUNS_WAIT',
+    message: `${most} runs of ${scope} wait already`,
+    metadata: { scope, most: String(most) },
+    retryAfterMs: 5_000,
+  });
+}
+
+/** A run that its strategy does not let run. */
+export function runDropped(reason: 'RUN_IN_PROGRESS' | 'RUN_SUPERSEDED'): AppError {
+  const inProgress = reason === 'RUN_IN_PROGRESS';
+  return new AppError({
+    code: Code.FAILED_PRECONDITION,
+    reason,
+    message: inProgress ? 'another run waits or runs already' : 'a newer run took its place',
+  });
+}
+
+/** Only a job that has ended can be run again. */
+export function jobNotEnded(job: string): AppError {
+  return new AppError({
+    code: Code.FAILED_PRECONDITION,
+    reason: 'JOB_NOT_ENDED',
+    message: `${job} has not ended yet`,
+    metadata: { job },
+  });
+}
+
+/** The name is taken by a template with other contents. */
+export function templateExists(name: string): AppError {
+  return new AppError({
+    code: Code.ALREADY_EXISTS,
+    reason: 'TEMPLATE_EXISTS',
+    message: `${name} exists with other contents`,
+    metadata: { name },
+  });
+}
+
+/** The template was changed by somebody else. */
+export function templateChanged(name: string, revision: number): AppError {
+  return new AppError({
+    code: Code.ABORTED,
+    reason: 'TEMPLATE_CHANGED',
+    message: `${name} has revision ${revision} meanwhile: read it again`,
+    metadata: { name, revision: String(revision) },
+  });
+}
+
+/** Limits are kept in memory, so they are few. */
+export function tooManyLimits(most: number): AppError {
+  return new AppError({
+    code: Code.RESOURCE_EXHAUSTED,
+    reason: 'TOO_MANY_LIMITS',
+    message: `at most ${most} limits can be set`,
+    metadata: { most: String(most) },
+  });
+}
+
 /** A job record is written by too many at once; nothing was changed. */
 export function jobBusy(job: string): AppError {
   return new AppError({
@@ -50,5 +111,32 @@ export function jobBusy(job: string): AppError {
     message: `${job} is being changed by others; try again`,
     metadata: { job },
     retryAfterMs: 100,
+  });
+}
+
+/** A reference `${…}` that is no path. */
+export function referenceInvalid(field: string, reference: string): AppError {
+  return fieldFault('REFERENCE_INVALID', field, `"\${${reference}}" must hold a path such as node.result.key[0]`, {
+    reference,
+  });
+}
+
+/** A reference to something that is not there. */
+export function referenceUnknown(field: string, reference: string): AppError {
+  return fieldFault('REFERENCE_UNKNOWN', field, `"\${${reference}}" refers to nothing that is there`, { reference });
+}
+
+/** A condition that cannot be read. */
+export function conditionInvalid(field: string, description: string): AppError {
+  return fieldFault('CONDITION_INVALID', field, description, {});
+}
+
+function fieldFault(reason: string, field: string, description: string, metadata: Record<string, string>): AppError {
+  return new AppError({
+    code: Code.INVALID_ARGUMENT,
+    reason,
+    message: `${field}: ${description}`,
+    metadata: { field, ...metadata },
+    fields: [{ field, description }],
   });
 }

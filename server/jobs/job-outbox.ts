@@ -4,6 +4,8 @@ import type { Clock } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import { applyOutcome } from './apply-event.ts';
+import type { JobGate } from './gate/job-gate.ts';
+import type { JobLimitsStore } from './gate/job-limits-store.ts';
 import type { JobPublisher } from './job-publisher.ts';
 import { isTerminal, type JobRecord } from './job-record.ts';
 import type { JobStore } from './job-store.ts';
@@ -12,6 +14,8 @@ export interface JobOutboxDeps {
   readonly store: JobStore;
   readonly queue: JobQueue;
   readonly publisher: JobPublisher;
+  readonly gate: Pick<JobGate, 'admit' | 'leave' | 'recheck'>;
+  readonly limits: Pick<JobLimitsStore, 'weightOf' | 'load'>;
   readonly clock: Clock;
   readonly log: Logger;
   /** Pause between two sweeps, in ms. */
@@ -19,7 +23,7 @@ export interface JobOutboxDeps {
 }
 
 export interface JobOutbox {
-  /** Queues a stored job. Rejects while Redis is away: the next sweep does it. */
+  /** Queues a stored job, or gives it to the gate. Rejects while Redis is away: the next sweep does it. */
   send(job: JobRecord): Promise<void>;
   /** Tells the queue of a job's end and forgets the job there. Rejects while Redis is away: a sweep does it. */
   settle(job: JobRecord): Promise<void>;
@@ -30,14 +34,17 @@ export interface JobOutbox {
 }
 
 const pageSize = 500;
+/** Reasons of an end that the server has decided, so that the queue must be told. */
+const endedFromOutside: ReadonlySet<string> = new Set(['JOB_CANCELLED', 'RUN_SUPERSEDED']);
 
 /** The guarantee that no acknowledged job is lost: a record is stored first, and this sees to the rest. */
 export function createJobOutbox(deps: JobOutboxDeps): JobOutbox {
-  const { store, queue, publisher, clock, log } = deps;
+  const { store, queue, publisher, gate, limits, clock, log } = deps;
   /** Jobs whose outcome was in Redis at the last sweep, though no event has told of it yet. */
   let untold = new Set<string>();
 
-  const send = (job: JobRecord) =>
+  const send = (job: JobRecord) => (job.heldBy === undefined ? enqueue(job) : gate.admit(job));
+  const enqueue = (job: JobRecord) =>
     queue.enqueue(
       {
         jobId: job.id,
@@ -47,14 +54,17 @@ export function createJobOutbox(deps: JobOutboxDeps): JobOutbox {
         priority: job.priority,
         least: { fence: job.fence, attempt: job.attempt },
         ...(job.startByMs === undefined ? {} : { startByMs: job.startByMs }),
+        ...(job.limits === undefined ? {} : { limits: job.limits }),
+        ...(job.owner === undefined ? {} : { owner: job.owner, weight: limits.weightOf(job.owner) }),
       },
       job.traceparent,
     );
   const settle = async (job: JobRecord) => {
     // Other cancelled ones are parts that the queue itself ended together with their job.
-    if (job.error?.reason === 'JOB_CANCELLED') await queue.cancel(job.id, job.queueClass, job.parent);
+    if (endedFromOutside.has(job.error?.reason ?? '')) await queue.cancel(job.id, job.queueClass, job.parent);
     // Parts are released with the job that they belong to, which still reads their outcomes.
     if (job.parent === undefined) await queue.release(job.id);
+    await gate.leave(job);
     await store.closeOpen(job.id);
   };
 
@@ -87,7 +97,7 @@ export function createJobOutbox(deps: JobOutboxDeps): JobOutbox {
   const replace = async (job: JobRecord) => {
     if (job.parent === undefined) {
       await send(job);
-      log.info('job queued from its record', { job_id: job.id, job_kind: job.kind });
+      if (job.heldBy === undefined) log.info('job queued from its record', { job_id: job.id, job_kind: job.kind });
       return;
     }
     const parent = await store.find(job.parent);
@@ -96,6 +106,7 @@ export function createJobOutbox(deps: JobOutboxDeps): JobOutbox {
 
   const sweep = async () => {
     const found = new Set<string>();
+    await limits.load();
     for (let after: string | undefined; ; ) {
       const ids = await store.openIds(after, pageSize);
       after = ids.at(-1);
@@ -111,6 +122,7 @@ export function createJobOutbox(deps: JobOutboxDeps): JobOutbox {
       if (ids.length < pageSize || after === undefined) break;
     }
     untold = found;
+    await gate.recheck();
   };
 
   return {

@@ -1,5 +1,7 @@
 import type { JobProgress, Json } from '../../workers/queue/job-kind.ts';
+import type { JobLimits } from '../../workers/queue/job-limits.ts';
 import type { JobFailure } from '../../workers/queue/job-outcome.ts';
+import type { RunStrategy } from './gate/run-strategy.ts';
 
 /** States of a job; the last five are terminal and never change again. */
 export type JobState = 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled' | 'timed_out' | 'skipped';
@@ -54,6 +56,20 @@ export interface JobRecord {
   readonly applied: string;
   /** The work is done and its result stands in `result`; hooks have yet to publish it. */
   readonly publishing?: { readonly failures: number };
+  /** Principal that it belongs to. */
+  readonly owner?: string;
+  /** Id of the template that it was made from. */
+  readonly template?: string;
+  /** Of its template. */
+  readonly tags?: readonly string[];
+  /** What replaces the limits of its kind. */
+  readonly limits?: JobLimits;
+  /** Runs of one scope start as the strategy says. */
+  readonly gate?: { readonly scope: string; readonly strategy: RunStrategy };
+  /** Set while the gate holds it back. */
+  readonly heldBy?: 'RUN_STRATEGY' | 'CONCURRENCY_LIMIT';
+  /** Id of the job that this one runs again. */
+  readonly restartOf?: string;
   /** Parts that were queued and that have ended. */
   readonly parts?: { readonly total: number; readonly done: number; readonly baseFraction: number };
 }

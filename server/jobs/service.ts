@@ -12,13 +12,15 @@ import { readDuration } from '../rpc/edge/wkt-time.ts';
 import { type ServiceRegistration, serviceOf } from '../rpc/handler.ts';
 import type { JobSpec } from './check-job.ts';
 import type { Jobs } from './create-jobs.ts';
+import { limitHandlers } from './edge/limit-handlers.ts';
+import { pageSizes } from './edge/page-sizes.ts';
+import { templateHandlers } from './edge/template-handlers.ts';
 import { findState, toEventMessage, toJobMessage } from './job-message.ts';
 import type { JobState } from './job-record.ts';
 import type { ScheduleRecord } from './job-schedules.ts';
 
 /** Ids given by the server; parts carry their group and key behind dots. */
 const jobId = /^[a-z0-9]{1,63}(\.[A-Za-z0-9_-]{1,64}){0,20}$/;
-const pageSizes = { fallback: 50, most: 500 };
 
 /** JobService of showrunner.jobs.v1 on the jobs domain. */
 export function createJobService(jobs: Jobs): ServiceRegistration {
@@ -68,6 +70,12 @@ export function createJobService(jobs: Jobs): ServiceRegistration {
       const nextPageToken = page.next === undefined ? '' : encodePageToken(scope, page.next);
       return { jobs: page.jobs.map(toJobMessage), nextPageToken };
     },
+    restartJob: async ({ name, requestId }, { principal }) => {
+      const { job, existed } = await jobs.restart(idOf(name), { requestId, owner: principal?.id ?? '' });
+      return { job: toJobMessage(job), existed };
+    },
+    ...templateHandlers(jobs),
+    ...limitHandlers(jobs),
     cancelJob: async ({ name }) => ({ job: toJobMessage(await jobs.cancel(idOf(name))) }),
     watchJob: async function* ({ name, afterSequence }, { signal }) {
       const after = Number(afterSequence);

@@ -3,6 +3,7 @@ import { AppError } from '../../server/core/errors.ts';
 import type { Logger } from '../../server/core/log.ts';
 import type { Random } from '../../server/core/random.ts';
 import type { JobContext, JobKind, Json } from './job-kind.ts';
+import { backoffMs, type FailureCounts, type RetryRules, retryLimitOf } from './job-limits.ts';
 import {
   childOutcomeOf,
   type FailureClass,
@@ -26,7 +27,6 @@ export interface AttemptRunDeps {
   readonly random: Random;
   readonly log: Logger;
   readonly abortGraceMs: number;
-  readonly retryBackoff: { readonly baseMs: number; readonly maxMs: number };
 }
 
 export interface AttemptRun {
@@ -34,8 +34,10 @@ export interface AttemptRun {
   readonly params: Json;
   readonly context: JobContext;
   readonly attempt: RunningAttempt;
-  /** Failed and lost attempts before this one. */
-  readonly failures: number;
+  readonly timeoutMs: number;
+  /** Of the attempts before this one. */
+  readonly failures: FailureCounts;
+  readonly rules: RetryRules;
 }
 
 /** Longest delay of a Node timer (25 days); a longer one would fire at once. */
@@ -43,9 +45,9 @@ const maxTimerMs = 2 ** 31 - 1;
 
 /** Runs the kind within its time limit and classifies the end. Never rejects. */
 export async function runAttempt(deps: AttemptRunDeps, run: AttemptRun): Promise<AttemptEnd> {
-  const { kind, context, attempt } = run;
-  const cancelTimeout = deps.clock.schedule(Math.min(kind.timeoutMs, maxTimerMs), () =>
-    attempt.abort(jobTimedOut(kind.timeoutMs)),
+  const { kind, context, attempt, timeoutMs } = run;
+  const cancelTimeout = deps.clock.schedule(Math.min(timeoutMs, maxTimerMs), () =>
+    attempt.abort(jobTimedOut(timeoutMs)),
   );
   const settled = (async () => kind.run(context, kind.parseParams(run.params)))().then(
     (result): Settled => ({ result }),
@@ -56,7 +58,7 @@ export async function runAttempt(deps: AttemptRunDeps, run: AttemptRun): Promise
   if (end === 'stuck') context.log.warn('job did not stop in time after its abort', { grace_ms: deps.abortGraceMs });
   if (attempt.signal.aborted) {
     const finished = end !== 'stuck' && 'result' in end;
-    const aborted = endOfAbort(attempt.signal.reason, finished);
+    const aborted = endOfAbort(deps, run, attempt.signal.reason, finished);
     if (aborted !== undefined) return aborted;
   }
   if (end === 'stuck') return { leave: 'lost' };
@@ -79,10 +81,11 @@ function afterAbort(signal: AbortSignal, { clock, abortGraceMs }: AttemptRunDeps
   return promise;
 }
 
-function endOfAbort(reason: unknown, finished: boolean): AttemptEnd | undefined {
+function endOfAbort(deps: AttemptRunDeps, run: AttemptRun, reason: unknown, finished: boolean): AttemptEnd | undefined {
   const code = reason instanceof AppError ? reason.reason : undefined;
   if (code === 'JOB_TIMED_OUT') {
-    return { outcome: { state: 'timed_out', error: { ...failureOf(reason), class: 'timeout' } } };
+    const error: JobFailure = { ...failureOf(reason), class: 'timeout' };
+    return retryOf(deps, run, error) ?? { outcome: { state: 'timed_out', error } };
   }
   if (code === 'JOB_CANCELLED') return { leave: 'cancelled' };
   if (code === 'JOB_PARKED') return { leave: 'parked' };
@@ -91,26 +94,22 @@ function endOfAbort(reason: unknown, finished: boolean): AttemptEnd | undefined 
   return { leave: 'lost' };
 }
 
-function endOfError(deps: AttemptRunDeps, { kind, context, failures }: AttemptRun, error: unknown): AttemptEnd {
-  const child = childOutcomeOf(error);
-  if (child !== undefined) {
-    const failure = failureOf(error);
-    return { outcome: failedOutcome({ ...failure, class: classOfChild(child) }) };
-  }
+function endOfError(deps: AttemptRunDeps, run: AttemptRun, error: unknown): AttemptEnd {
   const failure = failureOf(error);
-  if (failure.class === 'user') return { outcome: failedOutcome(failure) };
-  context.log.error('job attempt failed', { error, failures: failures + 1, max_retries: kind.maxRetries });
-  if (failures + 1 > kind.maxRetries) return { outcome: failedOutcome(failure) };
-  return { leave: 'retry', failure, delayMs: backoffMs(deps, failures + 1) };
+  const child = childOutcomeOf(error);
+  if (child !== undefined) return { outcome: failedOutcome({ ...failure, class: classOfChild(child) }) };
+  if (failure.class !== 'user') run.context.log.error('job attempt failed', { error });
+  return retryOf(deps, run, failure) ?? { outcome: failedOutcome(failure) };
+}
+
+/** Another attempt, when the limit of the failure's class allows one. */
+function retryOf({ random }: AttemptRunDeps, run: AttemptRun, failure: JobFailure): AttemptEnd | undefined {
+  const { limit, failures } = retryLimitOf(failure.class, run.failures, run.rules);
+  if (failures + 1 > limit.maxRetries) return undefined;
+  return { leave: 'retry', failure, delayMs: backoffMs(limit, failures + 1, random.next()) };
 }
 
 function classOfChild(outcome: JobOutcome): FailureClass {
   if (outcome.state === 'succeeded') return 'platform';
   return outcome.error.class;
-}
-
-/** Exponential with full lower half jitter: between half and all of base × 2^(n-1), at most `maxMs`. */
-function backoffMs({ retryBackoff, random }: AttemptRunDeps, failures: number): number {
-  const ceiling = Math.min(retryBackoff.maxMs, retryBackoff.baseMs * 2 ** Math.min(failures - 1, 30));
-  return Math.round(ceiling * (0.5 + random.next() / 2));
 }

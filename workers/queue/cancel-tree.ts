@@ -13,12 +13,13 @@ export interface CancelDeps {
 }
 
 /** Why a job was ended from outside. */
-export type CancelReason = 'JOB_CANCELLED' | 'PARENT_ENDED' | 'SIBLING_FAILED';
+export type CancelReason = 'JOB_CANCELLED' | 'PARENT_ENDED' | 'SIBLING_FAILED' | 'RUN_SUPERSEDED';
 
 const messages: Record<CancelReason, string> = {
   JOB_CANCELLED: jobCancelled().message,
   PARENT_ENDED: 'the job that this is a part of has ended',
   SIBLING_FAILED: 'another part of the same job failed',
+  RUN_SUPERSEDED: 'a newer run took its place',
 };
 
 export function cancelledOutcome(reason: CancelReason): JobOutcome {

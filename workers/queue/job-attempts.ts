@@ -7,8 +7,10 @@ import type { Logger } from '../../server/core/log.ts';
 import type { Random } from '../../server/core/random.ts';
 import { type AttemptEnd, runAttempt } from './attempt-end.ts';
 import { cancelSiblings } from './cancel-tree.ts';
+import { toTurn } from './fair-turns.ts';
 import type { JobContext, JobKind } from './job-kind.ts';
 import type { ChildNote, StartResult } from './job-ledger.ts';
+import { retryLimitOf } from './job-limits.ts';
 import { failedOutcome, failureOf, type JobOutcome } from './job-outcome.ts';
 import { createSteps } from './job-steps.ts';
 import { createProgressThrottle } from './progress-throttle.ts';
@@ -56,8 +58,16 @@ export function createJobAttempts(deps: AttemptDeps): JobAttempts {
     try {
       const worker = `${deps.worker}/${data.queueClass}#${slot}`;
       const child = data.parent === undefined ? {} : { child: childNoteOf(data, data.parent.jobId) };
-      const least = { fence: BigInt(data.least?.fence ?? 0), attempt: data.least?.attempt ?? 0 };
-      const start = await deps.ledger.start(data.jobId, { worker, ...child }, least);
+      const start = await deps.ledger.start(
+        data.jobId,
+        { worker, ...child },
+        {
+          queueClass: data.queueClass,
+          priority: data.priority,
+          turn: toTurn(job.opts.priority ?? 1),
+          least: { fence: BigInt(data.least?.fence ?? 0), attempt: data.least?.attempt ?? 0 },
+        },
+      );
       if (start.ended !== undefined) return await conclude(deps, data, start.ended);
       return await hold(job, start);
     } finally {
@@ -100,8 +110,11 @@ async function runKind(
   const { data } = job;
   const kind = deps.kinds.get(data.kind);
   if (kind === undefined) return failed(jobKindUnknown(data.kind, [...deps.kinds.keys()]));
-  if (start.lost > 0 && start.lost + start.failed > kind.maxRetries) {
-    return { outcome: failedOutcome({ ...failureOf(workerLost(start.lost)), class: 'killed' }) };
+  const { failures } = start;
+  const rules = { maxRetries: kind.maxRetries, limits: data.limits, backoff: deps.retryBackoff };
+  const lost = retryLimitOf('killed', failures, rules);
+  if (failures.killed > 0 && lost.failures > lost.limit.maxRetries) {
+    return { outcome: failedOutcome({ ...failureOf(workerLost(failures.killed)), class: 'killed' }) };
   }
   if (data.startByMs !== undefined && attempt.holder.attempt === 1 && deps.clock.now() > data.startByMs) {
     return { outcome: { state: 'skipped', error: failureOf(startedTooLate()) } };
@@ -138,7 +151,9 @@ async function runKind(
       params: data.params,
       context,
       attempt,
-      failures: start.lost + start.failed,
+      timeoutMs: data.limits?.timeoutMs ?? kind.timeoutMs,
+      failures,
+      rules,
     });
     if (!attempt.signal.aborted) await progress.flush();
     return end;
@@ -184,8 +199,9 @@ async function settle(
       await deps.ledger.leave(holder, { why: 'released' });
       return handBack(deps, job);
     case 'retry': {
-      const { reason, message } = end.failure;
-      if (!(await deps.ledger.leave(holder, { why: 'retry', reason, message, delayMs: end.delayMs }))) {
+      const { failure, delayMs } = end;
+      const { reason, message } = failure;
+      if (!(await deps.ledger.leave(holder, { why: 'retry', class: failure.class, reason, message, delayMs }))) {
         throw new WaitingError();
       }
       await job.moveToDelayed(deps.clock.now() + end.delayMs, job.token);

@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { Clock } from '../../server/core/clock.ts';
+import { type TurnsRequest, turnOf } from './fair-turns.ts';
 import type { JobProgress, Json } from './job-kind.ts';
-import type { JobOutcome } from './job-outcome.ts';
+import type { FailureCounts } from './job-limits.ts';
+import type { FailureClass, JobOutcome } from './job-outcome.ts';
 import * as scripts from './ledger-scripts.ts';
 import { jobValueTooLarge } from './queue-errors.ts';
 import type { QueueKeys } from './queue-keys.ts';
@@ -22,13 +24,19 @@ export interface Holder {
 
 export type StartResult =
   | { readonly ended: JobOutcome }
-  | { readonly ended?: never; readonly holder: Holder; readonly lost: number; readonly failed: number };
+  | { readonly ended?: never; readonly holder: Holder; readonly failures: FailureCounts };
 
 /** Why an attempt ended without an outcome. */
 export type LeaveReason =
   | { readonly why: 'parked'; readonly group: string; readonly children: number; readonly done: number }
   | { readonly why: 'released' }
-  | { readonly why: 'retry'; readonly reason: string; readonly message: string; readonly delayMs: number };
+  | {
+      readonly why: 'retry';
+      readonly class: FailureClass;
+      readonly reason: string;
+      readonly message: string;
+      readonly delayMs: number;
+    };
 
 /** Facts of a child job, as the event stream carries them. */
 export interface ChildNote {
@@ -42,7 +50,9 @@ export interface ChildNote {
 
 /** Typed access to the ledger scripts; see ledger-scripts.ts for their rules. */
 export interface JobLedger {
-  start(jobId: string, body: StartBody, least: { fence: bigint; attempt: number }): Promise<StartResult>;
+  start(jobId: string, body: StartBody, place: StartPlace): Promise<StartResult>;
+  /** Takes `count` turns for the owner and gives each, see fair-turns.ts. */
+  takeTurns(request: TurnsRequest, count: number): Promise<number[]>;
   report(holder: Holder, report: JobProgress): Promise<boolean>;
   leave(holder: Holder, reason: LeaveReason): Promise<boolean>;
   resume(holder: Holder): Promise<boolean>;
@@ -65,6 +75,16 @@ export interface StartBody {
   readonly child?: ChildNote;
 }
 
+/** Where a job stands that starts. */
+export interface StartPlace {
+  readonly queueClass: string;
+  readonly priority: number;
+  /** Its turn among the owners. */
+  readonly turn: number;
+  /** Fence and attempt start above these. */
+  readonly least: { readonly fence: bigint; readonly attempt: number };
+}
+
 export function createJobLedger(redis: Redis, keys: QueueKeys, clock: Clock): JobLedger {
   const run = async (script: string, names: readonly string[], args: readonly (string | number)[]) => {
     const all = [...names, ...args];
@@ -76,22 +96,30 @@ export function createJobLedger(redis: Redis, keys: QueueKeys, clock: Clock): Jo
     }
   };
   const now = () => Math.round(clock.now());
-  const guarded = async (script: string, holder: Holder, body: unknown, ...more: number[]) => {
+  const guarded = async (script: string, holder: Holder, body: unknown, ...more: string[]) => {
     const { jobId, fence, attempt } = holder;
     const args = [jobId, now(), JSON.stringify(body), String(fence), attempt, ...more];
     return (await run(script, [keys.job(jobId), keys.events], args)) === 1;
   };
 
   return {
-    start: async (jobId, body, least) => {
-      const args = [jobId, now(), JSON.stringify(body), String(least.fence), least.attempt];
-      const reply = (await run(scripts.startScript, [keys.job(jobId), keys.events], args)) as (string | number)[];
+    start: async (jobId, body, { queueClass, priority, turn, least }) => {
+      const names = [keys.job(jobId), keys.events, keys.turns(queueClass, priority)];
+      const args = [jobId, now(), JSON.stringify(body), String(least.fence), least.attempt, turn];
+      const reply = (await run(scripts.startScript, names, args)) as (string | number)[];
       if (reply[0] === 0) return { ended: JSON.parse(String(reply[1])) as JobOutcome };
       const holder = { jobId, fence: BigInt(reply[1] ?? 0), attempt: Number(reply[2]) };
-      return { holder, lost: Number(reply[3]), failed: Number(reply[4]) };
+      const [killed = 0, user = 0, platform = 0, timeout = 0] = reply.slice(3).map(Number);
+      return { holder, failures: { user, platform, timeout, killed } };
+    },
+    takeTurns: async ({ queueClass, priority, owner = '', weight }, count) => {
+      const length = turnOf(weight);
+      const names = [keys.turns(queueClass, priority), keys.waiting(queueClass)];
+      const first = Number(await run(scripts.turnsScript, names, [owner, length, count]));
+      return Array.from({ length: count }, (_, index) => first + index * length);
     },
     report: (holder, report) => guarded(scripts.reportScript, holder, report),
-    leave: (holder, reason) => guarded(scripts.leaveScript, holder, reason, reason.why === 'retry' ? 1 : 0),
+    leave: (holder, reason) => guarded(scripts.leaveScript, holder, reason, reason.why === 'retry' ? reason.class : ''),
     finish: (holder, outcome) => guarded(scripts.finishScript, holder, outcome),
     resume: async ({ jobId, fence }) =>
       (await run(scripts.resumeScript, [keys.job(jobId), keys.events], [String(fence)])) === 1,

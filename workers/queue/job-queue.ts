@@ -112,7 +112,8 @@ export function createJobQueue(options: JobQueueOptions): JobQueue {
     enqueue: (job, traceparent = '') =>
       call(() =>
         context.with(contextOfTraceparent(traceparent), async () => {
-          await queueOf(job.queueClass).add(job.kind, job, bullOptions(job));
+          const [turn = 1] = await ledger.takeTurns(job, 1);
+          await queueOf(job.queueClass).add(job.kind, job, bullOptions(job, turn));
         }),
       ),
     cancel: (jobId, queueClass, parentId) =>

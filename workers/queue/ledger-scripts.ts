@@ -16,7 +16,10 @@ local function holds(fence)
 end
 `;
 
-/** ARGV: id, at, body, least fence, least attempt. Gives {0, outcome} or {1, fence, attempt, lost, failed}. */
+/**
+ * ARGV: id, at, body, least fence, least attempt, turn. KEYS[3]: turns of the job's class and priority, which have come
+ * to this one. Gives {0, outcome} or {1, fence, attempt, lost, failures of class user, platform, timeout}.
+ */
 export const startScript = `${emit}
 local outcome = redis.call('HGET', KEYS[1], 'outcome')
 if outcome then return {0, outcome} end
@@ -30,8 +33,25 @@ end
 redis.call('HSET', KEYS[1], 'fence', fence, 'attempt', attempt, 'running', 1)
 redis.call('PERSIST', KEYS[1])
 emit(ARGV[1], 'started', fence, attempt, ARGV[2], ARGV[3])
-local counts = redis.call('HMGET', KEYS[1], 'lost', 'failed')
-return {1, tostring(fence), attempt, tonumber(counts[1] or 0), tonumber(counts[2] or 0)}`;
+local now = redis.call('HGET', KEYS[3], '')
+if now and tonumber(now) < tonumber(ARGV[6]) then redis.call('HSET', KEYS[3], '', ARGV[6]) end
+local counts = redis.call('HMGET', KEYS[1], 'lost', 'failed_user', 'failed_platform', 'failed_timeout')
+return {1, tostring(fence), attempt, tonumber(counts[1] or 0), tonumber(counts[2] or 0),
+  tonumber(counts[3] or 0), tonumber(counts[4] or 0)}`;
+
+/**
+ * Gives an owner its next turns (start-time fair queueing): after its last one, but never before the turn that the
+ * workers have come to. KEYS[1]: turns, its field '' is where the workers are. KEYS[2]: jobs that wait.
+ * ARGV: owner, length of a turn, turns. Gives the first.
+ */
+export const turnsScript = `
+if redis.call('ZCARD', KEYS[2]) == 0 or redis.call('HLEN', KEYS[1]) > 10000 then redis.call('DEL', KEYS[1]) end
+local owner = 'o' .. ARGV[1]
+local there = redis.call('HMGET', KEYS[1], '', owner)
+local first = math.max(tonumber(there[1] or 0), tonumber(there[2] or 0)) + tonumber(ARGV[2])
+redis.call('HSET', KEYS[1], '', there[1] or 0, owner, first + tonumber(ARGV[2]) * (tonumber(ARGV[3]) - 1))
+redis.call('EXPIRE', KEYS[1], 604800)
+return first`;
 
 /** ARGV: id, at, body, fence, attempt. Gives 1, or 0 when refused. */
 export const reportScript = `${emit}
@@ -39,12 +59,12 @@ if not holds(ARGV[4]) then return 0 end
 emit(ARGV[1], 'progress', ARGV[4], ARGV[5], ARGV[2], ARGV[3])
 return 1`;
 
-/** Ends an attempt without an outcome. ARGV: id, at, body, fence, attempt, 1 when it counts as a failed one. */
+/** Ends an attempt without an outcome. ARGV: id, at, body, fence, attempt, class of its failure or ''. */
 export const leaveScript = `${emit}
 if not holds(ARGV[4]) then return 0 end
 if redis.call('HGET', KEYS[1], 'running') ~= '1' then return 1 end
 redis.call('HSET', KEYS[1], 'running', 0)
-if ARGV[6] == '1' then redis.call('HINCRBY', KEYS[1], 'failed', 1) end
+if ARGV[6] ~= '' then redis.call('HINCRBY', KEYS[1], 'failed_' .. ARGV[6], 1) end
 emit(ARGV[1], 'left', ARGV[4], ARGV[5], ARGV[2], ARGV[3])
 return 1`;
 

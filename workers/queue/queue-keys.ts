@@ -16,6 +16,10 @@ export interface QueueKeys {
   memo(jobId: string): string;
   /** Hash of a job's children: child id → queue class. */
   children(jobId: string): string;
+  /** Hash of the turns of owners within a queue class and priority, see fair-turns.ts. */
+  turns(queueClass: string, priority: number): string;
+  /** BullMQ's own set of the jobs of a class that wait. */
+  waiting(queueClass: string): string;
 }
 
 export function queueKeys(prefix: string): QueueKeys {
@@ -27,5 +31,7 @@ export function queueKeys(prefix: string): QueueKeys {
     job: (jobId) => `${prefix}:job:${jobId}`,
     memo: (jobId) => `${prefix}:job:${jobId}:memo`,
     children: (jobId) => `${prefix}:job:${jobId}:children`,
+    turns: (queueClass, priority) => `${prefix}:turns:${queueClass}:${priority}`,
+    waiting: (queueClass) => `${prefix}:${queueClass}:prioritized`,
   };
 }

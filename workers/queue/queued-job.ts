@@ -1,4 +1,6 @@
+import { toBullPriority } from './fair-turns.ts';
 import type { Json } from './job-kind.ts';
+import type { JobLimits } from './job-limits.ts';
 import { jobNameInvalid } from './queue-errors.ts';
 
 /** A job as it stands in the queue. */
@@ -18,25 +20,30 @@ export interface QueuedJob {
   readonly parent?: { readonly jobId: string; readonly queueClass: string };
   /** Shown to people; set on a child. */
   readonly label?: string;
+  /** What replaces the limits of the kind. */
+  readonly limits?: JobLimits;
+  /** Owners of one class and priority take turns; absent = one nameless owner. */
+  readonly owner?: string;
+  /** Turns of this owner for each turn of others, 1 (default) to 10. */
+  readonly weight?: number;
 }
 
 /** Most bytes of parameters as JSON. */
 export const maxParamsBytes = 256 * 1024;
 
 /**
- * Options of BullMQ for a job. Retries are decided by the worker runner (it knows the class of a failure),
- * so BullMQ's own attempts only catch a fault of the runner itself.
+ * Options of BullMQ for a job that has this turn among the owners of its class, see fair-turns.ts. Retries are decided
+ * by the worker runner (it knows the class of a failure), so BullMQ's own attempts only catch a fault of the runner.
  */
-export function bullOptions(job: QueuedJob) {
+export function bullOptions(job: QueuedJob, turn: number) {
   return {
     jobId: job.jobId,
-    // BullMQ runs priority 0 before all others and lower numbers first.
-    priority: 10 - job.priority,
+    priority: toBullPriority(job.priority, turn),
     attempts: 1_000_000,
     backoff: { type: 'fixed', delay: 1_000 },
     removeOnComplete: { count: 100 },
     removeOnFail: { count: 100 },
-    sizeLimit: maxParamsBytes + 4_096,
+    sizeLimit: maxParamsBytes + 8_192,
     stackTraceLimit: 3,
   };
 }

@@ -60,6 +60,8 @@ function toQueuedJobs(
       queueClass: kind.queueClass,
       params: child.params,
       priority: parent.priority,
+      ...(parent.owner === undefined ? {} : { owner: parent.owner }),
+      ...(parent.weight === undefined ? {} : { weight: parent.weight }),
       parent: { jobId: parent.jobId, queueClass: parent.queueClass },
       label: child.label.slice(0, 200),
     };
@@ -95,11 +97,12 @@ async function addChildren(
     const notes = part.map((child) => ({ id: child.jobId, note: noteOf(child) }));
     if (!(await deps.ledger.addChildren(attempt.holder, notes))) throw lose(attempt);
     for (const [queueClass, jobs] of Map.groupBy(part, (child) => child.queueClass)) {
+      const turns = await deps.ledger.takeTurns({ ...job.data, queueClass }, jobs.length);
       await deps.queueOf(queueClass).addBulk(
-        jobs.map((child) => ({
+        jobs.map((child, index) => ({
           name: child.kind,
           data: child,
-          opts: { ...bullOptions(child), parent, ignoreDependencyOnFailure: true },
+          opts: { ...bullOptions(child, turns[index] ?? 1), parent, ignoreDependencyOnFailure: true },
         })),
       );
     }

@@ -12,7 +12,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file showrunner/jobs/v1/job.proto.
  */
 export const file_showrunner_jobs_v1_job: GenFile = /*@__PURE__*/
-  fileDesc("ChxzaG93cnVubmVyL2pvYnMvdjEvam9iLnByb3RvEhJzaG93cnVubmVyLmpvYnMudjEilgYKA0pvYhIMCgRuYW1lGAEgASgJEgwKBGtpbmQYAiABKAkSJwoGcGFyYW1zGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIzCgZsYWJlbHMYBCADKAsyIy5zaG93cnVubmVyLmpvYnMudjEuSm9iLkxhYmVsc0VudHJ5EhAKCHByaW9yaXR5GAUgASgFEiwKBXN0YXRlGAYgASgOMh0uc2hvd3J1bm5lci5qb2JzLnYxLkpvYi5TdGF0ZRInCgZyZXN1bHQYByABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EisKBWVycm9yGAggASgLMhwuc2hvd3J1bm5lci5qb2JzLnYxLkpvYkVycm9yEjEKCHByb2dyZXNzGAkgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlByb2dyZXNzEjAKCGF0dGVtcHRzGAogAygLMh4uc2hvd3J1bm5lci5qb2JzLnYxLkpvYkF0dGVtcHQSLwoLY3JlYXRlX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0X3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghzY2hlZHVsZRgOIAEoCRIOCgZwYXJlbnQYDyABKAkSEAoIdHJhY2VfaWQYECABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKnAQoFU3RhdGUSFQoRU1RBVEVfVU5TUEVDSUZJRUQQABIQCgxTVEFURV9RVUVVRUQQARIRCg1TVEFURV9SVU5OSU5HEAISEwoPU1RBVEVfU1VDQ0VFREVEEAMSEAoMU1RBVEVfRkFJTEVEEAQSEwoPU1RBVEVfQ0FOQ0VMTEVEEAUSEwoPU1RBVEVfVElNRURfT1VUEAYSEQoNU1RBVEVfU0tJUFBFRBAHIsQCCghKb2JFcnJvchIxCgVjbGFzcxgBIAEoDjIiLnNob3dydW5uZXIuam9icy52MS5Kb2JFcnJvci5DbGFzcxIMCgRjb2RlGAIgASgFEg4KBnJlYXNvbhgDIAEoCRIPCgdtZXNzYWdlGAQgASgJEjwKCG1ldGFkYXRhGAUgAygLMiouc2hvd3J1bm5lci5qb2JzLnYxLkpvYkVycm9yLk1ldGFkYXRhRW50cnkaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBImcKBUNsYXNzEhUKEUNMQVNTX1VOU1BFQ0lGSUVEEAASDgoKQ0xBU1NfVVNFUhABEhIKDkNMQVNTX1BMQVRGT1JNEAISEQoNQ0xBU1NfVElNRU9VVBADEhAKDENMQVNTX0tJTExFRBAEIqsBCgtKb2JQcm9ncmVzcxIQCghmcmFjdGlvbhgBIAEoARINCgVzdGFnZRgCIAEoCRIPCgdtZXNzYWdlGAMgASgJEjsKBmRldGFpbBgEIAMoCzIrLnNob3dydW5uZXIuam9icy52MS5Kb2JQcm9ncmVzcy5EZXRhaWxFbnRyeRotCgtEZXRhaWxFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIq0BCgpKb2JBdHRlbXB0Eg4KBm51bWJlchgBIAEoBRIOCgZ3b3JrZXIYAiABKAkSLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmVuZF9yZWFzb24YBSABKAkSDQoFZmVuY2UYBiABKAQi5wEKCEpvYkV2ZW50EhAKCHNlcXVlbmNlGAEgASgEEigKBHRpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KBXN0YXRlGAMgASgOMh0uc2hvd3J1bm5lci5qb2JzLnYxLkpvYi5TdGF0ZUgAEjMKCHByb2dyZXNzGAQgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlByb2dyZXNzSAASMQoHYXR0ZW1wdBgFIAEoCzIeLnNob3dydW5uZXIuam9icy52MS5Kb2JBdHRlbXB0SABCBwoFZXZlbnQimgIKC0pvYlNjaGVkdWxlEgwKBG5hbWUYASABKAkSDAoEY3JvbhgCIAEoCRIRCgl0aW1lX3pvbmUYAyABKAkSKQoIdGVtcGxhdGUYBCABKAsyFy5zaG93cnVubmVyLmpvYnMudjEuSm9iEg4KBnBhdXNlZBgFIAEoCBItCgluZXh0X3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCGxhc3Rfam9iGAcgASgJEi8KC2NyZWF0ZV90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgxzdGFydF93aXRoaW4YCSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25iBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("ChxzaG93cnVubmVyL2pvYnMvdjEvam9iLnByb3RvEhJzaG93cnVubmVyLmpvYnMudjEi6gYKA0pvYhIMCgRuYW1lGAEgASgJEgwKBGtpbmQYAiABKAkSJwoGcGFyYW1zGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIzCgZsYWJlbHMYBCADKAsyIy5zaG93cnVubmVyLmpvYnMudjEuSm9iLkxhYmVsc0VudHJ5EhAKCHByaW9yaXR5GAUgASgFEiwKBXN0YXRlGAYgASgOMh0uc2hvd3J1bm5lci5qb2JzLnYxLkpvYi5TdGF0ZRInCgZyZXN1bHQYByABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EisKBWVycm9yGAggASgLMhwuc2hvd3J1bm5lci5qb2JzLnYxLkpvYkVycm9yEjEKCHByb2dyZXNzGAkgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlByb2dyZXNzEjAKCGF0dGVtcHRzGAogAygLMh4uc2hvd3J1bm5lci5qb2JzLnYxLkpvYkF0dGVtcHQSLwoLY3JlYXRlX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0X3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghzY2hlZHVsZRgOIAEoCRIOCgZwYXJlbnQYDyABKAkSEAoIdHJhY2VfaWQYECABKAkSDQoFb3duZXIYESABKAkSEAoIdGVtcGxhdGUYEiABKAkSDAoEdGFncxgTIAMoCRIPCgdoZWxkX2J5GBQgASgJEhIKCnJlc3RhcnRfb2YYFSABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKnAQoFU3RhdGUSFQoRU1RBVEVfVU5TUEVDSUZJRUQQABIQCgxTVEFURV9RVUVVRUQQARIRCg1TVEFURV9SVU5OSU5HEAISEwoPU1RBVEVfU1VDQ0VFREVEEAMSEAoMU1RBVEVfRkFJTEVEEAQSEwoPU1RBVEVfQ0FOQ0VMTEVEEAUSEwoPU1RBVEVfVElNRURfT1VUEAYSEQoNU1RBVEVfU0tJUFBFRBAHIvkBCglKb2JMaW1pdHMSKgoHdGltZW91dBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIsCgR1c2VyGAIgASgLMh4uc2hvd3J1bm5lci5qb2JzLnYxLlJldHJ5TGltaXQSMAoIcGxhdGZvcm0YAyABKAsyHi5zaG93cnVubmVyLmpvYnMudjEuUmV0cnlMaW1pdBIwCgh0aW1lb3V0cxgEIAEoCzIeLnNob3dydW5uZXIuam9icy52MS5SZXRyeUxpbWl0Ei4KBmtpbGxlZBgFIAEoCzIeLnNob3dydW5uZXIuam9icy52MS5SZXRyeUxpbWl0In0KClJldHJ5TGltaXQSEwoLbWF4X3JldHJpZXMYASABKAUSKgoHYmFja29mZhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIuCgttYXhfYmFja29mZhgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKAAgoLUnVuU3RyYXRlZ3kSMgoEa2luZBgBIAEoDjIkLnNob3dydW5uZXIuam9icy52MS5SdW5TdHJhdGVneS5LaW5kEhQKDG1heF9wYXJhbGxlbBgCIAEoBSKmAQoES2luZBIUChBLSU5EX1VOU1BFQ0lGSUVEEAASEwoPS0lORF9TRVFVRU5USUFMEAESGgoWS0lORF9TVFJJQ1RfU0VRVUVOVElBTBACEhMKD0tJTkRfRklSU1RfT05MWRADEhIKDktJTkRfTEFTVF9PTkxZEAQSGwoXS0lORF9TRVJJQUxfTEFURVNUX09OTFkQBRIRCg1LSU5EX1BBUkFMTEVMEAYikAQKC0pvYlRlbXBsYXRlEgwKBG5hbWUYASABKAkSDAoEa2luZBgCIAEoCRITCgtkZXNjcmlwdGlvbhgDIAEoCRIxChBwYXJhbWV0ZXJfc2NoZW1hGAQgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBInCgZwYXJhbXMYBSABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Ei0KBmxpbWl0cxgGIAEoCzIdLnNob3dydW5uZXIuam9icy52MS5Kb2JMaW1pdHMSDAoEdGFncxgHIAMoCRIxCghzdHJhdGVneRgIIAEoCzIfLnNob3dydW5uZXIuam9icy52MS5SdW5TdHJhdGVneRI7CgZsYWJlbHMYCSADKAsyKy5zaG93cnVubmVyLmpvYnMudjEuSm9iVGVtcGxhdGUuTGFiZWxzRW50cnkSEAoIcHJpb3JpdHkYCiABKAUSLwoLY3JlYXRlX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3VwZGF0ZV90aW1lGAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghyZXZpc2lvbhgNIAEoBRISCgpibG9ja2VkX2J5GA4gASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiTgoISm9iTGltaXQSDAoEbmFtZRgBIAEoCRITCgttYXhfcnVubmluZxgCIAEoBRIOCgZ3ZWlnaHQYAyABKAUSDwoHcnVubmluZxgEIAEoBSLEAgoISm9iRXJyb3ISMQoFY2xhc3MYASABKA4yIi5zaG93cnVubmVyLmpvYnMudjEuSm9iRXJyb3IuQ2xhc3MSDAoEY29kZRgCIAEoBRIOCgZyZWFzb24YAyABKAkSDwoHbWVzc2FnZRgEIAEoCRI8CghtZXRhZGF0YRgFIAMoCzIqLnNob3dydW5uZXIuam9icy52MS5Kb2JFcnJvci5NZXRhZGF0YUVudHJ5Gi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJnCgVDbGFzcxIVChFDTEFTU19VTlNQRUNJRklFRBAAEg4KCkNMQVNTX1VTRVIQARISCg5DTEFTU19QTEFURk9STRACEhEKDUNMQVNTX1RJTUVPVVQQAxIQCgxDTEFTU19LSUxMRUQQBCKrAQoLSm9iUHJvZ3Jlc3MSEAoIZnJhY3Rpb24YASABKAESDQoFc3RhZ2UYAiABKAkSDwoHbWVzc2FnZRgDIAEoCRI7CgZkZXRhaWwYBCADKAsyKy5zaG93cnVubmVyLmpvYnMudjEuSm9iUHJvZ3Jlc3MuRGV0YWlsRW50cnkaLQoLRGV0YWlsRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKtAQoKSm9iQXR0ZW1wdBIOCgZudW1iZXIYASABKAUSDgoGd29ya2VyGAIgASgJEi4KCnN0YXJ0X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgplbmRfcmVhc29uGAUgASgJEg0KBWZlbmNlGAYgASgEIucBCghKb2JFdmVudBIQCghzZXF1ZW5jZRgBIAEoBBIoCgR0aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgVzdGF0ZRgDIAEoDjIdLnNob3dydW5uZXIuam9icy52MS5Kb2IuU3RhdGVIABIzCghwcm9ncmVzcxgEIAEoCzIfLnNob3dydW5uZXIuam9icy52MS5Kb2JQcm9ncmVzc0gAEjEKB2F0dGVtcHQYBSABKAsyHi5zaG93cnVubmVyLmpvYnMudjEuSm9iQXR0ZW1wdEgAQgcKBWV2ZW50IpoCCgtKb2JTY2hlZHVsZRIMCgRuYW1lGAEgASgJEgwKBGNyb24YAiABKAkSEQoJdGltZV96b25lGAMgASgJEikKCHRlbXBsYXRlGAQgASgLMhcuc2hvd3J1bm5lci5qb2JzLnYxLkpvYhIOCgZwYXVzZWQYBSABKAgSLQoJbmV4dF90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghsYXN0X2pvYhgHIAEoCRIvCgtjcmVhdGVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoMc3RhcnRfd2l0aGluGAkgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * A piece of long work, stored before it is queued. Terminal states never change again.
@@ -131,6 +131,42 @@ export type Job = Message<"showrunner.jobs.v1.Job"> & {
    * @generated from field: string trace_id = 16;
    */
   traceId: string;
+
+  /**
+   * Output only. Principal that the job belongs to: of a schedule's job the one that created the schedule.
+   *
+   * @generated from field: string owner = 17;
+   */
+  owner: string;
+
+  /**
+   * Output only. `templates/{template}` that the job was made from; empty = none.
+   *
+   * @generated from field: string template = 18;
+   */
+  template: string;
+
+  /**
+   * Output only. Tags of its template; limits may count them.
+   *
+   * @generated from field: repeated string tags = 19;
+   */
+  tags: string[];
+
+  /**
+   * Output only. Why a queued job is held back: `RUN_STRATEGY` (others of its template go first) or
+   * `CONCURRENCY_LIMIT` (a limit of its owner or of a tag is reached); empty = nothing holds it.
+   *
+   * @generated from field: string held_by = 20;
+   */
+  heldBy: string;
+
+  /**
+   * Output only. `jobs/{job}` that this one runs again; empty = none.
+   *
+   * @generated from field: string restart_of = 21;
+   */
+  restartOf: string;
 };
 
 /**
@@ -217,6 +253,346 @@ export const Job_StateSchema: GenEnum<Job_State> = /*@__PURE__*/
   enumDesc(file_showrunner_jobs_v1_job, 0, 0);
 
 /**
+ * What replaces the limits of a kind.
+ *
+ * @generated from message showrunner.jobs.v1.JobLimits
+ */
+export type JobLimits = Message<"showrunner.jobs.v1.JobLimits"> & {
+  /**
+   * Of one attempt; absent = the kind's.
+   *
+   * @generated from field: google.protobuf.Duration timeout = 1;
+   */
+  timeout?: Duration | undefined;
+
+  /**
+   * Retries after the caller's faults; absent = none.
+   *
+   * @generated from field: showrunner.jobs.v1.RetryLimit user = 2;
+   */
+  user?: RetryLimit | undefined;
+
+  /**
+   * Retries after the platform's faults; absent = the kind's, which lost workers share.
+   *
+   * @generated from field: showrunner.jobs.v1.RetryLimit platform = 3;
+   */
+  platform?: RetryLimit | undefined;
+
+  /**
+   * Retries after an attempt over its time limit; absent = none.
+   *
+   * @generated from field: showrunner.jobs.v1.RetryLimit timeouts = 4;
+   */
+  timeouts?: RetryLimit | undefined;
+
+  /**
+   * Retries after lost workers; absent = the kind's, which the platform's faults share.
+   *
+   * @generated from field: showrunner.jobs.v1.RetryLimit killed = 5;
+   */
+  killed?: RetryLimit | undefined;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.JobLimits.
+ * Use `create(JobLimitsSchema)` to create a new message.
+ */
+export const JobLimitsSchema: GenMessage<JobLimits> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job, 1);
+
+/**
+ * Retries after one class of failure, counted by themselves.
+ *
+ * @generated from message showrunner.jobs.v1.RetryLimit
+ */
+export type RetryLimit = Message<"showrunner.jobs.v1.RetryLimit"> & {
+  /**
+   * 0 = none, at most 100.
+   *
+   * @generated from field: int32 max_retries = 1;
+   */
+  maxRetries: number;
+
+  /**
+   * Wait before the first retry, doubled for each further one; absent = 0.5 s, at most a day.
+   *
+   * @generated from field: google.protobuf.Duration backoff = 2;
+   */
+  backoff?: Duration | undefined;
+
+  /**
+   * Longest wait; absent = 30 s or `backoff` when that is longer; the same as `backoff` = a fixed wait. At most a day.
+   *
+   * @generated from field: google.protobuf.Duration max_backoff = 3;
+   */
+  maxBackoff?: Duration | undefined;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.RetryLimit.
+ * Use `create(RetryLimitSchema)` to create a new message.
+ */
+export const RetryLimitSchema: GenMessage<RetryLimit> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job, 2);
+
+/**
+ * What happens when a run is asked for while earlier ones of its scope wait or run (after Netflix Maestro). The scope
+ * is the template, or the schedule where that has a strategy of its own.
+ *
+ * @generated from message showrunner.jobs.v1.RunStrategy
+ */
+export type RunStrategy = Message<"showrunner.jobs.v1.RunStrategy"> & {
+  /**
+   * Kind of strategy.
+   *
+   * @generated from field: showrunner.jobs.v1.RunStrategy.Kind kind = 1;
+   */
+  kind: RunStrategy_Kind;
+
+  /**
+   * Runs at a time of KIND_PARALLEL, 1 to 1,000; 0 = 20. Must be 0 for other kinds.
+   *
+   * @generated from field: int32 max_parallel = 2;
+   */
+  maxParallel: number;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.RunStrategy.
+ * Use `create(RunStrategySchema)` to create a new message.
+ */
+export const RunStrategySchema: GenMessage<RunStrategy> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job, 3);
+
+/**
+ * Kind of strategy.
+ *
+ * @generated from enum showrunner.jobs.v1.RunStrategy.Kind
+ */
+export const RunStrategy_Kind = {
+  /**
+   * No rule: runs start as workers are free.
+   *
+   * @generated from enum value: KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * One at a time, first come first served.
+   *
+   * @generated from enum value: KIND_SEQUENTIAL = 1;
+   */
+  SEQUENTIAL: 1,
+
+  /**
+   * One at a time; after a failed run none starts until it was restarted with success or UnblockTemplate.
+   *
+   * @generated from enum value: KIND_STRICT_SEQUENTIAL = 2;
+   */
+  STRICT_SEQUENTIAL: 2,
+
+  /**
+   * A new run is skipped while another one waits or runs.
+   *
+   * @generated from enum value: KIND_FIRST_ONLY = 3;
+   */
+  FIRST_ONLY: 3,
+
+  /**
+   * A new run cancels the one that runs and skips those that wait.
+   *
+   * @generated from enum value: KIND_LAST_ONLY = 4;
+   */
+  LAST_ONLY: 4,
+
+  /**
+   * One at a time; of those that wait only the newest is kept, the others are skipped.
+   *
+   * @generated from enum value: KIND_SERIAL_LATEST_ONLY = 5;
+   */
+  SERIAL_LATEST_ONLY: 5,
+
+  /**
+   * Up to `max_parallel` at a time.
+   *
+   * @generated from enum value: KIND_PARALLEL = 6;
+   */
+  PARALLEL: 6,
+} as const;
+
+/**
+ * Kind of strategy.
+ *
+ * @generated from enum showrunner.jobs.v1.RunStrategy.Kind
+ */
+export type RunStrategy_Kind = (typeof RunStrategy_Kind)[keyof typeof RunStrategy_Kind] | UnknownEnum;
+
+/**
+ * Describes the enum showrunner.jobs.v1.RunStrategy.Kind.
+ */
+export const RunStrategy_KindSchema: GenEnum<RunStrategy_Kind> = /*@__PURE__*/
+  enumDesc(file_showrunner_jobs_v1_job, 3, 0);
+
+/**
+ * A kind of run with its parameters, limits and rules, of which runs are made.
+ *
+ * @generated from message showrunner.jobs.v1.JobTemplate
+ */
+export type JobTemplate = Message<"showrunner.jobs.v1.JobTemplate"> & {
+  /**
+   * `templates/{template}`; the last segment is chosen by the caller: 1-63 characters of [a-z0-9-].
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Kind of the jobs it makes, e.g. `notebook`.
+   *
+   * @generated from field: string kind = 2;
+   */
+  kind: string;
+
+  /**
+   * For people, at most 1,000 characters.
+   *
+   * @generated from field: string description = 3;
+   */
+  description: string;
+
+  /**
+   * JSON Schema of the parameters of a run: type, properties, required, additionalProperties (false where properties
+   * are given), items, enum, const, default, minimum, maximum, exclusiveMinimum, exclusiveMaximum, minLength,
+   * maxLength, minItems, maxItems, title, description. Absent = whatever the kind takes.
+   *
+   * @generated from field: google.protobuf.Struct parameter_schema = 4;
+   */
+  parameterSchema?: JsonObject | undefined;
+
+  /**
+   * Parameters of the job, in which `${params.x}` stands for a parameter of the run; absent = the run's parameters
+   * themselves.
+   *
+   * @generated from field: google.protobuf.Struct params = 5;
+   */
+  params?: JsonObject | undefined;
+
+  /**
+   * Limits that replace the kind's.
+   *
+   * @generated from field: showrunner.jobs.v1.JobLimits limits = 6;
+   */
+  limits?: JobLimits | undefined;
+
+  /**
+   * At most 8, 1-63 characters of [a-z0-9-]; limits may count them.
+   *
+   * @generated from field: repeated string tags = 7;
+   */
+  tags: string[];
+
+  /**
+   * What happens to runs while others wait or run.
+   *
+   * @generated from field: showrunner.jobs.v1.RunStrategy strategy = 8;
+   */
+  strategy?: RunStrategy | undefined;
+
+  /**
+   * Labels of its jobs; those of a run come on top.
+   *
+   * @generated from field: map<string, string> labels = 9;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * Priority of its jobs, 0 to 9.
+   *
+   * @generated from field: int32 priority = 10;
+   */
+  priority: number;
+
+  /**
+   * Output only. When it was created.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 11;
+   */
+  createTime?: Timestamp | undefined;
+
+  /**
+   * Output only. When it was changed last.
+   *
+   * @generated from field: google.protobuf.Timestamp update_time = 12;
+   */
+  updateTime?: Timestamp | undefined;
+
+  /**
+   * Output only. Grows with each change, from 1; jobs run with the template as it was when they were made.
+   *
+   * @generated from field: int32 revision = 13;
+   */
+  revision: number;
+
+  /**
+   * Output only. `jobs/{job}` whose failure holds KIND_STRICT_SEQUENTIAL back; empty = none.
+   *
+   * @generated from field: string blocked_by = 14;
+   */
+  blockedBy: string;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.JobTemplate.
+ * Use `create(JobTemplateSchema)` to create a new message.
+ */
+export const JobTemplateSchema: GenMessage<JobTemplate> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job, 4);
+
+/**
+ * How many jobs of an owner or with a tag run at once, over all templates.
+ *
+ * @generated from message showrunner.jobs.v1.JobLimit
+ */
+export type JobLimit = Message<"showrunner.jobs.v1.JobLimit"> & {
+  /**
+   * `limits/owner/{owner}` with the owner's id as `Job.owner` tells it, `limits/owner/*` for each owner without a
+   * limit of its own, or `limits/tag/{tag}`. Owners that contain `/` cannot have a limit of their own.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Jobs that are queued on workers or run at once; 0 = no limit (only `weight` counts). At most 100,000.
+   *
+   * @generated from field: int32 max_running = 2;
+   */
+  maxRunning: number;
+
+  /**
+   * Of an owner: turns for each turn of others while workers are short, 1 to 10; 0 = 1.
+   *
+   * @generated from field: int32 weight = 3;
+   */
+  weight: number;
+
+  /**
+   * Output only. Jobs that count against the limit at this moment.
+   *
+   * @generated from field: int32 running = 4;
+   */
+  running: number;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.JobLimit.
+ * Use `create(JobLimitSchema)` to create a new message.
+ */
+export const JobLimitSchema: GenMessage<JobLimit> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job, 5);
+
+/**
  * Why a job ended without success.
  *
  * @generated from message showrunner.jobs.v1.JobError
@@ -263,7 +639,7 @@ export type JobError = Message<"showrunner.jobs.v1.JobError"> & {
  * Use `create(JobErrorSchema)` to create a new message.
  */
 export const JobErrorSchema: GenMessage<JobError> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job, 1);
+  messageDesc(file_showrunner_jobs_v1_job, 6);
 
 /**
  * Class of failure: decides about retries.
@@ -318,7 +694,7 @@ export type JobError_Class = (typeof JobError_Class)[keyof typeof JobError_Class
  * Describes the enum showrunner.jobs.v1.JobError.Class.
  */
 export const JobError_ClassSchema: GenEnum<JobError_Class> = /*@__PURE__*/
-  enumDesc(file_showrunner_jobs_v1_job, 1, 0);
+  enumDesc(file_showrunner_jobs_v1_job, 6, 0);
 
 /**
  * Progress of a running job.
@@ -360,7 +736,7 @@ export type JobProgress = Message<"showrunner.jobs.v1.JobProgress"> & {
  * Use `create(JobProgressSchema)` to create a new message.
  */
 export const JobProgressSchema: GenMessage<JobProgress> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job, 2);
+  messageDesc(file_showrunner_jobs_v1_job, 7);
 
 /**
  * One start of a job on a worker.
@@ -416,7 +792,7 @@ export type JobAttempt = Message<"showrunner.jobs.v1.JobAttempt"> & {
  * Use `create(JobAttemptSchema)` to create a new message.
  */
 export const JobAttemptSchema: GenMessage<JobAttempt> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job, 3);
+  messageDesc(file_showrunner_jobs_v1_job, 8);
 
 /**
  * One event of a job's life, numbered within the job.
@@ -475,7 +851,7 @@ export type JobEvent = Message<"showrunner.jobs.v1.JobEvent"> & {
  * Use `create(JobEventSchema)` to create a new message.
  */
 export const JobEventSchema: GenMessage<JobEvent> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job, 4);
+  messageDesc(file_showrunner_jobs_v1_job, 9);
 
 /**
  * Makes jobs by the clock. Each slot makes at most one job, over restarts and several servers.
@@ -552,5 +928,5 @@ export type JobSchedule = Message<"showrunner.jobs.v1.JobSchedule"> & {
  * Use `create(JobScheduleSchema)` to create a new message.
  */
 export const JobScheduleSchema: GenMessage<JobSchedule> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job, 5);
+  messageDesc(file_showrunner_jobs_v1_job, 10);
 

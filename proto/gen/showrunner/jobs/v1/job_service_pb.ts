@@ -4,15 +4,16 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Job, Job_State, JobEvent, JobSchedule } from "./job_pb.ts";
+import { file_google_protobuf_struct } from "@bufbuild/protobuf/wkt";
+import type { Job, Job_State, JobEvent, JobLimit, JobSchedule, JobTemplate } from "./job_pb.ts";
 import { file_showrunner_jobs_v1_job } from "./job_pb.ts";
-import type { Message } from "@bufbuild/protobuf";
+import type { JsonObject, Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file showrunner/jobs/v1/job_service.proto.
  */
 export const file_showrunner_jobs_v1_job_service: GenFile = /*@__PURE__*/
-  fileDesc("CiRzaG93cnVubmVyL2pvYnMvdjEvam9iX3NlcnZpY2UucHJvdG8SEnNob3dydW5uZXIuam9icy52MSJMChBDcmVhdGVKb2JSZXF1ZXN0EiQKA2pvYhgBIAEoCzIXLnNob3dydW5uZXIuam9icy52MS5Kb2ISEgoKcmVxdWVzdF9pZBgCIAEoCSJKChFDcmVhdGVKb2JSZXNwb25zZRIkCgNqb2IYASABKAsyFy5zaG93cnVubmVyLmpvYnMudjEuSm9iEg8KB2V4aXN0ZWQYAiABKAgiHQoNR2V0Sm9iUmVxdWVzdBIMCgRuYW1lGAEgASgJIjYKDkdldEpvYlJlc3BvbnNlEiQKA2pvYhgBIAEoCzIXLnNob3dydW5uZXIuam9icy52MS5Kb2IigAIKD0xpc3RKb2JzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRINCgVraW5kcxgDIAMoCRItCgZzdGF0ZXMYBCADKA4yHS5zaG93cnVubmVyLmpvYnMudjEuSm9iLlN0YXRlEj8KBmxhYmVscxgFIAMoCzIvLnNob3dydW5uZXIuam9icy52MS5MaXN0Sm9ic1JlcXVlc3QuTGFiZWxzRW50cnkSGAoQaW5jbHVkZV9jaGlsZHJlbhgGIAEoCBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIlIKEExpc3RKb2JzUmVzcG9uc2USJQoEam9icxgBIAMoCzIXLnNob3dydW5uZXIuam9icy52MS5Kb2ISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIiAKEENhbmNlbEpvYlJlcXVlc3QSDAoEbmFtZRgBIAEoCSI5ChFDYW5jZWxKb2JSZXNwb25zZRIkCgNqb2IYASABKAsyFy5zaG93cnVubmVyLmpvYnMudjEuSm9iIjcKD1dhdGNoSm9iUmVxdWVzdBIMCgRuYW1lGAEgASgJEhYKDmFmdGVyX3NlcXVlbmNlGAIgASgEIj8KEFdhdGNoSm9iUmVzcG9uc2USKwoFZXZlbnQYASABKAsyHC5zaG93cnVubmVyLmpvYnMudjEuSm9iRXZlbnQiSgoVQ3JlYXRlU2NoZWR1bGVSZXF1ZXN0EjEKCHNjaGVkdWxlGAEgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlNjaGVkdWxlIksKFkNyZWF0ZVNjaGVkdWxlUmVzcG9uc2USMQoIc2NoZWR1bGUYASABKAsyHy5zaG93cnVubmVyLmpvYnMudjEuSm9iU2NoZWR1bGUiIgoSR2V0U2NoZWR1bGVSZXF1ZXN0EgwKBG5hbWUYASABKAkiSAoTR2V0U2NoZWR1bGVSZXNwb25zZRIxCghzY2hlZHVsZRgBIAEoCzIfLnNob3dydW5uZXIuam9icy52MS5Kb2JTY2hlZHVsZSI9ChRMaXN0U2NoZWR1bGVzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJkChVMaXN0U2NoZWR1bGVzUmVzcG9uc2USMgoJc2NoZWR1bGVzGAEgAygLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlNjaGVkdWxlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIlChVEZWxldGVTY2hlZHVsZVJlcXVlc3QSDAoEbmFtZRgBIAEoCSIYChZEZWxldGVTY2hlZHVsZVJlc3BvbnNlMoEHCgpKb2JTZXJ2aWNlElgKCUNyZWF0ZUpvYhIkLnNob3dydW5uZXIuam9icy52MS5DcmVhdGVKb2JSZXF1ZXN0GiUuc2hvd3J1bm5lci5qb2JzLnYxLkNyZWF0ZUpvYlJlc3BvbnNlElQKBkdldEpvYhIhLnNob3dydW5uZXIuam9icy52MS5HZXRKb2JSZXF1ZXN0GiIuc2hvd3J1bm5lci5qb2JzLnYxLkdldEpvYlJlc3BvbnNlIgOQAgESWgoITGlzdEpvYnMSIy5zaG93cnVubmVyLmpvYnMudjEuTGlzdEpvYnNSZXF1ZXN0GiQuc2hvd3J1bm5lci5qb2JzLnYxLkxpc3RKb2JzUmVzcG9uc2UiA5ACARJdCglDYW5jZWxKb2ISJC5zaG93cnVubmVyLmpvYnMudjEuQ2FuY2VsSm9iUmVxdWVzdBolLnNob3dydW5uZXIuam9icy52MS5DYW5jZWxKb2JSZXNwb25zZSIDkAICElwKCFdhdGNoSm9iEiMuc2hvd3J1bm5lci5qb2JzLnYxLldhdGNoSm9iUmVxdWVzdBokLnNob3dydW5uZXIuam9icy52MS5XYXRjaEpvYlJlc3BvbnNlIgOQAgEwARJsCg5DcmVhdGVTY2hlZHVsZRIpLnNob3dydW5uZXIuam9icy52MS5DcmVhdGVTY2hlZHVsZVJlcXVlc3QaKi5zaG93cnVubmVyLmpvYnMudjEuQ3JlYXRlU2NoZWR1bGVSZXNwb25zZSIDkAICEmMKC0dldFNjaGVkdWxlEiYuc2hvd3J1bm5lci5qb2JzLnYxLkdldFNjaGVkdWxlUmVxdWVzdBonLnNob3dydW5uZXIuam9icy52MS5HZXRTY2hlZHVsZVJlc3BvbnNlIgOQAgESaQoNTGlzdFNjaGVkdWxlcxIoLnNob3dydW5uZXIuam9icy52MS5MaXN0U2NoZWR1bGVzUmVxdWVzdBopLnNob3dydW5uZXIuam9icy52MS5MaXN0U2NoZWR1bGVzUmVzcG9uc2UiA5ACARJsCg5EZWxldGVTY2hlZHVsZRIpLnNob3dydW5uZXIuam9icy52MS5EZWxldGVTY2hlZHVsZVJlcXVlc3QaKi5zaG93cnVubmVyLmpvYnMudjEuRGVsZXRlU2NoZWR1bGVSZXNwb25zZSIDkAICYgZwcm90bzM", [file_showrunner_jobs_v1_job]);
+  fileDesc("CiRzaG93cnVubmVyL2pvYnMvdjEvam9iX3NlcnZpY2UucHJvdG8SEnNob3dydW5uZXIuam9icy52MSJMChBDcmVhdGVKb2JSZXF1ZXN0EiQKA2pvYhgBIAEoCzIXLnNob3dydW5uZXIuam9icy52MS5Kb2ISEgoKcmVxdWVzdF9pZBgCIAEoCSJKChFDcmVhdGVKb2JSZXNwb25zZRIkCgNqb2IYASABKAsyFy5zaG93cnVubmVyLmpvYnMudjEuSm9iEg8KB2V4aXN0ZWQYAiABKAgiHQoNR2V0Sm9iUmVxdWVzdBIMCgRuYW1lGAEgASgJIjYKDkdldEpvYlJlc3BvbnNlEiQKA2pvYhgBIAEoCzIXLnNob3dydW5uZXIuam9icy52MS5Kb2IigAIKD0xpc3RKb2JzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRINCgVraW5kcxgDIAMoCRItCgZzdGF0ZXMYBCADKA4yHS5zaG93cnVubmVyLmpvYnMudjEuSm9iLlN0YXRlEj8KBmxhYmVscxgFIAMoCzIvLnNob3dydW5uZXIuam9icy52MS5MaXN0Sm9ic1JlcXVlc3QuTGFiZWxzRW50cnkSGAoQaW5jbHVkZV9jaGlsZHJlbhgGIAEoCBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIlIKEExpc3RKb2JzUmVzcG9uc2USJQoEam9icxgBIAMoCzIXLnNob3dydW5uZXIuam9icy52MS5Kb2ISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIiAKEENhbmNlbEpvYlJlcXVlc3QSDAoEbmFtZRgBIAEoCSI5ChFDYW5jZWxKb2JSZXNwb25zZRIkCgNqb2IYASABKAsyFy5zaG93cnVubmVyLmpvYnMudjEuSm9iIjcKD1dhdGNoSm9iUmVxdWVzdBIMCgRuYW1lGAEgASgJEhYKDmFmdGVyX3NlcXVlbmNlGAIgASgEIj8KEFdhdGNoSm9iUmVzcG9uc2USKwoFZXZlbnQYASABKAsyHC5zaG93cnVubmVyLmpvYnMudjEuSm9iRXZlbnQiSgoVQ3JlYXRlU2NoZWR1bGVSZXF1ZXN0EjEKCHNjaGVkdWxlGAEgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlNjaGVkdWxlIksKFkNyZWF0ZVNjaGVkdWxlUmVzcG9uc2USMQoIc2NoZWR1bGUYASABKAsyHy5zaG93cnVubmVyLmpvYnMudjEuSm9iU2NoZWR1bGUiIgoSR2V0U2NoZWR1bGVSZXF1ZXN0EgwKBG5hbWUYASABKAkiSAoTR2V0U2NoZWR1bGVSZXNwb25zZRIxCghzY2hlZHVsZRgBIAEoCzIfLnNob3dydW5uZXIuam9icy52MS5Kb2JTY2hlZHVsZSI9ChRMaXN0U2NoZWR1bGVzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJkChVMaXN0U2NoZWR1bGVzUmVzcG9uc2USMgoJc2NoZWR1bGVzGAEgAygLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlNjaGVkdWxlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIlChVEZWxldGVTY2hlZHVsZVJlcXVlc3QSDAoEbmFtZRgBIAEoCSIYChZEZWxldGVTY2hlZHVsZVJlc3BvbnNlIjUKEVJlc3RhcnRKb2JSZXF1ZXN0EgwKBG5hbWUYASABKAkSEgoKcmVxdWVzdF9pZBgCIAEoCSJLChJSZXN0YXJ0Sm9iUmVzcG9uc2USJAoDam9iGAEgASgLMhcuc2hvd3J1bm5lci5qb2JzLnYxLkpvYhIPCgdleGlzdGVkGAIgASgIIkoKFUNyZWF0ZVRlbXBsYXRlUmVxdWVzdBIxCgh0ZW1wbGF0ZRgBIAEoCzIfLnNob3dydW5uZXIuam9icy52MS5Kb2JUZW1wbGF0ZSJLChZDcmVhdGVUZW1wbGF0ZVJlc3BvbnNlEjEKCHRlbXBsYXRlGAEgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlRlbXBsYXRlIiIKEkdldFRlbXBsYXRlUmVxdWVzdBIMCgRuYW1lGAEgASgJIkgKE0dldFRlbXBsYXRlUmVzcG9uc2USMQoIdGVtcGxhdGUYASABKAsyHy5zaG93cnVubmVyLmpvYnMudjEuSm9iVGVtcGxhdGUiPQoUTGlzdFRlbXBsYXRlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiZAoVTGlzdFRlbXBsYXRlc1Jlc3BvbnNlEjIKCXRlbXBsYXRlcxgBIAMoCzIfLnNob3dydW5uZXIuam9icy52MS5Kb2JUZW1wbGF0ZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiSgoVVXBkYXRlVGVtcGxhdGVSZXF1ZXN0EjEKCHRlbXBsYXRlGAEgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlRlbXBsYXRlIksKFlVwZGF0ZVRlbXBsYXRlUmVzcG9uc2USMQoIdGVtcGxhdGUYASABKAsyHy5zaG93cnVubmVyLmpvYnMudjEuSm9iVGVtcGxhdGUiJQoVRGVsZXRlVGVtcGxhdGVSZXF1ZXN0EgwKBG5hbWUYASABKAkiGAoWRGVsZXRlVGVtcGxhdGVSZXNwb25zZSLSAQoSUnVuVGVtcGxhdGVSZXF1ZXN0EgwKBG5hbWUYASABKAkSJwoGcGFyYW1zGAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBISCgpyZXF1ZXN0X2lkGAMgASgJEkIKBmxhYmVscxgEIAMoCzIyLnNob3dydW5uZXIuam9icy52MS5SdW5UZW1wbGF0ZVJlcXVlc3QuTGFiZWxzRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJMChNSdW5UZW1wbGF0ZVJlc3BvbnNlEiQKA2pvYhgBIAEoCzIXLnNob3dydW5uZXIuam9icy52MS5Kb2ISDwoHZXhpc3RlZBgCIAEoCCImChZVbmJsb2NrVGVtcGxhdGVSZXF1ZXN0EgwKBG5hbWUYASABKAkiTAoXVW5ibG9ja1RlbXBsYXRlUmVzcG9uc2USMQoIdGVtcGxhdGUYASABKAsyHy5zaG93cnVubmVyLmpvYnMudjEuSm9iVGVtcGxhdGUiQQoSU2V0Sm9iTGltaXRSZXF1ZXN0EisKBWxpbWl0GAEgASgLMhwuc2hvd3J1bm5lci5qb2JzLnYxLkpvYkxpbWl0IkIKE1NldEpvYkxpbWl0UmVzcG9uc2USKwoFbGltaXQYASABKAsyHC5zaG93cnVubmVyLmpvYnMudjEuSm9iTGltaXQiFgoUTGlzdEpvYkxpbWl0c1JlcXVlc3QiRQoVTGlzdEpvYkxpbWl0c1Jlc3BvbnNlEiwKBmxpbWl0cxgBIAMoCzIcLnNob3dydW5uZXIuam9icy52MS5Kb2JMaW1pdCIlChVEZWxldGVKb2JMaW1pdFJlcXVlc3QSDAoEbmFtZRgBIAEoCSIYChZEZWxldGVKb2JMaW1pdFJlc3BvbnNlMocQCgpKb2JTZXJ2aWNlElgKCUNyZWF0ZUpvYhIkLnNob3dydW5uZXIuam9icy52MS5DcmVhdGVKb2JSZXF1ZXN0GiUuc2hvd3J1bm5lci5qb2JzLnYxLkNyZWF0ZUpvYlJlc3BvbnNlElQKBkdldEpvYhIhLnNob3dydW5uZXIuam9icy52MS5HZXRKb2JSZXF1ZXN0GiIuc2hvd3J1bm5lci5qb2JzLnYxLkdldEpvYlJlc3BvbnNlIgOQAgESWgoITGlzdEpvYnMSIy5zaG93cnVubmVyLmpvYnMudjEuTGlzdEpvYnNSZXF1ZXN0GiQuc2hvd3J1bm5lci5qb2JzLnYxLkxpc3RKb2JzUmVzcG9uc2UiA5ACARJdCglDYW5jZWxKb2ISJC5zaG93cnVubmVyLmpvYnMudjEuQ2FuY2VsSm9iUmVxdWVzdBolLnNob3dydW5uZXIuam9icy52MS5DYW5jZWxKb2JSZXNwb25zZSIDkAICElwKCFdhdGNoSm9iEiMuc2hvd3J1bm5lci5qb2JzLnYxLldhdGNoSm9iUmVxdWVzdBokLnNob3dydW5uZXIuam9icy52MS5XYXRjaEpvYlJlc3BvbnNlIgOQAgEwARJsCg5DcmVhdGVTY2hlZHVsZRIpLnNob3dydW5uZXIuam9icy52MS5DcmVhdGVTY2hlZHVsZVJlcXVlc3QaKi5zaG93cnVubmVyLmpvYnMudjEuQ3JlYXRlU2NoZWR1bGVSZXNwb25zZSIDkAICEmMKC0dldFNjaGVkdWxlEiYuc2hvd3J1bm5lci5qb2JzLnYxLkdldFNjaGVkdWxlUmVxdWVzdBonLnNob3dydW5uZXIuam9icy52MS5HZXRTY2hlZHVsZVJlc3BvbnNlIgOQAgESaQoNTGlzdFNjaGVkdWxlcxIoLnNob3dydW5uZXIuam9icy52MS5MaXN0U2NoZWR1bGVzUmVxdWVzdBopLnNob3dydW5uZXIuam9icy52MS5MaXN0U2NoZWR1bGVzUmVzcG9uc2UiA5ACARJsCg5EZWxldGVTY2hlZHVsZRIpLnNob3dydW5uZXIuam9icy52MS5EZWxldGVTY2hlZHVsZVJlcXVlc3QaKi5zaG93cnVubmVyLmpvYnMudjEuRGVsZXRlU2NoZWR1bGVSZXNwb25zZSIDkAICElsKClJlc3RhcnRKb2ISJS5zaG93cnVubmVyLmpvYnMudjEuUmVzdGFydEpvYlJlcXVlc3QaJi5zaG93cnVubmVyLmpvYnMudjEuUmVzdGFydEpvYlJlc3BvbnNlEmwKDkNyZWF0ZVRlbXBsYXRlEikuc2hvd3J1bm5lci5qb2JzLnYxLkNyZWF0ZVRlbXBsYXRlUmVxdWVzdBoqLnNob3dydW5uZXIuam9icy52MS5DcmVhdGVUZW1wbGF0ZVJlc3BvbnNlIgOQAgISYwoLR2V0VGVtcGxhdGUSJi5zaG93cnVubmVyLmpvYnMudjEuR2V0VGVtcGxhdGVSZXF1ZXN0Gicuc2hvd3J1bm5lci5qb2JzLnYxLkdldFRlbXBsYXRlUmVzcG9uc2UiA5ACARJpCg1MaXN0VGVtcGxhdGVzEiguc2hvd3J1bm5lci5qb2JzLnYxLkxpc3RUZW1wbGF0ZXNSZXF1ZXN0Gikuc2hvd3J1bm5lci5qb2JzLnYxLkxpc3RUZW1wbGF0ZXNSZXNwb25zZSIDkAIBEmwKDlVwZGF0ZVRlbXBsYXRlEikuc2hvd3J1bm5lci5qb2JzLnYxLlVwZGF0ZVRlbXBsYXRlUmVxdWVzdBoqLnNob3dydW5uZXIuam9icy52MS5VcGRhdGVUZW1wbGF0ZVJlc3BvbnNlIgOQAgISbAoORGVsZXRlVGVtcGxhdGUSKS5zaG93cnVubmVyLmpvYnMudjEuRGVsZXRlVGVtcGxhdGVSZXF1ZXN0Giouc2hvd3J1bm5lci5qb2JzLnYxLkRlbGV0ZVRlbXBsYXRlUmVzcG9uc2UiA5ACAhJeCgtSdW5UZW1wbGF0ZRImLnNob3dydW5uZXIuam9icy52MS5SdW5UZW1wbGF0ZVJlcXVlc3QaJy5zaG93cnVubmVyLmpvYnMudjEuUnVuVGVtcGxhdGVSZXNwb25zZRJvCg9VbmJsb2NrVGVtcGxhdGUSKi5zaG93cnVubmVyLmpvYnMudjEuVW5ibG9ja1RlbXBsYXRlUmVxdWVzdBorLnNob3dydW5uZXIuam9icy52MS5VbmJsb2NrVGVtcGxhdGVSZXNwb25zZSIDkAICEmMKC1NldEpvYkxpbWl0EiYuc2hvd3J1bm5lci5qb2JzLnYxLlNldEpvYkxpbWl0UmVxdWVzdBonLnNob3dydW5uZXIuam9icy52MS5TZXRKb2JMaW1pdFJlc3BvbnNlIgOQAgISaQoNTGlzdEpvYkxpbWl0cxIoLnNob3dydW5uZXIuam9icy52MS5MaXN0Sm9iTGltaXRzUmVxdWVzdBopLnNob3dydW5uZXIuam9icy52MS5MaXN0Sm9iTGltaXRzUmVzcG9uc2UiA5ACARJsCg5EZWxldGVKb2JMaW1pdBIpLnNob3dydW5uZXIuam9icy52MS5EZWxldGVKb2JMaW1pdFJlcXVlc3QaKi5zaG93cnVubmVyLmpvYnMudjEuRGVsZXRlSm9iTGltaXRSZXNwb25zZSIDkAICYgZwcm90bzM", [file_google_protobuf_struct, file_showrunner_jobs_v1_job]);
 
 /**
  * Request of CreateJob.
@@ -465,6 +466,506 @@ export const DeleteScheduleResponseSchema: GenMessage<DeleteScheduleResponse> = 
   messageDesc(file_showrunner_jobs_v1_job_service, 17);
 
 /**
+ * Request of RestartJob.
+ *
+ * @generated from message showrunner.jobs.v1.RestartJobRequest
+ */
+export type RestartJobRequest = Message<"showrunner.jobs.v1.RestartJobRequest"> & {
+  /**
+   * `jobs/{job}` that has ended.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Idempotency key, as of CreateJob.
+   *
+   * @generated from field: string request_id = 2;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.RestartJobRequest.
+ * Use `create(RestartJobRequestSchema)` to create a new message.
+ */
+export const RestartJobRequestSchema: GenMessage<RestartJobRequest> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 18);
+
+/**
+ * Response of RestartJob.
+ *
+ * @generated from message showrunner.jobs.v1.RestartJobResponse
+ */
+export type RestartJobResponse = Message<"showrunner.jobs.v1.RestartJobResponse"> & {
+  /**
+   * The new job.
+   *
+   * @generated from field: showrunner.jobs.v1.Job job = 1;
+   */
+  job?: Job | undefined;
+
+  /**
+   * True when request_id was known and the job is an earlier one.
+   *
+   * @generated from field: bool existed = 2;
+   */
+  existed: boolean;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.RestartJobResponse.
+ * Use `create(RestartJobResponseSchema)` to create a new message.
+ */
+export const RestartJobResponseSchema: GenMessage<RestartJobResponse> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 19);
+
+/**
+ * Request of CreateTemplate.
+ *
+ * @generated from message showrunner.jobs.v1.CreateTemplateRequest
+ */
+export type CreateTemplateRequest = Message<"showrunner.jobs.v1.CreateTemplateRequest"> & {
+  /**
+   * The template; output only fields are ignored.
+   *
+   * @generated from field: showrunner.jobs.v1.JobTemplate template = 1;
+   */
+  template?: JobTemplate | undefined;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.CreateTemplateRequest.
+ * Use `create(CreateTemplateRequestSchema)` to create a new message.
+ */
+export const CreateTemplateRequestSchema: GenMessage<CreateTemplateRequest> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 20);
+
+/**
+ * Response of CreateTemplate.
+ *
+ * @generated from message showrunner.jobs.v1.CreateTemplateResponse
+ */
+export type CreateTemplateResponse = Message<"showrunner.jobs.v1.CreateTemplateResponse"> & {
+  /**
+   * The stored template.
+   *
+   * @generated from field: showrunner.jobs.v1.JobTemplate template = 1;
+   */
+  template?: JobTemplate | undefined;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.CreateTemplateResponse.
+ * Use `create(CreateTemplateResponseSchema)` to create a new message.
+ */
+export const CreateTemplateResponseSchema: GenMessage<CreateTemplateResponse> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 21);
+
+/**
+ * Request of GetTemplate.
+ *
+ * @generated from message showrunner.jobs.v1.GetTemplateRequest
+ */
+export type GetTemplateRequest = Message<"showrunner.jobs.v1.GetTemplateRequest"> & {
+  /**
+   * `templates/{template}`.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.GetTemplateRequest.
+ * Use `create(GetTemplateRequestSchema)` to create a new message.
+ */
+export const GetTemplateRequestSchema: GenMessage<GetTemplateRequest> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 22);
+
+/**
+ * Response of GetTemplate.
+ *
+ * @generated from message showrunner.jobs.v1.GetTemplateResponse
+ */
+export type GetTemplateResponse = Message<"showrunner.jobs.v1.GetTemplateResponse"> & {
+  /**
+   * The template.
+   *
+   * @generated from field: showrunner.jobs.v1.JobTemplate template = 1;
+   */
+  template?: JobTemplate | undefined;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.GetTemplateResponse.
+ * Use `create(GetTemplateResponseSchema)` to create a new message.
+ */
+export const GetTemplateResponseSchema: GenMessage<GetTemplateResponse> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 23);
+
+/**
+ * Request of ListTemplates.
+ *
+ * @generated from message showrunner.jobs.v1.ListTemplatesRequest
+ */
+export type ListTemplatesRequest = Message<"showrunner.jobs.v1.ListTemplatesRequest"> & {
+  /**
+   * 0 = 50, at most 500 (more is capped), negative is INVALID_ARGUMENT.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before; empty = first page.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.ListTemplatesRequest.
+ * Use `create(ListTemplatesRequestSchema)` to create a new message.
+ */
+export const ListTemplatesRequestSchema: GenMessage<ListTemplatesRequest> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 24);
+
+/**
+ * Response of ListTemplates.
+ *
+ * @generated from message showrunner.jobs.v1.ListTemplatesResponse
+ */
+export type ListTemplatesResponse = Message<"showrunner.jobs.v1.ListTemplatesResponse"> & {
+  /**
+   * One page, by name.
+   *
+   * @generated from field: repeated showrunner.jobs.v1.JobTemplate templates = 1;
+   */
+  templates: JobTemplate[];
+
+  /**
+   * Empty at the end.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.ListTemplatesResponse.
+ * Use `create(ListTemplatesResponseSchema)` to create a new message.
+ */
+export const ListTemplatesResponseSchema: GenMessage<ListTemplatesResponse> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 25);
+
+/**
+ * Request of UpdateTemplate.
+ *
+ * @generated from message showrunner.jobs.v1.UpdateTemplateRequest
+ */
+export type UpdateTemplateRequest = Message<"showrunner.jobs.v1.UpdateTemplateRequest"> & {
+  /**
+   * The template as it is to be; `revision` 0 = whatever is stored is replaced.
+   *
+   * @generated from field: showrunner.jobs.v1.JobTemplate template = 1;
+   */
+  template?: JobTemplate | undefined;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.UpdateTemplateRequest.
+ * Use `create(UpdateTemplateRequestSchema)` to create a new message.
+ */
+export const UpdateTemplateRequestSchema: GenMessage<UpdateTemplateRequest> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 26);
+
+/**
+ * Response of UpdateTemplate.
+ *
+ * @generated from message showrunner.jobs.v1.UpdateTemplateResponse
+ */
+export type UpdateTemplateResponse = Message<"showrunner.jobs.v1.UpdateTemplateResponse"> & {
+  /**
+   * The stored template.
+   *
+   * @generated from field: showrunner.jobs.v1.JobTemplate template = 1;
+   */
+  template?: JobTemplate | undefined;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.UpdateTemplateResponse.
+ * Use `create(UpdateTemplateResponseSchema)` to create a new message.
+ */
+export const UpdateTemplateResponseSchema: GenMessage<UpdateTemplateResponse> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 27);
+
+/**
+ * Request of DeleteTemplate.
+ *
+ * @generated from message showrunner.jobs.v1.DeleteTemplateRequest
+ */
+export type DeleteTemplateRequest = Message<"showrunner.jobs.v1.DeleteTemplateRequest"> & {
+  /**
+   * `templates/{template}`.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.DeleteTemplateRequest.
+ * Use `create(DeleteTemplateRequestSchema)` to create a new message.
+ */
+export const DeleteTemplateRequestSchema: GenMessage<DeleteTemplateRequest> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 28);
+
+/**
+ * Response of DeleteTemplate.
+ *
+ * @generated from message showrunner.jobs.v1.DeleteTemplateResponse
+ */
+export type DeleteTemplateResponse = Message<"showrunner.jobs.v1.DeleteTemplateResponse"> & {
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.DeleteTemplateResponse.
+ * Use `create(DeleteTemplateResponseSchema)` to create a new message.
+ */
+export const DeleteTemplateResponseSchema: GenMessage<DeleteTemplateResponse> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 29);
+
+/**
+ * Request of RunTemplate.
+ *
+ * @generated from message showrunner.jobs.v1.RunTemplateRequest
+ */
+export type RunTemplateRequest = Message<"showrunner.jobs.v1.RunTemplateRequest"> & {
+  /**
+   * `templates/{template}`.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Parameters of the run, checked against the template's schema.
+   *
+   * @generated from field: google.protobuf.Struct params = 2;
+   */
+  params?: JsonObject | undefined;
+
+  /**
+   * Idempotency key, as of CreateJob.
+   *
+   * @generated from field: string request_id = 3;
+   */
+  requestId: string;
+
+  /**
+   * Labels on top of the template's.
+   *
+   * @generated from field: map<string, string> labels = 4;
+   */
+  labels: { [key: string]: string };
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.RunTemplateRequest.
+ * Use `create(RunTemplateRequestSchema)` to create a new message.
+ */
+export const RunTemplateRequestSchema: GenMessage<RunTemplateRequest> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 30);
+
+/**
+ * Response of RunTemplate.
+ *
+ * @generated from message showrunner.jobs.v1.RunTemplateResponse
+ */
+export type RunTemplateResponse = Message<"showrunner.jobs.v1.RunTemplateResponse"> & {
+  /**
+   * The job. One that its strategy does not let run has ended as SKIPPED, or does soon.
+   *
+   * @generated from field: showrunner.jobs.v1.Job job = 1;
+   */
+  job?: Job | undefined;
+
+  /**
+   * True when request_id was known and the job is an earlier one.
+   *
+   * @generated from field: bool existed = 2;
+   */
+  existed: boolean;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.RunTemplateResponse.
+ * Use `create(RunTemplateResponseSchema)` to create a new message.
+ */
+export const RunTemplateResponseSchema: GenMessage<RunTemplateResponse> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 31);
+
+/**
+ * Request of UnblockTemplate.
+ *
+ * @generated from message showrunner.jobs.v1.UnblockTemplateRequest
+ */
+export type UnblockTemplateRequest = Message<"showrunner.jobs.v1.UnblockTemplateRequest"> & {
+  /**
+   * `templates/{template}`.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.UnblockTemplateRequest.
+ * Use `create(UnblockTemplateRequestSchema)` to create a new message.
+ */
+export const UnblockTemplateRequestSchema: GenMessage<UnblockTemplateRequest> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 32);
+
+/**
+ * Response of UnblockTemplate.
+ *
+ * @generated from message showrunner.jobs.v1.UnblockTemplateResponse
+ */
+export type UnblockTemplateResponse = Message<"showrunner.jobs.v1.UnblockTemplateResponse"> & {
+  /**
+   * The template.
+   *
+   * @generated from field: showrunner.jobs.v1.JobTemplate template = 1;
+   */
+  template?: JobTemplate | undefined;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.UnblockTemplateResponse.
+ * Use `create(UnblockTemplateResponseSchema)` to create a new message.
+ */
+export const UnblockTemplateResponseSchema: GenMessage<UnblockTemplateResponse> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 33);
+
+/**
+ * Request of SetJobLimit.
+ *
+ * @generated from message showrunner.jobs.v1.SetJobLimitRequest
+ */
+export type SetJobLimitRequest = Message<"showrunner.jobs.v1.SetJobLimitRequest"> & {
+  /**
+   * The limit.
+   *
+   * @generated from field: showrunner.jobs.v1.JobLimit limit = 1;
+   */
+  limit?: JobLimit | undefined;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.SetJobLimitRequest.
+ * Use `create(SetJobLimitRequestSchema)` to create a new message.
+ */
+export const SetJobLimitRequestSchema: GenMessage<SetJobLimitRequest> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 34);
+
+/**
+ * Response of SetJobLimit.
+ *
+ * @generated from message showrunner.jobs.v1.SetJobLimitResponse
+ */
+export type SetJobLimitResponse = Message<"showrunner.jobs.v1.SetJobLimitResponse"> & {
+  /**
+   * The stored limit.
+   *
+   * @generated from field: showrunner.jobs.v1.JobLimit limit = 1;
+   */
+  limit?: JobLimit | undefined;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.SetJobLimitResponse.
+ * Use `create(SetJobLimitResponseSchema)` to create a new message.
+ */
+export const SetJobLimitResponseSchema: GenMessage<SetJobLimitResponse> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 35);
+
+/**
+ * Request of ListJobLimits.
+ *
+ * @generated from message showrunner.jobs.v1.ListJobLimitsRequest
+ */
+export type ListJobLimitsRequest = Message<"showrunner.jobs.v1.ListJobLimitsRequest"> & {
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.ListJobLimitsRequest.
+ * Use `create(ListJobLimitsRequestSchema)` to create a new message.
+ */
+export const ListJobLimitsRequestSchema: GenMessage<ListJobLimitsRequest> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 36);
+
+/**
+ * Response of ListJobLimits.
+ *
+ * @generated from message showrunner.jobs.v1.ListJobLimitsResponse
+ */
+export type ListJobLimitsResponse = Message<"showrunner.jobs.v1.ListJobLimitsResponse"> & {
+  /**
+   * All, by name; at most 1,000 exist.
+   *
+   * @generated from field: repeated showrunner.jobs.v1.JobLimit limits = 1;
+   */
+  limits: JobLimit[];
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.ListJobLimitsResponse.
+ * Use `create(ListJobLimitsResponseSchema)` to create a new message.
+ */
+export const ListJobLimitsResponseSchema: GenMessage<ListJobLimitsResponse> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 37);
+
+/**
+ * Request of DeleteJobLimit.
+ *
+ * @generated from message showrunner.jobs.v1.DeleteJobLimitRequest
+ */
+export type DeleteJobLimitRequest = Message<"showrunner.jobs.v1.DeleteJobLimitRequest"> & {
+  /**
+   * `limits/owner/{owner}` or `limits/tag/{tag}`.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.DeleteJobLimitRequest.
+ * Use `create(DeleteJobLimitRequestSchema)` to create a new message.
+ */
+export const DeleteJobLimitRequestSchema: GenMessage<DeleteJobLimitRequest> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 38);
+
+/**
+ * Response of DeleteJobLimit.
+ *
+ * @generated from message showrunner.jobs.v1.DeleteJobLimitResponse
+ */
+export type DeleteJobLimitResponse = Message<"showrunner.jobs.v1.DeleteJobLimitResponse"> & {
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.DeleteJobLimitResponse.
+ * Use `create(DeleteJobLimitResponseSchema)` to create a new message.
+ */
+export const DeleteJobLimitResponseSchema: GenMessage<DeleteJobLimitResponse> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 39);
+
+/**
  * Long work on workers: at-least-once with idempotency keys, fenced, watched as a stream.
  *
  * Errors of every method: INVALID_ARGUMENT/INVALID_FIELDS; NOT_FOUND/JOB_NOT_FOUND and NOT_FOUND/SCHEDULE_NOT_FOUND.
@@ -563,6 +1064,119 @@ export const JobService: GenService<{
     methodKind: "unary";
     input: typeof DeleteScheduleRequestSchema;
     output: typeof DeleteScheduleResponseSchema;
+  },
+  /**
+   * Runs an ended job again with the same inputs, as a new job. FAILED_PRECONDITION/JOB_NOT_ENDED.
+   *
+   * @generated from rpc showrunner.jobs.v1.JobService.RestartJob
+   */
+  restartJob: {
+    methodKind: "unary";
+    input: typeof RestartJobRequestSchema;
+    output: typeof RestartJobResponseSchema;
+  },
+  /**
+   * Creates a template. ALREADY_EXISTS/TEMPLATE_EXISTS when the name is taken by a different one.
+   *
+   * @generated from rpc showrunner.jobs.v1.JobService.CreateTemplate
+   */
+  createTemplate: {
+    methodKind: "unary";
+    input: typeof CreateTemplateRequestSchema;
+    output: typeof CreateTemplateResponseSchema;
+  },
+  /**
+   * Reads one template. NOT_FOUND/TEMPLATE_NOT_FOUND.
+   *
+   * @generated from rpc showrunner.jobs.v1.JobService.GetTemplate
+   */
+  getTemplate: {
+    methodKind: "unary";
+    input: typeof GetTemplateRequestSchema;
+    output: typeof GetTemplateResponseSchema;
+  },
+  /**
+   * Lists templates by name.
+   *
+   * @generated from rpc showrunner.jobs.v1.JobService.ListTemplates
+   */
+  listTemplates: {
+    methodKind: "unary";
+    input: typeof ListTemplatesRequestSchema;
+    output: typeof ListTemplatesResponseSchema;
+  },
+  /**
+   * Replaces a template; jobs that were made of it stay as they are. ABORTED/TEMPLATE_CHANGED when `revision` is given
+   * and another one is stored.
+   *
+   * @generated from rpc showrunner.jobs.v1.JobService.UpdateTemplate
+   */
+  updateTemplate: {
+    methodKind: "unary";
+    input: typeof UpdateTemplateRequestSchema;
+    output: typeof UpdateTemplateResponseSchema;
+  },
+  /**
+   * Deletes a template; its jobs stay.
+   *
+   * @generated from rpc showrunner.jobs.v1.JobService.DeleteTemplate
+   */
+  deleteTemplate: {
+    methodKind: "unary";
+    input: typeof DeleteTemplateRequestSchema;
+    output: typeof DeleteTemplateResponseSchema;
+  },
+  /**
+   * Makes a job of a template. A known request_id gives the earlier job. RESOURCE_EXHAUSTED/TOO_MANY_RUNS_WAIT when
+   * 1,000 runs of the template wait; INVALID_ARGUMENT/REFERENCE_UNKNOWN.
+   *
+   * @generated from rpc showrunner.jobs.v1.JobService.RunTemplate
+   */
+  runTemplate: {
+    methodKind: "unary";
+    input: typeof RunTemplateRequestSchema;
+    output: typeof RunTemplateResponseSchema;
+  },
+  /**
+   * Lets the runs of a KIND_STRICT_SEQUENTIAL template go on after a failed one.
+   *
+   * @generated from rpc showrunner.jobs.v1.JobService.UnblockTemplate
+   */
+  unblockTemplate: {
+    methodKind: "unary";
+    input: typeof UnblockTemplateRequestSchema;
+    output: typeof UnblockTemplateResponseSchema;
+  },
+  /**
+   * Sets or replaces how many jobs of an owner or with a tag run at once. Jobs that run already are not counted when
+   * the limit is new.
+   *
+   * @generated from rpc showrunner.jobs.v1.JobService.SetJobLimit
+   */
+  setJobLimit: {
+    methodKind: "unary";
+    input: typeof SetJobLimitRequestSchema;
+    output: typeof SetJobLimitResponseSchema;
+  },
+  /**
+   * Lists limits by name.
+   *
+   * @generated from rpc showrunner.jobs.v1.JobService.ListJobLimits
+   */
+  listJobLimits: {
+    methodKind: "unary";
+    input: typeof ListJobLimitsRequestSchema;
+    output: typeof ListJobLimitsResponseSchema;
+  },
+  /**
+   * Deletes a limit; what it held back starts. NOT_FOUND/LIMIT_NOT_FOUND.
+   *
+   * @generated from rpc showrunner.jobs.v1.JobService.DeleteJobLimit
+   */
+  deleteJobLimit: {
+    methodKind: "unary";
+    input: typeof DeleteJobLimitRequestSchema;
+    output: typeof DeleteJobLimitResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_showrunner_jobs_v1_job_service, 0);

@@ -1,0 +1,19 @@
+import type { JobRecord } from './job-record.ts';
+
+/** What a template, a schedule or a workflow adds to a job. */
+export type JobPolicy = Pick<JobRecord, 'template' | 'tags' | 'limits' | 'gate'>;
+
+export interface CreateOptions {
+  /** Idempotency key; empty = none. */
+  readonly requestId?: string;
+  /** Principal that the job belongs to, and whose key `requestId` is: of two owners it stands for two jobs. */
+  readonly owner?: string;
+  /** Whose key `requestId` is, when not the owner's. */
+  readonly requestScope?: string;
+  /** What must be equal when a request id comes again. Default: the job itself. */
+  readonly requestContent?: unknown;
+  readonly schedule?: string;
+  readonly startByMs?: number;
+  readonly policy?: JobPolicy;
+  readonly restartOf?: string;
+}

@@ -1,0 +1,114 @@
+import type { MessageInitShape, MessageShape } from '@bufbuild/protobuf';
+import { timestampFromMs } from '@bufbuild/protobuf/wkt';
+import type { JobTemplateSchema } from '../../../proto/gen/showrunner/jobs/v1/job_pb.ts';
+import type { JobService } from '../../../proto/gen/showrunner/jobs/v1/job_service_pb.ts';
+import type { Json } from '../../../workers/queue/job-kind.ts';
+import { invalidField } from '../../core/errors.ts';
+import { readPageSize } from '../../rpc/edge/page-size.ts';
+import { encodePageToken, readPageToken } from '../../rpc/edge/page-token.ts';
+import { readResourceName, slugId } from '../../rpc/edge/resource-name.ts';
+import type { ServiceImplementation } from '../../rpc/handler.ts';
+import type { Jobs } from '../create-jobs.ts';
+import { toJobMessage } from '../job-message.ts';
+import type { TemplateRecord, TemplateSpec } from '../templates/job-template.ts';
+import type { ParameterSchema } from '../templates/parameter-schema.ts';
+import { pageSizes } from './page-sizes.ts';
+import { readLimits, readStrategy, toLimitsMessage, toStrategyMessage } from './read-limits.ts';
+
+export type TemplateHandlers = Pick<
+  ServiceImplementation<typeof JobService>,
+  | 'createTemplate'
+  | 'getTemplate'
+  | 'listTemplates'
+  | 'updateTemplate'
+  | 'deleteTemplate'
+  | 'runTemplate'
+  | 'unblockTemplate'
+>;
+
+/** The methods of JobService about templates. */
+export function templateHandlers(jobs: Jobs): TemplateHandlers {
+  const { templates, gate } = jobs;
+  const idOf = (name: string, field = 'name') => readResourceName(field, name, ['templates'], slugId)[0];
+  const show = async (template: TemplateRecord) =>
+    toTemplateMessage(template, await gate.blockedBy(scopeOf(template.id)));
+  const readSpec = (template: MessageShape<typeof JobTemplateSchema> | undefined): TemplateSpec => {
+    if (template === undefined) throw invalidField('template', 'must be set');
+    const limits = readLimits(template.limits, 'template.limits');
+    const strategy = readStrategy(template.strategy, 'template.strategy');
+    return {
+      id: idOf(template.name, 'template.name'),
+      kind: template.kind,
+      description: template.description,
+      tags: template.tags,
+      labels: { ...template.labels },
+      priority: template.priority,
+      ...(template.parameterSchema === undefined ? {} : { schema: template.parameterSchema as ParameterSchema }),
+      ...(template.params === undefined ? {} : { params: template.params as Json }),
+      ...(limits === undefined ? {} : { limits }),
+      ...(strategy === undefined ? {} : { strategy }),
+    };
+  };
+  return {
+    createTemplate: async ({ template }) => ({ template: await show(await templates.create(readSpec(template))) }),
+    getTemplate: async ({ name }) => ({ template: await show(await templates.get(idOf(name))) }),
+    listTemplates: async (request) => {
+      const size = readPageSize(request.pageSize, pageSizes);
+      const found = await templates.list(readPageToken('templates', request.pageToken), size + 1);
+      const page = found.slice(0, size);
+      return {
+        templates: await Promise.all(page.map(show)),
+        nextPageToken: found.length > size ? encodePageToken('templates', page.at(-1)?.id ?? '') : '',
+      };
+    },
+    updateTemplate: async ({ template }) => {
+      const updated = await templates.update(readSpec(template), template?.revision ?? 0);
+      return { template: await show(updated) };
+    },
+    deleteTemplate: async ({ name }) => {
+      await templates.delete(idOf(name));
+      return {};
+    },
+    runTemplate: async ({ name, params, requestId, labels }, { principal }) => {
+      const { job, existed } = await jobs.runTemplate(idOf(name), {
+        params: (params ?? {}) as Json,
+        labels: { ...labels },
+        requestId,
+        owner: principal?.id ?? '',
+      });
+      return { job: toJobMessage(job), existed };
+    },
+    unblockTemplate: async ({ name }) => {
+      const template = await templates.get(idOf(name));
+      await gate.unblock(scopeOf(template.id));
+      return { template: await show(template) };
+    },
+  };
+}
+
+function scopeOf(id: string): string {
+  return `template/${id}`;
+}
+
+function toTemplateMessage(
+  template: TemplateRecord,
+  blockedBy: string | undefined,
+): MessageInitShape<typeof JobTemplateSchema> {
+  const { id, kind, description, tags, labels, priority, schema, params, limits, strategy, revision } = template;
+  return {
+    name: `templates/${id}`,
+    kind,
+    description,
+    tags: [...tags],
+    labels: { ...labels },
+    priority,
+    revision,
+    createTime: timestampFromMs(template.createMs),
+    updateTime: timestampFromMs(template.updateMs),
+    blockedBy: blockedBy === undefined ? '' : `jobs/${blockedBy}`,
+    ...(schema === undefined ? {} : { parameterSchema: schema as object }),
+    ...(params === undefined ? {} : { params: params as object }),
+    ...(limits === undefined ? {} : { limits: toLimitsMessage(limits) }),
+    ...(strategy === undefined ? {} : { strategy: toStrategyMessage(strategy) }),
+  } as MessageInitShape<typeof JobTemplateSchema>;
+}

@@ -1,0 +1,258 @@
+import type { Clock } from '../../core/clock.ts';
+import type { BatchOperation, RecordsStore } from '../../stores/records/records-store.ts';
+import { jobBusy } from '../job-errors.ts';
+import { isTerminal, type JobRecord } from '../job-record.ts';
+import { decode, encode, isConflict, type JobStore } from '../job-store.ts';
+import type { AppliedLimit, JobLimitsStore } from './job-limits-store.ts';
+import {
+  arrive,
+  type DroppedReason,
+  depart,
+  emptyRow,
+  type GateRow,
+  isEmpty,
+  letThrough,
+  roomOf,
+} from './run-strategy.ts';
+
+export interface JobGateDeps {
+  readonly records: RecordsStore;
+  readonly store: JobStore;
+  readonly limits: JobLimitsStore;
+  readonly clock: Clock;
+  /** Queues a run that was let through. Never rejects: a sweep queues what is not queued. */
+  readonly launch: (job: JobRecord) => Promise<void>;
+  /** Ends a run that is not to run, or not any longer. */
+  readonly drop: (id: string, reason: DroppedReason) => Promise<void>;
+}
+
+/** Holds runs back until their strategy and the limits let them start. */
+export interface JobGate {
+  /** Lets a held run in: it starts, waits or is dropped. The same run again changes nothing. */
+  admit(job: JobRecord): Promise<void>;
+  /** A run has ended: others may start. */
+  leave(job: JobRecord): Promise<void>;
+  /** Starts what may start, e.g. after a limit was changed. */
+  recheck(): Promise<void>;
+  waitingOf(scope: string): Promise<number>;
+  blockedBy(scope: string): Promise<string | undefined>;
+  unblock(scope: string): Promise<void>;
+  /** Jobs that hold a permit of this limit. */
+  permitsTaken(key: string): Promise<number>;
+}
+
+/** Waiting runs of a scope at most. */
+export const maxWaiting = 1_000;
+const gates = 'jobs/gates';
+const permits = 'jobs/permits';
+const maxTries = 50;
+/** Waiting runs that are looked at for one whose limits have room. */
+const lookAhead = 100;
+const scanRows = 1_000;
+/** A limit that nobody falls under any more leaves its row for this long. */
+const emptyPermitsTtlMs = 86_400_000;
+
+interface Loaded {
+  readonly row: GateRow;
+  readonly version: bigint | 'absent';
+}
+
+export function createJobGate({ records, store, limits, clock, launch, drop }: JobGateDeps): JobGate {
+  const turns = new Map<string, Promise<unknown>>();
+
+  /** One change of a scope after the other within this process; those of other processes conflict and are repeated. */
+  const inTurn = async <T>(scope: string, work: () => Promise<T>): Promise<T> => {
+    const turn = (turns.get(scope) ?? Promise.resolve()).then(work, work);
+    turns.set(scope, turn);
+    try {
+      return await turn;
+    } finally {
+      if (turns.get(scope) === turn) turns.delete(scope);
+    }
+  };
+  const load = async (scope: string): Promise<Loaded> => {
+    const stored = await records.get(gates, scope);
+    if (stored === undefined) return { row: emptyRow({ kind: 'unlimited' }), version: 'absent' };
+    return { row: decode<GateRow>(stored.value), version: stored.version };
+  };
+  const change = async (
+    scope: string,
+    decide: (row: GateRow) => Promise<{ readonly row: GateRow; readonly more: readonly BatchOperation[] } | undefined>,
+  ): Promise<GateRow> => {
+    for (let tries = 1; ; tries++) {
+      const { row, version } = await load(scope);
+      const decided = await decide(row);
+      if (decided === undefined) return row;
+      const put = {
+        kind: 'put',
+        partition: gates,
+        key: scope,
+        value: encode(decided.row),
+        ifVersion: version,
+      } as const;
+      try {
+        await records.batch([put, ...decided.more]);
+        return decided.row;
+      } catch (error) {
+        if (!isConflict(error)) throw error;
+        if (tries === maxTries) throw jobBusy(scope);
+        await clock.sleep(Math.min(tries, 10));
+      }
+    }
+  };
+
+  /** Permits with `id` added or removed, each on condition that nobody changed it meanwhile. */
+  const permitOperations = async (keys: readonly string[], id: string, adds: boolean): Promise<BatchOperation[]> =>
+    Promise.all(
+      keys.map(async (key): Promise<BatchOperation> => {
+        const { holders, version } = await permitRow(key);
+        const others = holders.filter((holder) => holder !== id);
+        const now = adds ? [...others, id] : others;
+        const ttl = now.length === 0 ? { ttlMs: emptyPermitsTtlMs } : {};
+        return { kind: 'put', partition: permits, key, value: encode(now), ifVersion: version, ...ttl };
+      }),
+    );
+  const permitRow = async (key: string) => {
+    const stored = await records.get(permits, key);
+    if (stored === undefined) return { holders: [] as string[], version: 'absent' as const };
+    return { holders: decode<string[]>(stored.value), version: stored.version };
+  };
+  const hasRoom = async (applied: readonly AppliedLimit[], id: string) => {
+    for (const { permits: key, maxRunning } of applied) {
+      const { holders } = await permitRow(key);
+      if (!holders.includes(id) && holders.length >= maxRunning) return false;
+    }
+    return true;
+  };
+
+  /** The first waiting run that may start; also runs that wait and are no more. */
+  const nextOf = async (row: GateRow) => {
+    const gone: string[] = [];
+    for (const id of roomOf(row) > 0 ? row.waiting.slice(0, lookAhead) : []) {
+      const job = await store.find(id);
+      if (job === undefined || isTerminal(job.state)) {
+        gone.push(id);
+        continue;
+      }
+      const applied = limits.applied(job.owner, job.tags ?? []);
+      if (await hasRoom(applied, id)) return { gone, next: { job, applied } };
+      await hold(job, 'CONCURRENCY_LIMIT');
+    }
+    return { gone };
+  };
+  const hold = async (job: JobRecord, heldBy: 'RUN_STRATEGY' | 'CONCURRENCY_LIMIT') => {
+    if (job.heldBy === heldBy) return;
+    await store.update(job.id, (record) =>
+      isTerminal(record.state) || record.heldBy === undefined || record.heldBy === heldBy
+        ? undefined
+        : { record: { ...record, heldBy }, events: [], atMs: clock.now() },
+    );
+  };
+
+  /** Lets through what may start, one by one, and drops what is to be dropped. */
+  const promote = async (scope: string): Promise<void> => {
+    for (;;) {
+      let started: JobRecord | undefined;
+      const row = await change(scope, async (before) => {
+        const { gone, next } = await nextOf(before);
+        started = next?.job;
+        const without = gone.reduce((kept, id) => depart(kept, id, false), before);
+        if (next === undefined) return gone.length === 0 ? undefined : { row: without, more: [] };
+        const keys = next.applied.map((limit) => limit.permits);
+        return { row: letThrough(without, next.job.id), more: await permitOperations(keys, next.job.id, true) };
+      });
+      for (const [id, reason] of Object.entries(row.dropped)) await drop(id, reason);
+      if (started === undefined) return;
+      await letGo(started);
+    }
+  };
+  const letGo = async ({ id }: JobRecord) => {
+    const job = await store.update(id, (record) => {
+      if (isTerminal(record.state) || record.heldBy === undefined) return undefined;
+      const { heldBy: _free, ...free } = record;
+      return { record: free, events: [], atMs: clock.now() };
+    });
+    if (job !== undefined && !isTerminal(job.state)) await launch(job);
+  };
+
+  /** Removes the scope's row once nothing is in it. */
+  const tidy = async (scope: string) => {
+    const { row, version } = await load(scope);
+    if (version === 'absent' || !isEmpty(row)) return;
+    await records.delete(gates, scope, { ifVersion: version }).catch((error: unknown) => {
+      if (!isConflict(error)) throw error;
+    });
+  };
+  const recheck = async (besides?: string) => {
+    for (let from = ''; ; ) {
+      const rows = await records.scan(gates, { limit: scanRows, ...(from === '' ? {} : { from }) });
+      for (const { key, value } of rows) {
+        const { waiting, dropped } = decode<GateRow>(value);
+        if (key === besides || waiting.length + Object.keys(dropped).length === 0) continue;
+        await inTurn(key, () => promote(key));
+      }
+      if (rows.length < scanRows) return;
+      from = `${rows.at(-1)?.key}\0`;
+    }
+  };
+
+  return {
+    admit: async ({ id, gate, restartOf }) => {
+      if (gate === undefined) return;
+      const { scope, strategy } = gate;
+      await inTurn(scope, async () => {
+        const row = await change(scope, async (before) => {
+          // The newest run brings the strategy as it is now.
+          const after = arrive({ ...before, strategy }, id, restartOf);
+          return after.waiting === before.waiting && after.dropped === before.dropped
+            ? undefined
+            : { row: after, more: [] };
+        });
+        const there = await store.find(id);
+        // Let through before, by a server that ended before it could queue it.
+        if (row.running.includes(id) && there?.heldBy !== undefined) await letGo(there);
+        await promote(scope);
+      });
+    },
+    leave: async ({ id, gate, state }) => {
+      if (gate === undefined) return;
+      const { scope } = gate;
+      let freed = false;
+      await inTurn(scope, async () => {
+        await change(scope, async (row) => {
+          const held = await heldPermits(id, row);
+          freed = held.length > 0;
+          const after = depart(row, id, state === 'failed' || state === 'timed_out');
+          return { row: after, more: await permitOperations(held, id, false) };
+        });
+        await promote(scope);
+        await tidy(scope);
+      });
+      // Runs of other scopes may wait for the permits of this one.
+      if (freed) await recheck(scope);
+    },
+    recheck: () => recheck(),
+    waitingOf: async (scope) => (await load(scope)).row.waiting.length,
+    blockedBy: async (scope) => (await load(scope)).row.blockedBy,
+    unblock: async (scope) => {
+      await inTurn(scope, async () => {
+        await change(scope, async ({ blockedBy, ...row }) => (blockedBy === undefined ? undefined : { row, more: [] }));
+        await promote(scope);
+        await tidy(scope);
+      });
+    },
+    permitsTaken: async (key) => (await permitRow(key)).holders.length,
+  };
+
+  /** Keys of the permits that a run holds, also of limits that are gone. */
+  async function heldPermits(id: string, row: GateRow): Promise<string[]> {
+    if (!row.running.includes(id)) return [];
+    const job = await store.find(id);
+    const keys = [
+      ...(job?.owner === undefined ? [] : [`owner/${job.owner}`]),
+      ...(job?.tags ?? []).map((tag) => `tag/${tag}`),
+    ];
+    const rows = await Promise.all(keys.map(permitRow));
+    return keys.filter((_, index) => rows[index]?.holders.includes(id));
+  }
+}

@@ -1,0 +1,77 @@
+import type { RecordsStore } from '../../stores/records/records-store.ts';
+import { tooManyLimits } from '../job-errors.ts';
+import { decode, encode } from '../job-store.ts';
+
+/** How many jobs of an owner or with a tag run at once. Keys are `owner/<id>`, `owner/*` and `tag/<tag>`. */
+export interface JobLimitRecord {
+  readonly key: string;
+  /** Infinity where there is none. */
+  readonly maxRunning: number;
+  /** Of an owner: turns for each turn of others. */
+  readonly weight: number;
+}
+
+/** A limit that a job falls under. Its permits are counted under `permits`: those of `owner/*` per owner. */
+export interface AppliedLimit {
+  readonly permits: string;
+  readonly maxRunning: number;
+}
+
+export interface JobLimitsStore {
+  /** Throws TOO_MANY_LIMITS. */
+  set(limit: JobLimitRecord): Promise<void>;
+  /** False when there was none. */
+  delete(key: string): Promise<boolean>;
+  /** By key. */
+  list(): readonly JobLimitRecord[];
+  /** Limits on how many run that a job of this owner and these tags falls under. */
+  applied(owner: string | undefined, tags: readonly string[]): readonly AppliedLimit[];
+  weightOf(owner: string | undefined): number;
+  /** Reads what other servers have set. */
+  load(): Promise<void>;
+}
+
+const partition = 'jobs/limits';
+const maxLimits = 1_000;
+
+/** Limits are few and asked for with every job, so they are kept in memory too. */
+export function createJobLimitsStore(records: RecordsStore): JobLimitsStore {
+  let limits = new Map<string, JobLimitRecord>();
+  const ofOwner = (owner: string | undefined) =>
+    owner === undefined ? undefined : (limits.get(`owner/${owner}`) ?? limits.get('owner/*'));
+  return {
+    set: async (limit) => {
+      if (!limits.has(limit.key) && limits.size >= maxLimits) throw tooManyLimits(maxLimits);
+      await records.put(partition, limit.key, encode({ ...limit, maxRunning: toStored(limit.maxRunning) }));
+      limits.set(limit.key, limit);
+    },
+    delete: async (key) => {
+      limits.delete(key);
+      return records.delete(partition, key);
+    },
+    list: () => [...limits.values()].toSorted((a, b) => (a.key < b.key ? -1 : 1)),
+    applied: (owner, tags) => {
+      const own = ofOwner(owner);
+      const ofTags = tags.flatMap((tag) => limits.get(`tag/${tag}`) ?? []);
+      return [
+        ...(own === undefined ? [] : [{ permits: `owner/${owner}`, maxRunning: own.maxRunning }]),
+        ...ofTags.map(({ key, maxRunning }) => ({ permits: key, maxRunning })),
+      ].filter(({ maxRunning }) => Number.isFinite(maxRunning));
+    },
+    weightOf: (owner) => ofOwner(owner)?.weight ?? 1,
+    load: async () => {
+      const rows = await records.scan(partition, { limit: maxLimits });
+      limits = new Map(
+        rows.map((row) => {
+          const stored = decode<JobLimitRecord>(row.value);
+          return [row.key, { ...stored, maxRunning: stored.maxRunning || Number.POSITIVE_INFINITY }];
+        }),
+      );
+    },
+  };
+}
+
+/** JSON knows no infinity. */
+function toStored(maxRunning: number): number {
+  return Number.isFinite(maxRunning) ? maxRunning : 0;
+}

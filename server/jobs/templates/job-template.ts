@@ -1,0 +1,27 @@
+import type { Json } from '../../../workers/queue/job-kind.ts';
+import type { JobLimits } from '../../../workers/queue/job-limits.ts';
+import type { RunStrategy } from '../gate/run-strategy.ts';
+import type { ParameterSchema } from './parameter-schema.ts';
+
+/** What a caller says of a template. */
+export interface TemplateSpec {
+  readonly id: string;
+  readonly kind: string;
+  readonly description: string;
+  readonly schema?: ParameterSchema;
+  /** Parameters of the job with references `${params.x}`; absent = those of the run. */
+  readonly params?: Json;
+  readonly limits?: JobLimits;
+  readonly tags: readonly string[];
+  readonly strategy?: RunStrategy;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly priority: number;
+}
+
+/** A template as it is stored. */
+export interface TemplateRecord extends TemplateSpec {
+  readonly createMs: number;
+  readonly updateMs: number;
+  /** From 1. */
+  readonly revision: number;
+}

@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { toBullPriority, toTurn } from '../../workers/queue/fair-turns.ts';
+import { waitUntil } from '../support/wait-until.ts';
+import { type JobsHarness, openJobsHarness } from './fixtures/harness.ts';
+
+describe('owners of one queue class', () => {
+  let harness: JobsHarness;
+  beforeEach(async () => {
+    harness = await openJobsHarness();
+  });
+  afterEach(() => harness.close());
+
+  /** Owners in the order in which their jobs began, one at a time. */
+  const orderOf = async (jobs: readonly (readonly [owner: string, priority?: number])[]) => {
+    const created: string[] = [];
+    for (const [owner, priority = 0] of jobs) {
+      created.push((await harness.jobs.create({ kind: 'noop', params: {}, labels: {}, priority }, { owner })).job.id);
+    }
+    await harness.startWorker({ work: 1 });
+    await waitUntil('all have ended', async () => {
+      const states = await Promise.all(created.map(async (id) => (await harness.jobs.get(id)).state));
+      return states.every((state) => state === 'succeeded');
+    });
+    const records = await Promise.all(created.map((id) => harness.jobs.get(id)));
+    return records
+      .toSorted((a, b) => (a.startMs ?? 0) - (b.startMs ?? 0) || comparePositions(a.applied, b.applied))
+      .map(({ owner }) => owner ?? '')
+      .join('');
+  };
+  const comparePositions = (a: string, b: string) => a.localeCompare(b, 'en', { numeric: true });
+
+  it('take turns, whoever filled the queue first', async () => {
+    const order = await orderOf([...Array.from({ length: 6 }, () => ['a'] as const), ['b'], ['b'], ['c']]);
+    assert.equal(order, 'abcabaaaa');
+  });
+
+  it('take turns by their weight', async () => {
+    await harness.jobs.limits.set({ key: 'owner/b', maxRunning: Number.POSITIVE_INFINITY, weight: 2 });
+    const jobs = [
+      ...Array.from({ length: 4 }, () => ['a'] as const),
+      ...Array.from({ length: 4 }, () => ['b'] as const),
+    ];
+    const order = await orderOf(jobs);
+    assert.equal(order.indexOf('a'), 1, order);
+    assert.equal(order.slice(0, 6).replaceAll('a', ''), 'bbbb', order);
+  });
+
+  it('come after jobs of a higher priority', async () => {
+    assert.equal(await orderOf([['a'], ['a'], ['b', 3], ['c', 9]]), 'cbaa');
+  });
+
+  it('keep to the range that BullMQ has', () => {
+    assert.equal(toBullPriority(9, 1), 1);
+    assert.equal(toBullPriority(0, 1e9), 2_097_150);
+    assert.equal(toTurn(toBullPriority(4, 77)), 77);
+    assert.ok(toBullPriority(5, 1e9) < toBullPriority(4, 1));
+  });
+});

@@ -1,0 +1,32 @@
+/** One turn of an owner of weight 1 is this long; an owner of weight w takes turns of 1/w of it. */
+const turnLength = 10;
+/** Priorities of BullMQ are 1 (first) to 2,097,152: ten levels of this many turns. */
+const turnsPerLevel = 209_715;
+const levels = 10;
+export const maxWeight = 10;
+
+export interface TurnsRequest {
+  readonly queueClass: string;
+  /** 0 to 9, 9 soonest. */
+  readonly priority: number;
+  readonly owner?: string;
+  readonly weight?: number;
+}
+
+/** Length of a turn of this weight. */
+export function turnOf(weight = 1): number {
+  return Math.max(1, Math.round(turnLength / Math.min(maxWeight, Math.max(1, weight))));
+}
+
+/**
+ * BullMQ's priority of a job: the level first, then its turn. Turns beyond the range (a queue that has not been empty
+ * for 20,000 rounds) share the last one, in which jobs run first come first served.
+ */
+export function toBullPriority(priority: number, turn: number): number {
+  return (levels - 1 - priority) * turnsPerLevel + Math.min(turnsPerLevel, Math.max(1, Math.round(turn)));
+}
+
+/** The turn of a job that has this BullMQ priority. */
+export function toTurn(bullPriority: number): number {
+  return ((bullPriority - 1) % turnsPerLevel) + 1;
+}
