@@ -17,6 +17,9 @@ const written: EncodeSet = {
   hlsObjectKey: `${folder}/master.m3u8`,
   dashObjectKey: `${folder}/manifest.mpd`,
   verificationObjectKey: `${folder}/verification.json`,
+  ladderObjectKey: `${folder}/ladder.json`,
+  planObjectKey: `transcode/plans/${sha256}.json`,
+  notes: [],
   totalBytes: 1_000,
   files: [
     {
