@@ -43,7 +43,7 @@ describe('transcode of the shipped clip', () => {
   it('cuts 132 frames at 25 fps into three chunks and encodes audio whole', () => {
     assert.deepEqual(
       run.children.map(({ job }) => job.label),
-      ['encode audio', 'encode frames 0-47', 'encode frames 48-95', 'encode frames 96-131'],
+      ['encode audio', 'encode audio (main-5.1)', 'encode frames 0-47', 'encode frames 48-95', 'encode frames 96-131'],
     );
     assert.equal(result.frameCount, 132);
     assert.equal(result.frameRate, '25/1');
@@ -54,7 +54,7 @@ describe('transcode of the shipped clip', () => {
     assert.equal(result.verification.ok, true);
     const names = result.verification.checks.map((check) => check.name);
     const expected = ['frame_count', 'continuous_ticks', 'aligned_segments', 'starts_at_zero'];
-    assert.deepEqual(names, [...expected, 'audio_video_length', 'window_peak', 'rate_cap']);
+    assert.deepEqual(names, [...expected, 'audio_video_length', 'loudness', 'window_peak', 'rate_cap']);
     assert.ok(result.verification.checks.every((check) => check.ok));
   });
 
@@ -65,6 +65,7 @@ describe('transcode of the shipped clip', () => {
       ['video-432p', 'h264-main-432p', 'avc1.4d401e', 768, 432],
       ['video-720p', 'h264-high-720p', 'avc1.64001f', 1280, 720],
       ['audio-main', 'aac-stereo', 'mp4a.40.2', 0, 0],
+      ['audio-main-5.1', 'aac-5.1', 'mp4a.40.2', 0, 0],
       ['hls', 'hls', '', 0, 0],
       ['dash', 'dash', '', 0, 0],
     ]);

@@ -39,6 +39,10 @@ const audio: AudioTrack = {
   peakBps: 140_000,
   averageBps: 130_000,
   language: 'en',
+  title: '',
+  purpose: 'main',
+  streamIndex: 1,
+  profile: 'aac-stereo',
   channels: 2,
   sampleRateHz: 48_000,
 };
@@ -47,6 +51,7 @@ const presentation = {
   seconds: rational(150_150, 30_000),
   video: [video('270p', 480, 270, 400_000), video('720p', 1280, 720, 2_000_000)],
   audio: [audio],
+  text: [],
 };
 
 describe('HLS playlists', () => {

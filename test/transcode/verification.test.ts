@@ -38,10 +38,12 @@ const audio = (samples: number): AuditedAudio => ({
   timescale: 48_000,
   skipTicks: 1024,
   declaredPeakBps: 1,
+  frameSamples: 1024,
+  loudness: null,
 });
 
 const failed = (video: readonly AuditedVideo[], sound?: AuditedAudio) =>
-  verifyTitle(plan, video, sound)
+  verifyTitle(plan, video, sound ? [sound] : [])
     .checks.filter((check) => !check.ok)
     .map((check) => check.name);
 

@@ -3,12 +3,16 @@ import { codecTraits, type VideoCodec, videoCodecs } from './codecs/video-codec.
 import type { AudioRecord } from './encode-audio.ts';
 import type { ChunkRecord } from './encode-chunk.ts';
 import type { TranscodePlan } from './plan.ts';
+import type { TextRecord } from './text/extract-text-kind.ts';
 
 /** The child jobs of a title in the order they are queued, and what each is for. */
 export type EncodeJob = ChildJob & {
-  /** Index of the chunk; undefined for audio. */
+  /** Index of the chunk; undefined for audio and text. */
   readonly chunk?: number;
 };
+
+/** What a child job of a title may give. */
+export type EncodeResult = AudioRecord | ChunkRecord | TextRecord;
 
 /** Codecs of a plan, slowest first: their jobs take longest. */
 function codecsOf(plan: TranscodePlan): VideoCodec[] {
@@ -18,12 +22,17 @@ function codecsOf(plan: TranscodePlan): VideoCodec[] {
 
 /**
  * Longest first, so that no worker begins a long job when the others are done: audio, which is a whole title in one
- * piece, then chunks by the bytes their frames take in the source, each with its slowest codec first.
+ * piece a track, then chunks by the bytes their frames take in the source, each with its slowest codec first, and subtitles last.
  */
 export function encodeJobs(planKey: string, plan: TranscodePlan): EncodeJob[] {
-  const audio: EncodeJob[] = plan.audio
-    ? [{ kind: 'encode-audio', params: { plan: planKey }, key: 'audio', label: 'encode audio' }]
-    : [];
+  const audio = plan.audio.map(({ id }, track): EncodeJob => {
+    const [key, label] = track === 0 ? ['audio', 'encode audio'] : [`audio-${track}`, `encode audio (${id})`];
+    return { kind: 'encode-audio', params: { plan: planKey, track }, key, label };
+  });
+  const text: EncodeJob[] =
+    plan.subtitles.length > 0
+      ? [{ kind: 'extract-text', params: { plan: planKey }, key: 'text', label: 'extract subtitles' }]
+      : [];
   const order = [...plan.chunks.entries()].sort(([a, x], [b, y]) => y.sourceBytes - x.sourceBytes || a - b);
   const codecs = codecsOf(plan);
   const chunks = order.flatMap(([index, chunk]) =>
@@ -38,21 +47,32 @@ export function encodeJobs(planKey: string, plan: TranscodePlan): EncodeJob[] {
       };
     }),
   );
-  return [...audio, ...chunks];
+  return [...audio, ...chunks, ...text];
 }
 
-/** The children's results, by kind: audio, and for each chunk of the plan its rungs of all codecs. */
+/** What the children of a title made. */
+export interface CollectedEncodes {
+  /** In the plan's order. */
+  readonly audio: readonly AudioRecord[];
+  readonly text: TextRecord | undefined;
+  readonly chunks: readonly ChunkRecord[];
+}
+
+/** The children's results, by kind: audio tracks, text, and for each chunk of the plan its rungs of all codecs. */
 export function collectEncodes(
   plan: TranscodePlan,
   jobs: readonly EncodeJob[],
-  results: readonly (AudioRecord | ChunkRecord)[],
-): { audio: AudioRecord | undefined; chunks: ChunkRecord[] } {
-  let audio: AudioRecord | undefined;
+  results: readonly EncodeResult[],
+): CollectedEncodes {
+  const audio: AudioRecord[] = [];
+  let text: TextRecord | undefined;
   const chunks = plan.chunks.map(({ start, end }) => ({ start, end, rungs: [] as ChunkRecord['rungs'][number][] }));
   jobs.forEach((job, index) => {
     const result = results[index];
-    if (job.chunk === undefined) audio = result as AudioRecord;
+    if (job.kind === 'encode-audio') audio.push(result as AudioRecord);
+    else if (job.kind === 'extract-text') text = result as TextRecord;
+    else if (job.chunk === undefined) return;
     else chunks[job.chunk]?.rungs.push(...(result as ChunkRecord).rungs);
   });
-  return { audio, chunks };
+  return { audio, text, chunks };
 }

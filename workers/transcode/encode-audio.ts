@@ -5,28 +5,32 @@ import { invalidField } from '../../server/core/errors.ts';
 import type { JobContext, JobKind } from '../queue/job-kind.ts';
 import { encodeRejected, encoderMismatch } from './errors.ts';
 import { judgeEncode } from './judge-encode.ts';
+import { type LoudnessReport, loudnessFilter, measureLoudness } from './loudness.ts';
 import { readTrackInfo } from './mp4/init-segment.ts';
 import { readSamples } from './mp4/read-fragments.ts';
 import { type AudioParams, parseAudioParams } from './params.ts';
-import type { PlannedAudio, TranscodePlan } from './plan.ts';
+import type { TranscodePlan } from './plan.ts';
+import type { AudioCodec, PlannedAudio } from './plan-audio.ts';
 import { loadPlan, sourcePath } from './plan-store.ts';
 import { sourceInput } from './probe-streams.ts';
 import { runFfmpeg } from './run-ffmpeg.ts';
 import { findJson, putJsonOnce } from './stored-json.ts';
 import { runtimeFor, type TranscodeDeps } from './transcode-deps.ts';
 
-/** Output of every title: AAC-LC stereo at 48 kHz. */
+/** Sample rate of every audio track. */
 export const audioRateHz = 48_000;
-/** Samples of one AAC-LC frame. */
-export const aacFrameSamples = 1024;
+/** Samples of one frame: AAC-LC, and Opus at its usual 20 ms. */
+export const frameSamples: Readonly<Record<AudioCodec, number>> = { aac: 1024, opus: 960 };
 
-/** Commit record of a title's audio. */
+/** Commit record of one audio track. */
 export type AudioRecord = {
   readonly key: string;
   readonly bytes: number;
   readonly sha256: string;
-  /** AAC frames, priming included. */
+  /** Coded frames, priming included. */
   readonly frames: number;
+  /** Null for a track that was left as loud as it was. */
+  readonly loudness: LoudnessReport | null;
 };
 
 /** Samples per channel that last as long as the video, to the nearest one. */
@@ -36,34 +40,55 @@ export function audioSamples(plan: TranscodePlan): number {
 
 /**
  * Source clock to title clock; silence where the source has none (late start, gaps) and nothing before the first
- * picture; exactly as long as the video. More than two channels are folded down by ffmpeg's matrix: front as is,
- * centre and surrounds at -3 dB into their sides, no LFE, scaled so that the sum cannot clip.
+ * picture; exactly as long as the video. More channels than the track has are folded down by ffmpeg's matrix: to
+ * stereo front as is, centre and surrounds at -3 dB into their sides, no LFE, scaled so that the sum cannot clip.
  */
-function audioFilters(plan: TranscodePlan, audio: PlannedAudio): string {
+function audioFilters(plan: TranscodePlan, audio: PlannedAudio, loudness: string): string {
   const { startTicks, timeBase } = plan.video;
+  const layout = audio.channels === 6 ? '5.1' : 'stereo';
+  const format = `aformat=sample_fmts=fltp:sample_rates=${audioRateHz}:channel_layouts=${layout}`;
   const chain = [
     `asetpts=round(PTS-${startTicks}*${timeBase.num}/${timeBase.den}/TB)`,
     `aresample=${audioRateHz}:async=1:first_pts=0`,
-    `aformat=sample_fmts=fltp:sample_rates=${audioRateHz}:channel_layouts=stereo`,
+    format,
+    // Dynamic normalisation works at 192 kHz: back to ours, or nothing to do.
+    ...(loudness === '' ? [] : [loudness, `aresample=${audioRateHz}`, format]),
     'apad',
     `atrim=end_sample=${audioSamples(plan)}`,
   ];
-  return `[0:${audio.streamIndex}]${chain.join(',')}[a]`;
+  return `[0:${audio.streamIndex}]${chain.join(',')}`;
 }
 
-function audioArguments(plan: TranscodePlan, audio: PlannedAudio, source: string, path: string): string[] {
+const encoders: Readonly<Record<AudioCodec, readonly string[]>> = {
+  aac: ['aac'],
+  opus: ['libopus', '-vbr', 'on', '-application', 'audio', '-frame_duration', '20'],
+};
+
+function sourceArguments(plan: TranscodePlan, source: string): string[] {
+  return ['-copyts', '-threads', '1', ...sourceInput(plan.source.demuxer, source)];
+}
+
+function audioArguments(
+  plan: TranscodePlan,
+  audio: PlannedAudio,
+  loudness: string,
+  source: string,
+  path: string,
+): string[] {
+  const { codec, bitrateKbps, channels } = audio;
   return [
-    ...['-copyts', '-threads', '1', ...sourceInput(plan.source.demuxer, source)],
-    ...['-filter_complex_threads', '1', '-filter_complex', audioFilters(plan, audio), '-map', '[a]'],
-    ...['-c:a', 'aac', '-b:a', `${audio.bitrateKbps}k`, '-ar', String(audioRateHz), '-ac', '2', '-threads:a', '1'],
+    ...sourceArguments(plan, source),
+    ...['-filter_complex_threads', '1', '-filter_complex', `${audioFilters(plan, audio, loudness)}[a]`, '-map', '[a]'],
+    ...['-c:a', ...encoders[codec], '-b:a', `${bitrateKbps}k`, '-ar', String(audioRateHz), '-ac', String(channels)],
+    ...['-threads:a', '1'],
     ...['-flags:a', '+bitexact', '-fflags', '+bitexact', '-map_metadata', '-1', '-map_chapters', '-1'],
     // delay_moov: the edit list that skips the encoder's priming is known only after the first packet.
     ...['-movflags', '+empty_moov+delay_moov+default_base_moof', '-frag_duration', '10000000', '-f', 'mp4', path],
   ];
 }
 
-/** Faults of the encoded track: AAC frames without a gap, priming declared, as long as the video within one frame. */
-function audioFaults(data: Buffer, wantedSamples: number): { frames: number; faults: string[] } {
+/** Faults of the encoded track: frames without a gap, priming declared, as long as the video within one frame. */
+function audioFaults(data: Buffer, wantedSamples: number, codec: AudioCodec): { frames: number; faults: string[] } {
   const samples = readSamples(data);
   const { skipTicks, timescale } = readTrackInfo(data);
   const faults: string[] = [];
@@ -74,7 +99,7 @@ function audioFaults(data: Buffer, wantedSamples: number): { frames: number; fau
     ticks += sample.durationTicks;
   }
   const over = ticks - skipTicks - wantedSamples;
-  if (Math.abs(over) >= aacFrameSamples) faults.push(`${ticks - skipTicks} samples, ${wantedSamples} planned`);
+  if (Math.abs(over) >= frameSamples[codec]) faults.push(`${ticks - skipTicks} samples, ${wantedSamples} planned`);
   return { frames: samples.length, faults };
 }
 
@@ -87,38 +112,56 @@ async function encode(deps: TranscodeDeps, context: JobContext, plan: TranscodeP
   const source = await sourcePath(deps.objects, plan, context.signal);
   const path = join(context.workDir, 'audio.mp4');
   const totalMs = (audioSamples(plan) / audioRateHz) * 1000;
+  const report = (stage: string, from: number, to: number) => (outTimeMs: number) => {
+    const done = Math.min(1, Math.max(0, outTimeMs / totalMs));
+    context.progress({ fraction: from + (to - from) * done, stage });
+  };
+  const measure = (input: readonly string[], chain: string, from: number, to: number) =>
+    measureLoudness(runtime, input, chain, {
+      timeoutMs: audioTimeoutMs,
+      onOutTimeMs: report('measure loudness', from, to),
+    });
+  const { loudnessLufs: target } = audio;
+  const before =
+    target === null ? undefined : await measure(sourceArguments(plan, source), audioFilters(plan, audio, ''), 0, 0.3);
+  const change = before && target !== null ? loudnessFilter(before, target) : undefined;
+  const onOutTimeMs = report('encode audio', before ? 0.3 : 0, before ? 0.9 : 1);
   const end = await runFfmpeg(runtime, {
-    args: audioArguments(plan, audio, source, path),
+    args: audioArguments(plan, audio, change?.filter ?? '', source, path),
     timeoutMs: audioTimeoutMs,
-    onProgress: ({ outTimeMs }) =>
-      context.progress({ fraction: Math.min(1, Math.max(0, outTimeMs / totalMs)), stage: 'encode audio' }),
+    onProgress: ({ outTimeMs }) => onOutTimeMs(outTimeMs),
   });
   const { error } = judgeEncode('audio', end, false, true);
   if (error) throw error;
-  const { frames, faults } = audioFaults(await readFile(path, { signal: context.signal }), audioSamples(plan));
-  if (faults.length > 0) throw encodeRejected('audio', faults);
-  return { path, frames };
+  const data = await readFile(path, { signal: context.signal });
+  const { frames, faults } = audioFaults(data, audioSamples(plan), audio.codec);
+  if (faults.length > 0) throw encodeRejected(`audio ${audio.id}`, faults);
+  if (!before || !change || target === null) return { path, frames, loudness: null };
+  const result = await measure(['-f', 'mov', '-i', `file:${path}`], '[0:a]anull', 0.9, 1);
+  const { mode, gainDb } = change;
+  return { path, frames, loudness: { targetLufs: target, source: before, result, mode, gainDb } };
 }
 
 async function runAudio(deps: TranscodeDeps, context: JobContext, params: AudioParams): Promise<AudioRecord> {
   const { objects } = deps;
   const { signal } = context;
   const plan = await loadPlan(objects, params.plan, signal);
-  if (!plan.audio) throw invalidField('plan', 'has no audio');
-  const cause = { recipe: 1, source: plan.source.sha256, filters: audioFilters(plan, plan.audio), audio: plan.audio };
+  const audio = plan.audio[params.track];
+  if (!audio) throw invalidField('track', `the plan has ${plan.audio.length} audio tracks`);
+  const cause = { recipe: 2, source: plan.source.sha256, filters: audioFilters(plan, audio, ''), audio };
   const folder = `transcode/audio/${jsonDigest({ ...cause, encoder: plan.encoderBuild })}`;
   const known = await findJson<AudioRecord>(objects, `${folder}/commit.json`, signal);
   if (known && (await objects.stat(known.key))?.sha256 === known.sha256) return known;
-  const { path, frames } = await encode(deps, context, plan, plan.audio);
+  const { path, frames, loudness } = await encode(deps, context, plan, audio);
   const key = `${folder}/audio.mp4`;
   const info = await objects.putFile(key, path, { contentType: 'audio/mp4', signal });
-  const record: AudioRecord = { key, bytes: info.bytes, sha256: info.sha256, frames };
+  const record: AudioRecord = { key, bytes: info.bytes, sha256: info.sha256, frames, loudness };
   await putJsonOnce(objects, `${folder}/commit.json`, record, signal);
   return record;
 }
 
 /**
- * Job kind `encode-audio`: the whole title in one piece, because AAC cut into chunks adds 160 ms a minute and a hole
+ * Job kind `encode-audio`: one track of the whole title in one piece, because AAC cut into chunks adds 160 ms a minute and a hole
  * at every join. Content-addressed as encode-chunk.
  */
 export function createEncodeAudioKind(deps: TranscodeDeps): JobKind<AudioParams, AudioRecord> {

@@ -1,24 +1,27 @@
 import { canonicalJson } from '../../server/core/canonical-json.ts';
 import type { ObjectStore } from '../../server/stores/objects/object-store.ts';
 import { videoCodecs } from './codecs/video-codec.ts';
-import type { AudioRecord } from './encode-audio.ts';
+import { type AudioRecord, frameSamples } from './encode-audio.ts';
 import type { ChunkRecord } from './encode-chunk.ts';
 import type { EncodeSet, EncodeSetFile, EncodeSetObject } from './encode-set.ts';
-import { titleRejected } from './errors.ts';
+import { encodeRejected, titleRejected } from './errors.ts';
 import type { Rung } from './ladder.ts';
 import { writeMpd } from './manifest/dash.ts';
 import { writeMasterPlaylist } from './manifest/hls.ts';
 import { type AudioTrack, masterPlaylistName, mpdName, type VideoTrack } from './manifest/media-track.ts';
-import type { PlannedAudio, TranscodePlan } from './plan.ts';
+import type { TranscodePlan } from './plan.ts';
+import { audioProfile, type PlannedAudio } from './plan-audio.ts';
 import { createVersionFolder, type PublishedTrack, publishTrack, type VersionFolder } from './publish-track.ts';
 import { publishLadder } from './quality/publish-ladder.ts';
 import { rational, rationalText, toNumber } from './rational.ts';
 import { stitchAudio, stitchVideo } from './stitch.ts';
 import { putJsonOnce } from './stored-json.ts';
+import type { TextRecord } from './text/extract-text-kind.ts';
+import { type PublishedText, publishText } from './text/publish-text.ts';
 import { verifyTitle } from './verify-title.ts';
 
 /** Raised when the packager writes other bytes for the same encodes; part of every version's name. */
-export const packagerVersion = 3;
+export const packagerVersion = 4;
 
 export interface PackageJob {
   readonly plan: TranscodePlan;
@@ -29,7 +32,9 @@ export interface PackageJob {
   /** Folder of the version, without a trailing slash. */
   readonly folder: string;
   readonly chunks: readonly ChunkRecord[];
-  readonly audio: AudioRecord | undefined;
+  /** In the plan's order. */
+  readonly audio: readonly AudioRecord[];
+  readonly text: TextRecord | undefined;
   readonly signal: AbortSignal;
   /** 0..1 of the segments written. */
   readonly onProgress: (fraction: number) => void;
@@ -49,12 +54,16 @@ function videoTrack(plan: TranscodePlan, { rung, track }: Rendition): VideoTrack
 function audioTrack(planned: PlannedAudio, track: PublishedTrack): AudioTrack {
   const { folder, segments, peakBps, averageBps } = track;
   const { codec, timescale, channels, sampleRateHz } = track.info;
-  const id = folder.slice(folder.lastIndexOf('/') + 1);
+  const { id, language, title, purpose, streamIndex } = planned;
   const shape = { folder, id, codec, timescale, segments, peakBps, averageBps };
-  return { ...shape, language: planned.language, channels, sampleRateHz };
+  return { ...shape, language, title, purpose, streamIndex, profile: audioProfile(planned), channels, sampleRateHz };
 }
 
-function trackFile(job: PackageJob, track: PublishedTrack, kind: 'video' | 'audio', profile: string): EncodeSetFile {
+function trackFile(
+  job: PackageJob,
+  track: PublishedTrack,
+  { kind, profile, language }: Pick<EncodeSetFile, 'kind' | 'profile' | 'language'>,
+): EncodeSetFile {
   return {
     id: track.audit.id,
     kind,
@@ -62,7 +71,7 @@ function trackFile(job: PackageJob, track: PublishedTrack, kind: 'video' | 'audi
     codec: track.info.codec,
     bitrateBps: track.averageBps,
     peakBps: track.peakBps,
-    language: kind === 'audio' ? (job.plan.audio?.language ?? '') : '',
+    language,
     width: track.info.width,
     height: track.info.height,
     totalBytes: track.totalBytes,
@@ -70,6 +79,13 @@ function trackFile(job: PackageJob, track: PublishedTrack, kind: 'video' | 'audi
     objectKey: `${job.folder}/${track.folder}/`,
     segmentCount: track.segments.length,
   };
+}
+
+function textFile(job: PackageJob, { planned, track, totalBytes, sha256, segmentCount }: PublishedText): EncodeSetFile {
+  const { id, language } = planned;
+  const none = { codec: 'wvtt', bitrateBps: track.averageBps, peakBps: track.averageBps, width: 0, height: 0 };
+  const place = { objectKey: `${job.folder}/${track.folder}/`, segmentCount };
+  return { id: `text-${id}`, kind: 'text', profile: 'webvtt', language, ...none, totalBytes, sha256, ...place };
 }
 
 function manifestFile(id: string, object: EncodeSetObject): EncodeSetFile {
@@ -80,7 +96,7 @@ function manifestFile(id: string, object: EncodeSetObject): EncodeSetFile {
 
 async function publishTracks(objects: ObjectStore, job: PackageJob, out: VersionFolder) {
   const { plan, signal } = job;
-  const trackCount = plan.rungs.length + (job.audio ? 1 : 0);
+  const trackCount = plan.rungs.length + job.audio.length;
   const total = plan.segments.length * trackCount;
   let written = 0;
   const onSegment = () => job.onProgress(Math.min(1, ++written / total));
@@ -101,11 +117,20 @@ async function publishTracks(objects: ObjectStore, job: PackageJob, out: Version
   // H.264 first: a player that begins with the first variant must be able to play it.
   const rank = ({ rung }: Rendition) => videoCodecs.indexOf(rung.codec);
   video.sort((a, b) => rank(a) - rank(b) || a.track.averageBps - b.track.averageBps);
-  if (!job.audio || !plan.audio) return { video, audio: undefined };
-  const name = plan.audio.language.toLowerCase() || 'main';
-  const place = { folder: `audio/${name}`, id: `audio-${name}`, kind: 'audio', windowSeconds, onSegment } as const;
-  const track = await publishTrack(out, await stitchAudio(objects, plan, job.audio, signal), place);
-  return { video, audio: { planned: plan.audio, track } };
+  const audio: { planned: PlannedAudio; record: AudioRecord; track: PublishedTrack }[] = [];
+  for (const [index, planned] of plan.audio.entries()) {
+    const record = job.audio[index];
+    if (!record) throw encodeRejected('audio', [`track ${planned.id} is missing`]);
+    const { id } = planned;
+    const place = { folder: `audio/${id}`, id: `audio-${id}`, kind: 'audio', windowSeconds, onSegment } as const;
+    audio.push({
+      planned,
+      record,
+      track: await publishTrack(out, await stitchAudio(objects, plan, record, signal), place),
+    });
+  }
+  const text = job.text ? await publishText(objects, plan, job.text, out) : [];
+  return { video, audio, text };
 }
 
 type Tracks = Awaited<ReturnType<typeof publishTracks>>;
@@ -114,12 +139,14 @@ function verify(plan: TranscodePlan, { video, audio }: Tracks) {
   return verifyTitle(
     plan,
     video.map(({ rung, track }) => ({ ...rung, audit: track.audit, declaredPeakBps: track.peakBps })),
-    audio && {
-      audit: audio.track.audit,
-      timescale: audio.track.info.timescale,
-      skipTicks: audio.track.info.skipTicks,
-      declaredPeakBps: audio.track.peakBps,
-    },
+    audio.map(({ planned, record, track }) => ({
+      audit: track.audit,
+      timescale: track.info.timescale,
+      skipTicks: track.info.skipTicks,
+      declaredPeakBps: track.peakBps,
+      frameSamples: frameSamples[planned.codec],
+      loudness: record.loudness,
+    })),
   );
 }
 
@@ -136,11 +163,12 @@ function tightened(plan: TranscodePlan, chunks: readonly ChunkRecord[]): string[
   });
 }
 
-async function publishManifests(plan: TranscodePlan, { video, audio }: Tracks, out: VersionFolder) {
+async function publishManifests(plan: TranscodePlan, { video, audio, text }: Tracks, out: VersionFolder) {
   const presentation = {
     seconds: rational(plan.frameCount * plan.rate.den, plan.rate.num),
     video: video.map((each) => videoTrack(plan, each)),
-    audio: audio ? [audioTrack(audio.planned, audio.track)] : [],
+    audio: audio.map(({ planned, track }) => audioTrack(planned, track)),
+    text: text.map(({ track }) => track),
   };
   const master = Buffer.from(writeMasterPlaylist(presentation));
   const mpd = Buffer.from(writeMpd(presentation));
@@ -184,8 +212,14 @@ export async function packageTitle(objects: ObjectStore, job: PackageJob): Promi
     notes: tightened(plan, job.chunks),
     totalBytes: out.objects.reduce((sum, object) => sum + object.bytes, 0),
     files: [
-      ...tracks.video.map(({ rung, track }) => trackFile(job, track, 'video', rung.profileName)),
-      ...(tracks.audio ? [trackFile(job, tracks.audio.track, 'audio', 'aac-stereo')] : []),
+      ...tracks.video.map(({ rung, track }) => {
+        return trackFile(job, track, { kind: 'video', profile: rung.profileName, language: '' });
+      }),
+      ...tracks.audio.map(({ planned, track }) => {
+        const { language } = planned;
+        return trackFile(job, track, { kind: 'audio', profile: audioProfile(planned), language });
+      }),
+      ...tracks.text.map((each) => textFile(job, each)),
       manifestFile('hls', hls),
       manifestFile('dash', dash),
     ],

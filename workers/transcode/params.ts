@@ -2,6 +2,7 @@ import { type FieldViolation, invalidFields } from '../../server/core/errors.ts'
 import type { Json } from '../queue/job-kind.ts';
 import { type VideoCodec, videoCodecs } from './codecs/video-codec.ts';
 import type { LadderStep } from './ladder.ts';
+import type { AudioCodec } from './plan-audio.ts';
 import type { LadderMode } from './quality/ladder-report.ts';
 import type { Metric } from './quality/metric.ts';
 
@@ -19,6 +20,10 @@ export type TranscodeParams = {
   readonly codecs?: readonly VideoCodec[];
   /** Processor seconds that the trials of a per-title ladder may take. Default: what the title lasts, at least 240. */
   readonly analysisCpuSeconds?: number;
+  /** Beside AAC, which every title has. Default: none. */
+  readonly audioCodecs?: readonly AudioCodec[];
+  /** Integrated loudness of all audio: -23 (EBU R 128, the default), -16 (phones and laptops) or 0, as it is. */
+  readonly loudnessLufs?: number;
 };
 
 /** Parameters of `trial-encode`: a plan of trials, which of its samples, and how its pictures are compared. */
@@ -35,8 +40,11 @@ export type ScoreParams = {
 /** Parameters of `encode-chunk`: a plan and which of its chunks. */
 export type ChunkParams = { readonly plan: string; readonly chunk: number };
 
-/** Parameters of `encode-audio`: a plan. */
-export type AudioParams = { readonly plan: string };
+/** Parameters of `encode-audio`: a plan and which of its audio tracks. */
+export type AudioParams = { readonly plan: string; readonly track: number };
+
+/** Parameters of `extract-text`: a plan. */
+export type PlanParams = { readonly plan: string };
 
 const maxSteps = 10;
 
@@ -134,6 +142,27 @@ function parseCodecs(value: Json | undefined, faults: FieldViolation[]): VideoCo
   return known;
 }
 
+const audioCodecs: readonly AudioCodec[] = ['aac', 'opus'];
+
+function parseAudioCodecs(value: Json | undefined, faults: FieldViolation[]): AudioCodec[] | undefined {
+  if (value === undefined) return undefined;
+  const given: readonly Json[] = Array.isArray(value) ? value : [];
+  const known = audioCodecs.filter((codec) => given.includes(codec));
+  if (known.length !== given.length || !known.includes('aac')) {
+    faults.push({ field: 'audioCodecs', description: 'must list aac, and may list opus, each once' });
+  }
+  return known;
+}
+
+const loudnessTargets: readonly number[] = [-23, -16, 0];
+
+function parseLoudness(value: Json | undefined, faults: FieldViolation[]): number | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value === 'number' && loudnessTargets.includes(value)) return value;
+  faults.push({ field: 'loudnessLufs', description: `must be one of ${loudnessTargets.join(', ')}; 0 = as it is` });
+  return undefined;
+}
+
 const ladderModes: readonly LadderMode[] = ['fixed', 'per-title'];
 const metrics: readonly Metric[] = ['ssim', 'vmaf'];
 
@@ -143,7 +172,16 @@ const objectKey = /^(?![./])(?!.*:\/\/)(?!.*\/(?:\.{0,2})(?:\/|$))[^\p{Cc}\\]{1,
 /** INVALID_ARGUMENT INVALID_FIELDS with the path of every faulty field. */
 export function parseTranscodeParams(value: Json): TranscodeParams {
   const faults: FieldViolation[] = [];
-  const known = ['titleId', 'sourceKey', 'ladder', 'ladderMode', 'codecs', 'analysisCpuSeconds'];
+  const known = [
+    'titleId',
+    'sourceKey',
+    'ladder',
+    'ladderMode',
+    'codecs',
+    'analysisCpuSeconds',
+    'audioCodecs',
+    'loudnessLufs',
+  ];
   const fields = objectFields(value, known, faults);
   const titleRule = 'must be a title name such as titles/big-buck-bunny (1-63 characters of a-z, 0-9 and -)';
   const titleId = textField(fields, 'titleId', /^titles\/[a-z0-9-]{1,63}$/, titleRule, faults);
@@ -156,8 +194,12 @@ export function parseTranscodeParams(value: Json): TranscodeParams {
   const codecs = parseCodecs(fields['codecs'], faults);
   const hasBudget = fields['analysisCpuSeconds'] !== undefined;
   const analysisCpuSeconds = hasBudget ? numberField(fields, '', 'analysisCpuSeconds', [1, 1_000_000], faults) : 0;
+  const audioCodecs = parseAudioCodecs(fields['audioCodecs'], faults);
+  const loudnessLufs = parseLoudness(fields['loudnessLufs'], faults);
   if (faults.length > 0) throw invalidParams(faults);
   return {
+    ...(audioCodecs ? { audioCodecs } : {}),
+    ...(loudnessLufs === undefined ? {} : { loudnessLufs }),
     titleId,
     sourceKey,
     ...(ladder ? { ladder } : {}),
@@ -181,6 +223,16 @@ export function parseChunkParams(value: Json): ChunkParams {
 
 /** INVALID_ARGUMENT INVALID_FIELDS. */
 export function parseAudioParams(value: Json): AudioParams {
+  const faults: FieldViolation[] = [];
+  const fields = objectFields(value, ['plan', 'track'], faults);
+  const plan = textField(fields, 'plan', planKey, 'must be the key of a stored plan', faults);
+  const track = numberField(fields, '', 'track', [0, 1_000], faults);
+  if (faults.length > 0) throw invalidParams(faults);
+  return { plan, track };
+}
+
+/** INVALID_ARGUMENT INVALID_FIELDS. */
+export function parsePlanParams(value: Json): PlanParams {
   const faults: FieldViolation[] = [];
   const fields = objectFields(value, ['plan'], faults);
   const plan = textField(fields, 'plan', planKey, 'must be the key of a stored plan', faults);

@@ -10,9 +10,11 @@ import {
   type LadderStep,
   type Rung,
 } from './ladder.ts';
+import { type AudioChoice, defaultAudio, type PlannedAudio, planAudio } from './plan-audio.ts';
 import { type Rational, rational, toNumber } from './rational.ts';
 import type { Demuxer } from './sniff-container.ts';
-import type { SourceAudio, SourceProbe, SourceVideo } from './source-probe.ts';
+import type { SourceProbe, SourceVideo } from './source-probe.ts';
+import { type PlannedText, planText } from './text/plan-text.ts';
 
 /** One encode job of a plan: output frames `[start, end)`. */
 export type PlannedChunk = {
@@ -22,15 +24,6 @@ export type PlannedChunk = {
   readonly seekSeconds: number | null;
   /** Bytes that the source takes for these frames: how much work the chunk is likely to be. */
   readonly sourceBytes: number;
-};
-
-export type PlannedAudio = {
-  readonly streamIndex: number;
-  /** BCP 47, empty when unknown. */
-  readonly language: string;
-  readonly sourceChannels: number;
-  readonly sourceLayout: string;
-  readonly bitrateKbps: number;
 };
 
 /**
@@ -63,7 +56,9 @@ export type TranscodePlan = {
     readonly display: DisplaySize;
   };
   readonly rungs: readonly Rung[];
-  readonly audio: PlannedAudio | null;
+  /** Main track first. */
+  readonly audio: readonly PlannedAudio[];
+  readonly subtitles: readonly PlannedText[];
   /** Key of the document that explains the rungs; empty while they are not final. */
   readonly ladderKey: string;
 };
@@ -77,6 +72,8 @@ export interface PlanInput {
   readonly ladder?: readonly LadderStep[] | undefined;
   /** Default: H.264 alone. */
   readonly codecs?: readonly CodecChoice[] | undefined;
+  /** Default: AAC alone, at -23 LUFS. */
+  readonly audio?: AudioChoice | undefined;
 }
 
 /** Upright, square-pixel size of a source. */
@@ -104,28 +101,6 @@ function seekFor(start: number, rate: Rational, video: SourceVideo): number | nu
   const before = video.keyframeTicks.filter((ticks) => ticks <= wanted);
   const seek = before.at(-2);
   return seek === undefined || seek <= startTicks ? null : seek * toNumber(video.timeBase);
-}
-
-/** BCP 47 form of a container's language tag (`eng` → `en`); empty when it is none. */
-export function languageTag(tag: string): string {
-  if (tag === '' || tag === 'und') return '';
-  try {
-    return Intl.getCanonicalLocales(tag)[0] ?? '';
-  } catch {
-    return '';
-  }
-}
-
-function planAudio(tracks: readonly SourceAudio[]): PlannedAudio | null {
-  const first = tracks[0];
-  if (!first) return null;
-  return {
-    streamIndex: first.streamIndex,
-    language: languageTag(first.language),
-    sourceChannels: first.channels,
-    sourceLayout: first.layout,
-    bitrateKbps: 128,
-  };
 }
 
 const hdrTransfers = new Set(['smpte2084', 'arib-std-b67']);
@@ -165,7 +140,8 @@ export function planTranscode(input: PlanInput): TranscodePlan {
       display,
     },
     rungs: codecs.flatMap((choice) => chooseRungs(ladder, display, rate, choice)),
-    audio: planAudio(audio),
+    audio: planAudio(audio, input.audio ?? defaultAudio),
+    subtitles: planText(input.probe.subtitles).planned,
     ladderKey: '',
   };
 }

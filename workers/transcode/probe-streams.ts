@@ -26,6 +26,10 @@ export interface ProbedStream {
   readonly channelLayout: string;
   readonly sampleRateHz: number;
   readonly language: string;
+  /** What the file calls the stream, at most 100 characters of one line. */
+  readonly title: string;
+  /** Names of the dispositions that are set, e.g. `comment`, `forced`. */
+  readonly dispositions: ReadonlySet<string>;
 }
 
 /** Bound of ffprobe's JSON: streams only, so a file needs thousands of streams to reach it. */
@@ -108,5 +112,7 @@ function streamOf(value: unknown): ProbedStream {
     channelLayout: textOf(stream['channel_layout']),
     sampleRateHz: countOf(stream['sample_rate']),
     language: language === 'und' ? '' : language,
+    title: textOf(tags['title']).replaceAll(/\s+/g, ' ').trim().slice(0, 100),
+    dispositions: new Set(Object.keys(disposition).filter((name) => disposition[name] === 1)),
   };
 }

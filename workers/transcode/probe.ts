@@ -6,7 +6,8 @@ import { type ProbedStream, readStreams } from './probe-streams.ts';
 import { type Rational, rational, toNumber } from './rational.ts';
 import type { FfmpegRuntime } from './run-ffmpeg.ts';
 import { sniffContainer } from './sniff-container.ts';
-import type { SourceAudio, SourceLimits, SourceProbe, SourceVideo } from './source-probe.ts';
+import type { SourceAudio, SourceLimits, SourceProbe, SourceText, SourceVideo } from './source-probe.ts';
+import { refuseCutTransport } from './transport-tail.ts';
 
 const interlacedOrders = new Set(['tt', 'bb', 'tb', 'bt']);
 
@@ -22,6 +23,7 @@ export async function probeSource(runtime: FfmpegRuntime, path: string, limits: 
     throw sourceRefused('SOURCE_TOO_LARGE', `${bytes} bytes are more than the ${limits.maxBytes} allowed`);
   }
   const demuxer = await sniffContainer(path);
+  refuseCutTransport(demuxer, bytes);
   const { streams, warnings } = await readStreams(runtime, demuxer, path);
   const stream = chooseVideo(streams);
   refuseSize(stream, limits);
@@ -41,6 +43,7 @@ export async function probeSource(runtime: FfmpegRuntime, path: string, limits: 
     bytes,
     video: videoOf(stream, timeBase, packets, interlaced),
     audio: streams.filter((each) => each.type === 'audio' && each.channels > 0).map(audioOf),
+    subtitles: streams.filter((each) => each.type === 'subtitle').map(textOf),
     warnings: [...warnings, ...packets.warnings],
   };
 }
@@ -94,5 +97,14 @@ function audioOf(stream: ProbedStream): SourceAudio {
     layout: stream.channelLayout,
     sampleRateHz: stream.sampleRateHz,
     language: stream.language,
+    title: stream.title,
+    isDefault: stream.isDefault,
+    isCommentary: stream.dispositions.has('comment'),
+    isDescription: stream.dispositions.has('visual_impaired') || stream.dispositions.has('descriptions'),
   };
+}
+
+function textOf({ index, codec, language, title, dispositions }: ProbedStream): SourceText {
+  const forced = dispositions.has('forced');
+  return { streamIndex: index, codec, language, title, forced, hearingImpaired: dispositions.has('hearing_impaired') };
 }

@@ -36,6 +36,23 @@ export interface SourceAudio {
   readonly sampleRateHz: number;
   /** As the file has it, e.g. `eng`; empty for none and `und`. */
   readonly language: string;
+  /** What the file calls it; empty = nothing. */
+  readonly title: string;
+  readonly isDefault: boolean;
+  /** Somebody talks about the title. */
+  readonly isCommentary: boolean;
+  /** The pictures are told to people who cannot see them. */
+  readonly isDescription: boolean;
+}
+
+export interface SourceText {
+  readonly streamIndex: number;
+  readonly codec: string;
+  /** As the file has it, e.g. `eng`; empty for none and `und`. */
+  readonly language: string;
+  readonly title: string;
+  readonly forced: boolean;
+  readonly hearingImpaired: boolean;
 }
 
 export interface SourceProbe {
@@ -43,6 +60,7 @@ export interface SourceProbe {
   readonly bytes: number;
   readonly video: SourceVideo;
   readonly audio: readonly SourceAudio[];
+  readonly subtitles: readonly SourceText[];
   /** Things that are odd and no reason to refuse. */
   readonly warnings: readonly string[];
 }

@@ -4,6 +4,7 @@ import { createEncodeAudioKind } from './encode-audio.ts';
 import { createEncodeChunkKind } from './encode-chunk.ts';
 import { createScoreTitleKind } from './quality/score-title-kind.ts';
 import { createTrialKind } from './quality/trial-kind.ts';
+import { createExtractTextKind } from './text/extract-text-kind.ts';
 import { createTranscodeKind } from './transcode.ts';
 import type { TranscodeDeps } from './transcode-deps.ts';
 
@@ -13,7 +14,7 @@ function erased<P>(kind: JobKind<P>): JobKind {
 }
 
 /**
- * The job kinds that make titles: `transcode` and its children (`encode-audio`, one `encode-chunk` kind a codec,
+ * The job kinds that make titles: `transcode` and its children (`encode-audio`, `extract-text`, one `encode-chunk` kind a codec,
  * `trial-encode`), and `score-title`, which judges a published version.
  */
 export function createTranscodeKinds(deps: TranscodeDeps): JobKind[] {
@@ -21,6 +22,7 @@ export function createTranscodeKinds(deps: TranscodeDeps): JobKind[] {
     erased(createTranscodeKind(deps)),
     ...videoCodecs.map((codec) => erased(createEncodeChunkKind(deps, codec))),
     erased(createEncodeAudioKind(deps)),
+    erased(createExtractTextKind(deps)),
     erased(createTrialKind(deps)),
     erased(createScoreTitleKind(deps)),
   ];

@@ -1,23 +1,23 @@
 import { jsonDigest } from '../../server/core/canonical-json.ts';
 import type { ObjectStore } from '../../server/stores/objects/object-store.ts';
 import type { JobContext, JobKind } from '../queue/job-kind.ts';
-import { collectEncodes, encodeJobs } from './child-jobs.ts';
+import { collectEncodes, type EncodeResult, encodeJobs } from './child-jobs.ts';
 import { encoderFor } from './codecs/video-codec.ts';
 import { type CostReport, costReport, keepCost, reportKey } from './cost-report.ts';
-import type { AudioRecord } from './encode-audio.ts';
-import type { ChunkRecord } from './encode-chunk.ts';
 import type { EncodeSet, TranscodeResult } from './encode-set.ts';
-import { sourceMissing } from './errors.ts';
+import { codecUnavailable, sourceMissing } from './errors.ts';
 import type { CodecChoice } from './ladder.ts';
 import { packagerVersion, packageTitle } from './package.ts';
 import { parseTranscodeParams, type TranscodeParams } from './params.ts';
 import { planTranscode, type TranscodePlan } from './plan.ts';
+import { type AudioChoice, maxAudioStreams } from './plan-audio.ts';
 import { loadPlan, savePlan } from './plan-store.ts';
 import { probeSource } from './probe.ts';
 import { chooseLadder, type LadderPreparation, prepareLadder } from './quality/choose-ladder.ts';
 import { findVmafBuild } from './quality/metric.ts';
-import { defaultSourceLimits } from './source-probe.ts';
+import { defaultSourceLimits, type SourceProbe } from './source-probe.ts';
 import { findJson } from './stored-json.ts';
+import { planText } from './text/plan-text.ts';
 import { runtimeFor, type TranscodeDeps } from './transcode-deps.ts';
 import type { TitleVerification } from './verify-title.ts';
 
@@ -48,10 +48,26 @@ async function inspect(deps: TranscodeDeps, context: JobContext, params: Transco
     encoderBuild: build,
     ladder: params.ladder,
     codecs,
+    audio: audioChoice(params, encoders),
   });
   const metric = (await findVmafBuild(deps, runtime.binaries)) ? 'vmaf' : 'ssim';
   const ladder = prepareLadder({ plan, video: probe.video, params, codecs, metric });
-  return { plan: await savePlan(objects, plan, signal), codecs, ladder, warnings: probe.warnings.slice(0, 20) };
+  return { plan: await savePlan(objects, plan, signal), codecs, ladder, warnings: warningsOf(probe) };
+}
+
+/** CODEC_UNAVAILABLE for Opus in a build without it. */
+function audioChoice(params: TranscodeParams, available: ReadonlySet<string>): AudioChoice {
+  const { audioCodecs = ['aac'], loudnessLufs = -23 } = params;
+  const opus = audioCodecs.includes('opus');
+  if (opus && !available.has('libopus')) throw codecUnavailable('opus', ['libopus']);
+  return { opus, loudnessLufs: loudnessLufs === 0 ? null : loudnessLufs };
+}
+
+/** What is odd of a source and no reason to refuse it. */
+function warningsOf({ warnings, audio, subtitles }: SourceProbe): string[] {
+  const silent =
+    audio.length > maxAudioStreams ? [`${audio.length} audio streams: ${maxAudioStreams} are the most`] : [];
+  return [...planText(subtitles).refused, ...silent, ...warnings].slice(0, 20);
 }
 
 async function resultOf(
@@ -76,7 +92,7 @@ async function encodeChildren(context: JobContext, planKey: string, plan: Transc
   context.progress({ fraction: 0.05, stage: 'encode', detail: { frames: 0, total_frames: plan.frameCount } });
   const jobs = encodeJobs(planKey, plan);
   const children = jobs.map(({ chunk: _chunk, ...job }) => job);
-  const results = await context.children<AudioRecord | ChunkRecord>('encode', children);
+  const results = await context.children<EncodeResult>('encode', children);
   context.progress({ fraction: 0.9, stage: 'package', detail: { frames: plan.frameCount } });
   return collectEncodes(plan, jobs, results);
 }
@@ -99,13 +115,13 @@ async function runTranscode(deps: TranscodeDeps, context: JobContext, params: Tr
   const encodeSetKey = `${folder}/encode-set.json`;
   let set = await findJson<EncodeSet>(objects, encodeSetKey, signal);
   if (!set) {
-    const { audio, chunks } = await encodeChildren(context, ladder.plan, plan);
-    const cost = costReport(plan, chunks, ladder.cpuSeconds);
+    const encodes = await encodeChildren(context, ladder.plan, plan);
+    const cost = costReport(plan, encodes.chunks, ladder.cpuSeconds);
     await keepCost(objects, reportKey(params.titleId, version, 'cost'), cost, signal);
     const onProgress = (fraction: number) =>
       context.progress({ fraction: 0.9 + fraction * 0.1, stage: 'package', detail: { frames: plan.frameCount } });
     const place = { planKey: ladder.plan, title: params.titleId, version, folder };
-    set = await packageTitle(objects, { ...place, plan, chunks, audio, signal, onProgress });
+    set = await packageTitle(objects, { ...place, ...encodes, plan, signal, onProgress });
   }
   context.progress({ fraction: 1, stage: 'done', detail: { frames: plan.frameCount } });
   return resultOf(objects, set, encodeSetKey, inspected.warnings, signal);

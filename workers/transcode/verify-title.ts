@@ -1,4 +1,4 @@
-import { aacFrameSamples } from './encode-audio.ts';
+import type { LoudnessReport } from './loudness.ts';
 import type { TranscodePlan } from './plan.ts';
 import type { TrackAudit } from './track-audit.ts';
 
@@ -27,6 +27,9 @@ export interface AuditedAudio {
   readonly timescale: number;
   readonly skipTicks: number;
   readonly declaredPeakBps: number;
+  /** Samples of one coded frame: as near as a length can be. */
+  readonly frameSamples: number;
+  readonly loudness: LoudnessReport | null;
 }
 
 export interface AuditedVideo {
@@ -63,14 +66,47 @@ function startCheck(video: readonly AuditedVideo[]): TitleCheck {
 }
 
 /** Audio must end with the video: a difference of a frame or more would grow into a gap before the next title. */
-function lengthCheck(plan: TranscodePlan, audio: AuditedAudio): TitleCheck {
+function lengthCheck(plan: TranscodePlan, tracks: readonly AuditedAudio[]): TitleCheck {
+  const judged = tracks.map((audio) => lengthOf(plan, audio));
+  const details = judged.map(({ detail }, index) => (index === 0 ? detail : `${tracks[index]?.audit.id}: ${detail}`));
+  return check(
+    'audio_video_length',
+    judged.flatMap(({ ok }, index) => (ok ? [] : (details[index] ?? ''))),
+    details.slice(0, 10).join('; '),
+  );
+}
+
+function lengthOf(plan: TranscodePlan, audio: AuditedAudio): { ok: boolean; detail: string } {
   const { num, den } = plan.rate;
   // In units of 1 / (audio clock x rate), where both lengths are whole numbers.
   const apart = (audio.audit.durationTicks - audio.skipTicks) * num - plan.frameCount * den * audio.timescale;
-  const limit = aacFrameSamples * num;
+  const limit = audio.frameSamples * num;
   const inMs = (units: number) => ((units * 1000) / (audio.timescale * num)).toFixed(3);
   const detail = `audio is ${inMs(apart)} ms longer than video, limit ±${inMs(limit)} ms`;
-  return check('audio_video_length', Math.abs(apart) < limit ? [] : [detail], detail);
+  return { ok: Math.abs(apart) < limit, detail };
+}
+
+/** Most that the loudness of a whole track may miss its target by, in LU (EBU R 128 allows 0.5 for files). */
+const loudnessTolerance = 0.5;
+
+/** Only a plain gain promises its loudness; where peaks forbade it, what came out is told and not judged. */
+function loudnessCheck(tracks: readonly AuditedAudio[]): TitleCheck {
+  const normalised = tracks.flatMap(({ audit, loudness }) => (loudness ? [{ id: audit.id, ...loudness }] : []));
+  const told = normalised.map(({ id, targetLufs, source, result, mode }) => {
+    const text = (value: number | null) => (value === null ? 'silence' : `${value.toFixed(1)} LUFS`);
+    const detail = `${id}: ${text(source.integratedLufs)} to ${text(result.integratedLufs)} (${mode}), target ${targetLufs}`;
+    const miss = Math.abs((result.integratedLufs ?? Number.NEGATIVE_INFINITY) - targetLufs);
+    return { detail, ok: mode !== 'gain' || miss <= loudnessTolerance };
+  });
+  const faults = told.filter(({ ok }) => !ok).map(({ detail }) => detail);
+  return check(
+    'loudness',
+    faults,
+    told
+      .map(({ detail }) => detail)
+      .slice(0, 10)
+      .join('; '),
+  );
 }
 
 function peakCheck(tracks: readonly { audit: TrackAudit; declaredPeakBps: number }[]): TitleCheck {
@@ -99,16 +135,17 @@ function capCheck(video: readonly AuditedVideo[]): TitleCheck {
 export function verifyTitle(
   plan: TranscodePlan,
   video: readonly AuditedVideo[],
-  audio: AuditedAudio | undefined,
+  audio: readonly AuditedAudio[],
 ): TitleVerification {
-  const tracks = [...video, ...(audio ? [audio] : [])];
+  const tracks = [...video, ...audio];
   const continuity = tracks.flatMap(({ audit }) => audit.faults.map((fault) => `${audit.id}: ${fault}`));
   const checks = [
     framesCheck(plan, video),
     check('continuous_ticks', continuity, 'every sample starts where the one before it ends'),
     alignmentCheck(plan, video),
     startCheck(video),
-    ...(audio ? [lengthCheck(plan, audio)] : []),
+    ...(audio.length > 0 ? [lengthCheck(plan, audio)] : []),
+    ...(audio.some(({ loudness }) => loudness) ? [loudnessCheck(audio)] : []),
     peakCheck(tracks),
     capCheck(video),
   ];

@@ -1,9 +1,11 @@
+import type { AudioPurpose } from '../plan-audio.ts';
 import { type Rational, rational, toNumber } from '../rational.ts';
 import {
   type AudioTrack,
   initName,
   type MediaSegment,
   type Presentation,
+  type TextTrack,
   targetSeconds,
   type VideoTrack,
 } from './media-track.ts';
@@ -105,6 +107,17 @@ function videoSet(tracks: readonly VideoTrack[], id: number): string[] {
 }
 
 const channelScheme = 'urn:mpeg:dash:23003:3:audio_channel_configuration:2011';
+const roleScheme = 'urn:mpeg:dash:role:2011';
+const audioRoles: Readonly<Record<AudioPurpose, string>> = {
+  main: 'main',
+  alternate: 'alternate',
+  commentary: 'commentary',
+  description: 'description',
+};
+
+function labelled(title: string): string[] {
+  return title === '' ? [] : [`<Label>${escapeXml(title)}</Label>`];
+}
 
 function audioSet(track: AudioTrack, id: number): string {
   const attributes = {
@@ -116,9 +129,24 @@ function audioSet(track: AudioTrack, id: number): string {
     startWithSAP: 1,
   };
   const channels = element('AudioChannelConfiguration', { schemeIdUri: channelScheme, value: track.channels });
-  const role = element('Role', { schemeIdUri: 'urn:mpeg:dash:role:2011', value: 'main' });
+  const role = element('Role', { schemeIdUri: roleScheme, value: audioRoles[track.purpose] });
   const shape = { id: track.id, bandwidth: track.peakBps, codecs: track.codec, audioSamplingRate: track.sampleRateHz };
-  return element('AdaptationSet', attributes, [role, template(track), element('Representation', shape, [channels])]);
+  const representation = element('Representation', shape, [channels]);
+  return element('AdaptationSet', attributes, [role, ...labelled(track.title), template(track), representation]);
+}
+
+function textRole({ forced, hearingImpaired }: TextTrack): string {
+  if (forced) return 'forced-subtitle';
+  return hearingImpaired ? 'caption' : 'subtitle';
+}
+
+/** Subtitles as one whole file beside the media. */
+function textSet(track: TextTrack, id: number): string {
+  const attributes = { id, contentType: 'text', mimeType: 'text/vtt', lang: track.language || undefined };
+  const role = element('Role', { schemeIdUri: roleScheme, value: textRole(track) });
+  const shape = { id: `text-${track.id}`, bandwidth: track.averageBps };
+  const representation = element('Representation', shape, [`<BaseURL>${escapeXml(track.file)}</BaseURL>`]);
+  return element('AdaptationSet', attributes, [role, ...labelled(track.title), representation]);
 }
 
 /** Static MPD of the isoff-live profile (ISO/IEC 23009-1) over the same files as the HLS playlists. */
@@ -132,7 +160,9 @@ export function writeMpd(presentation: Presentation): string {
     minBufferTime: `PT${longest}S`,
   };
   const video = videoSets(presentation.video);
-  const sets = [...video, ...presentation.audio.map((track, index) => audioSet(track, video.length + index + 1))];
+  const audio = presentation.audio.map((track, index) => audioSet(track, video.length + index + 1));
+  const before = video.length + audio.length;
+  const sets = [...video, ...audio, ...presentation.text.map((track, index) => textSet(track, before + index + 1))];
   const period = element('Period', { id: 'p0', start: 'PT0S' }, sets);
   return `<?xml version="1.0" encoding="UTF-8"?>\n${element('MPD', attributes, [period])}\n`;
 }

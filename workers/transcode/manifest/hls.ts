@@ -5,6 +5,7 @@ import {
   type MediaSegment,
   mediaPlaylistName,
   type Presentation,
+  type TextTrack,
   targetSeconds,
   type VideoTrack,
 } from './media-track.ts';
@@ -14,25 +15,84 @@ function quoted(value: string): string {
   return `"${value.replace(/["\r\n]/g, '')}"`;
 }
 
-const audioGroup = 'audio';
-
-function audioLine(track: AudioTrack, isFirst: boolean): string {
-  const attributes = [
-    'TYPE=AUDIO',
-    `GROUP-ID=${quoted(audioGroup)}`,
-    `NAME=${quoted(track.language || 'main')}`,
-    ...(track.language ? [`LANGUAGE=${quoted(track.language)}`] : []),
-    `DEFAULT=${isFirst ? 'YES' : 'NO'}`,
-    'AUTOSELECT=YES',
-    `CHANNELS=${quoted(String(track.channels))}`,
-    `URI=${quoted(`${track.folder}/${mediaPlaylistName}`)}`,
-  ];
-  return `#EXT-X-MEDIA:${attributes.join(',')}`;
+/** A name for people: what the source says, else the language, else what it is. */
+function nameOf(track: { title: string; language: string }, fallback: string): string {
+  return track.title || track.language || fallback;
 }
 
-function variantLines(track: VideoTrack, audio: readonly AudioTrack[]): string[] {
+/** Names of one group, told apart by a number where two are the same (RFC 8216 §4.3.4.1.1). */
+function uniqueNames(names: readonly string[]): string[] {
+  const seen = new Map<string, number>();
+  return names.map((name) => {
+    const count = (seen.get(name) ?? 0) + 1;
+    seen.set(name, count);
+    return count === 1 ? name : `${name} ${count}`;
+  });
+}
+
+/** Tracks of one profile; a source stream that lacks it is there in stereo AAC, so that every group has every choice. */
+interface AudioGroup {
+  readonly id: string;
+  readonly tracks: readonly AudioTrack[];
+}
+
+function audioGroups(audio: readonly AudioTrack[]): AudioGroup[] {
+  const profiles = [...new Set(audio.map((track) => track.profile))];
+  const streams = [...new Set(audio.map((track) => track.streamIndex))];
+  return profiles.map((profile, index) => ({
+    id: index === 0 ? 'audio' : profile,
+    tracks: streams.flatMap((stream) => {
+      const own = audio.filter((track) => track.streamIndex === stream);
+      return own.find((track) => track.profile === profile) ?? own[0] ?? [];
+    }),
+  }));
+}
+
+const describesVideo = 'public.accessibility.describes-video';
+
+function audioLines({ id, tracks }: AudioGroup): string[] {
+  const names = uniqueNames(tracks.map((track) => nameOf(track, 'main')));
+  return tracks.map((track, index) => {
+    const attributes = [
+      'TYPE=AUDIO',
+      `GROUP-ID=${quoted(id)}`,
+      `NAME=${quoted(names[index] ?? '')}`,
+      ...(track.language ? [`LANGUAGE=${quoted(track.language)}`] : []),
+      `DEFAULT=${index === 0 ? 'YES' : 'NO'}`,
+      `AUTOSELECT=${track.purpose === 'commentary' ? 'NO' : 'YES'}`,
+      ...(track.purpose === 'description' ? [`CHARACTERISTICS=${quoted(describesVideo)}`] : []),
+      `CHANNELS=${quoted(String(track.channels))}`,
+      `URI=${quoted(`${track.folder}/${mediaPlaylistName}`)}`,
+    ];
+    return `#EXT-X-MEDIA:${attributes.join(',')}`;
+  });
+}
+
+const textGroup = 'subtitles';
+const transcribes = 'public.accessibility.transcribes-spoken-dialog,public.accessibility.describes-music-and-sound';
+
+function textLines(tracks: readonly TextTrack[]): string[] {
+  const names = uniqueNames(tracks.map((track) => nameOf(track, 'subtitles')));
+  return tracks.map((track, index) => {
+    const attributes = [
+      'TYPE=SUBTITLES',
+      `GROUP-ID=${quoted(textGroup)}`,
+      `NAME=${quoted(names[index] ?? '')}`,
+      ...(track.language ? [`LANGUAGE=${quoted(track.language)}`] : []),
+      'DEFAULT=NO',
+      'AUTOSELECT=YES',
+      `FORCED=${track.forced ? 'YES' : 'NO'}`,
+      ...(track.hearingImpaired ? [`CHARACTERISTICS=${quoted(transcribes)}`] : []),
+      `URI=${quoted(`${track.folder}/${mediaPlaylistName}`)}`,
+    ];
+    return `#EXT-X-MEDIA:${attributes.join(',')}`;
+  });
+}
+
+function variantLines(track: VideoTrack, group: AudioGroup | undefined, hasText: boolean): string[] {
+  const audio = group?.tracks ?? [];
   const most = (read: (each: AudioTrack) => number) => audio.reduce((top, each) => Math.max(top, read(each)), 0);
-  const codecs = [track.codec, ...new Set(audio.map((each) => each.codec))].join(',');
+  const codecs = [...new Set([track.codec, ...audio.map((each) => each.codec)])].join(',');
   const attributes = [
     `BANDWIDTH=${track.peakBps + most((each) => each.peakBps)}`,
     `AVERAGE-BANDWIDTH=${track.averageBps + most((each) => each.averageBps)}`,
@@ -40,7 +100,8 @@ function variantLines(track: VideoTrack, audio: readonly AudioTrack[]): string[]
     `RESOLUTION=${track.width}x${track.height}`,
     `FRAME-RATE=${toNumber(track.frameRate).toFixed(3)}`,
     'VIDEO-RANGE=SDR',
-    ...(audio.length > 0 ? [`AUDIO=${quoted(audioGroup)}`] : []),
+    ...(group ? [`AUDIO=${quoted(group.id)}`] : []),
+    ...(hasText ? [`SUBTITLES=${quoted(textGroup)}`] : []),
     'CLOSED-CAPTIONS=NONE',
   ];
   return [`#EXT-X-STREAM-INF:${attributes.join(',')}`, `${track.folder}/${mediaPlaylistName}`];
@@ -50,19 +111,28 @@ function variantLines(track: VideoTrack, audio: readonly AudioTrack[]): string[]
  * HLS multivariant playlist, version 7 (RFC 8216): measured peak and mean rates, codecs as the files say.
  * URIs are relative, so a copy of the folder plays from anywhere.
  */
-export function writeMasterPlaylist(presentation: Presentation): string {
+export function writeMasterPlaylist({ video, audio, text }: Presentation): string {
+  const groups = audioGroups(audio);
   const lines = [
     '#EXTM3U',
     '#EXT-X-VERSION:7',
     '#EXT-X-INDEPENDENT-SEGMENTS',
-    ...presentation.audio.map((track, index) => audioLine(track, index === 0)),
-    ...presentation.video.flatMap((track) => variantLines(track, presentation.audio)),
+    ...groups.flatMap(audioLines),
+    ...textLines(text),
+    // A player without a preference begins with the first variant: stereo AAC.
+    ...(groups.length > 0 ? groups : [undefined]).flatMap((group) =>
+      video.flatMap((track) => variantLines(track, group, text.length > 0)),
+    ),
   ];
   return `${lines.join('\n')}\n`;
 }
 
-/** HLS media playlist of one track: complete (VOD), fMP4 segments with their map. */
-export function writeMediaPlaylist(track: { timescale: number; segments: readonly MediaSegment[] }): string {
+/** HLS media playlist of one track: complete (VOD), fMP4 segments with their map, or text without one. */
+export function writeMediaPlaylist(track: {
+  timescale: number;
+  segments: readonly MediaSegment[];
+  map?: boolean;
+}): string {
   const lines = [
     '#EXTM3U',
     '#EXT-X-VERSION:7',
@@ -70,7 +140,7 @@ export function writeMediaPlaylist(track: { timescale: number; segments: readonl
     '#EXT-X-MEDIA-SEQUENCE:1',
     '#EXT-X-PLAYLIST-TYPE:VOD',
     '#EXT-X-INDEPENDENT-SEGMENTS',
-    `#EXT-X-MAP:URI=${quoted(initName)}`,
+    ...(track.map === false ? [] : [`#EXT-X-MAP:URI=${quoted(initName)}`]),
     ...track.segments.flatMap((segment) => [
       `#EXTINF:${(segment.durationTicks / track.timescale).toFixed(6)},`,
       segment.name,

@@ -1,3 +1,4 @@
+import type { AudioPurpose } from '../plan-audio.ts';
 import type { Rational } from '../rational.ts';
 
 /** One media segment of a track; times are ticks of presentation, exact. */
@@ -32,8 +33,29 @@ export interface VideoTrack extends TrackBase {
 export interface AudioTrack extends TrackBase {
   /** BCP 47, empty when unknown. */
   readonly language: string;
+  /** What the source calls it; empty = nothing. */
+  readonly title: string;
+  readonly purpose: AudioPurpose;
+  /** Streams of the source: tracks of one stream are the same sound in other codecs or layouts. */
+  readonly streamIndex: number;
+  /** e.g. `aac-stereo`: tracks of one profile form a group. */
+  readonly profile: string;
   readonly channels: number;
   readonly sampleRateHz: number;
+}
+
+/** Subtitles: a whole file, and segments of it. */
+export interface TextTrack {
+  readonly folder: string;
+  readonly id: string;
+  /** Path of the whole WebVTT file from the title's folder. */
+  readonly file: string;
+  /** BCP 47, empty when unknown. */
+  readonly language: string;
+  readonly title: string;
+  readonly forced: boolean;
+  readonly hearingImpaired: boolean;
+  readonly averageBps: number;
 }
 
 /** What both manifests describe: one set of files. */
@@ -42,7 +64,9 @@ export interface Presentation {
   readonly seconds: Rational;
   /** Lowest bitrate first: players that do not measure begin with the first. */
   readonly video: readonly VideoTrack[];
+  /** Main track first. */
   readonly audio: readonly AudioTrack[];
+  readonly text: readonly TextTrack[];
 }
 
 /** Names shared by the writers of files and manifests. */

@@ -64,10 +64,15 @@ function descriptorBody(data: Buffer, at: number, tag: number): number {
   return next + 1;
 }
 
-function aacCodec(data: Buffer, entry: Box): string {
+/** Where AudioSpecificConfig begins, and its decoder config descriptor (ISO/IEC 14496-1 §7.2.6). */
+function aacConfig(data: Buffer, entry: Box): { config: number; specific: number } {
   const esds = getBox(data, childBoxes(data, entry, audioHeader), ['esds']).bodyStart + 4;
   const config = descriptorBody(data, descriptorBody(data, esds, 3) + 3, 4);
-  const specific = descriptorBody(data, config + 13, 5);
+  return { config, specific: descriptorBody(data, config + 13, 5) };
+}
+
+function aacCodec(data: Buffer, entry: Box): string {
+  const { config, specific } = aacConfig(data, entry);
   return `mp4a.${hex(data[config])}.${(data[specific] ?? 0) >> 3}`;
 }
 
@@ -77,11 +82,32 @@ const videoEntries: Readonly<Record<string, (data: Buffer, entry: Box) => string
   vp09: vp9Codec,
   av01: av1Codec,
 };
-const audioEntries: Readonly<Record<string, (data: Buffer, entry: Box) => string>> = { mp4a: aacCodec };
+const audioEntries: Readonly<Record<string, (data: Buffer, entry: Box) => string>> = {
+  mp4a: aacCodec,
+  Opus: () => 'opus',
+};
+
+/**
+ * Channels of an audio sample entry. AAC says them in its AudioSpecificConfig; the count of the entry itself is 2 in
+ * many files, whatever is inside.
+ */
+export function channelsOf(data: Buffer, entry: Box): number {
+  const counted = data.readUInt16BE(entry.bodyStart + 16);
+  if (entry.type !== 'mp4a') return counted;
+  const { specific } = aacConfig(data, entry);
+  const configuration = ((data[specific + 1] ?? 0) >> 3) & 0xf;
+  return configuration === 7 ? 8 : configuration || counted;
+}
+
+/** Bytes of a sample entry's body before its child boxes; undefined for a box that is no entry known here. */
+export function entryHeaderBytes(type: string): number | undefined {
+  if (type in videoEntries) return visualHeader;
+  return type in audioEntries ? audioHeader : undefined;
+}
 
 /**
  * RFC 6381 name of a sample entry, read from its configuration box and never from the encoder's settings.
- * DATA_LOSS MP4_MALFORMED for an entry that is not avc1, hvc1, vp09, av01 or mp4a.
+ * DATA_LOSS MP4_MALFORMED for an entry that is not avc1, hvc1, vp09, av01, mp4a or Opus.
  */
 export function codecString(data: Buffer, entry: Box): { readonly codec: string; readonly video: boolean } {
   const readVideo = videoEntries[entry.type];

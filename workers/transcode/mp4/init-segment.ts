@@ -1,6 +1,6 @@
 import { mp4Malformed } from '../errors.ts';
 import { type Box, childBoxes, findBox, getBox, makeBox, makeFullBox, parseBoxes, uint32 } from './boxes.ts';
-import { codecString } from './codec-string.ts';
+import { channelsOf, codecString, entryHeaderBytes } from './codec-string.ts';
 
 /** What a player learns from an init segment. */
 export interface TrackInfo {
@@ -33,8 +33,20 @@ function editList(skipTicks: number): Buffer {
   return makeBox('edts', makeFullBox('elst', 0, 0, uint32(1, 0, skipTicks, 0x00010000)));
 }
 
+/** Boxes above the sample entries, and the bytes of their bodies before their children. */
+const aboveEntries: Readonly<Record<string, number>> = { mdia: 0, minf: 0, stbl: 0, stsd: 8 };
+
+/** A box as it is, but for `btrt` in sample entries: the encoder's caps, which may differ by chunk and bind nobody. */
+function withoutRates(data: Buffer, box: Box): Buffer {
+  const skip = aboveEntries[box.type] ?? entryHeaderBytes(box.type);
+  if (skip === undefined) return data.subarray(box.start, box.end);
+  const children = childBoxes(data, box, skip).filter((child) => child.type !== 'btrt');
+  const head = data.subarray(box.bodyStart, box.bodyStart + skip);
+  return makeBox(box.type, head, ...children.map((child) => withoutRates(data, child)));
+}
+
 /**
- * The CMAF header (ftyp + moov) of a fragmented MP4, with user data dropped and an edit list that skips the track's
+ * The CMAF header (ftyp + moov) of a fragmented MP4, with user data and rates dropped and an edit list that skips its
  * delay (priming of audio, reordering of video), so that presentation starts at 0. Negative composition offsets
  * would do the same without one, but FFmpeg's demuxer, and players made of it, then show video two frames late.
  */
@@ -45,7 +57,7 @@ export function makeInitSegment(fragmented: Buffer, skipTicks: number): Buffer {
     if (box.type !== 'trak') return fragmented.subarray(box.start, box.end);
     const [tkhd, ...rest] = childBoxes(fragmented, box)
       .filter((child) => child.type !== 'edts' && child.type !== 'udta')
-      .map((child) => fragmented.subarray(child.start, child.end));
+      .map((child) => withoutRates(fragmented, child));
     if (!tkhd) throw mp4Malformed('an empty track box');
     return makeBox('trak', tkhd, ...(skipTicks > 0 ? [editList(skipTicks)] : []), ...rest);
   });
@@ -79,7 +91,7 @@ export function readTrackInfo(init: Buffer): TrackInfo {
     codec,
     width: video ? init.readUInt16BE(entry.bodyStart + 24) : 0,
     height: video ? init.readUInt16BE(entry.bodyStart + 26) : 0,
-    channels: video ? 0 : init.readUInt16BE(entry.bodyStart + 16),
+    channels: video ? 0 : channelsOf(init, entry),
     sampleRateHz: video ? 0 : init.readUInt32BE(entry.bodyStart + 24) / 65_536,
     skipTicks: skipTicks(init, trak),
   };

@@ -81,5 +81,5 @@ export function trialPlan(
   rungs: readonly Rung[],
 ): TranscodePlan {
   const segments = samples.map(({ start, end }) => ({ start, end }));
-  return { ...plan, segments, chunks: samples, rungs, audio: null, ladderKey: '' };
+  return { ...plan, segments, chunks: samples, rungs, audio: [], subtitles: [], ladderKey: '' };
 }

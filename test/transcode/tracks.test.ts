@@ -1,0 +1,256 @@
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Code } from '../../server/core/codes.ts';
+import type { TranscodeResult } from '../../workers/transcode/encode-set.ts';
+import type { LoudnessReport } from '../../workers/transcode/loudness.ts';
+import { planAudio } from '../../workers/transcode/plan-audio.ts';
+import { planText } from '../../workers/transcode/text/plan-text.ts';
+import { cleanCueText, parseWebVtt, webVttSegment } from '../../workers/transcode/text/webvtt.ts';
+import { rejectsWith } from '../support/rejects-with.ts';
+import type { JobRun } from './run-job.ts';
+import { ffmpeg, ffprobe, makeSource, numberedFrames, sourceCodec } from './sources.ts';
+import { createTranscodeFixture, smallLadder, type TranscodeFixture } from './transcode-fixture.ts';
+
+const english = `1
+00:00:00,500 --> 00:00:01,500
+Plain words & <b>bold</b> ones
+
+2
+00:00:01,800 --> 00:00:02,300
+<script>alert(1)</script> across an edge
+
+3
+00:00:09,000 --> 00:00:12,000
+After the end
+`;
+
+const german = `[Script Info]
+ScriptType: v4.00+
+
+[V4+ Styles]
+Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, Italic, Underline, StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, Alignment, MarginL, MarginR, MarginV, Encoding
+Style: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10,10,10,0
+
+[Events]
+Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
+Dialogue: 0,0:00:01.00,0:00:03.00,Default,,0,0,0,,{\\i1}Schräge{\\i0} Worte
+`;
+
+/** Four seconds with stereo English, quiet 5.1 German as its default, a commentary, and subtitles in SRT and ASS. */
+async function manyTracks(fixture: TranscodeFixture): Promise<string> {
+  const [srt, ass] = [join(fixture.dir, 'en.srt'), join(fixture.dir, 'de.ass')];
+  await writeFile(srt, english);
+  await writeFile(ass, german);
+  const sine = (hz: number, db: number) => `sine=f=${hz}:r=48000:d=4,volume=${db}dB`;
+  const surround = `${sine(300, -30)}[c];[c]pan=5.1|FL=c0|FR=c0|FC=c0|LFE=c0|BL=c0|BR=c0`;
+  const inputs = [numberedFrames('25/1', 4), `${sine(440, -6)},pan=stereo|c0=c0|c1=c0`, surround, sine(880, -20)];
+  return makeSource('many-tracks.mkv', [
+    ...inputs.flatMap((graph) => ['-f', 'lavfi', '-i', graph]),
+    ...['-i', srt, '-i', ass],
+    ...['-map', '0:v', '-map', '1:a', '-map', '2:a', '-map', '3:a', '-map', '4:s', '-map', '5:s'],
+    ...[...sourceCodec, '-c:a', 'flac', '-c:s:0', 'srt', '-c:s:1', 'ass'],
+    ...['-metadata:s:a:0', 'language=eng', '-metadata:s:a:1', 'language=ger', '-metadata:s:a:2', 'language=eng'],
+    ...['-metadata:s:a:2', 'title=Director', '-metadata:s:s:0', 'language=eng', '-metadata:s:s:1', 'language=ger'],
+    ...['-disposition:a:0', '0', '-disposition:a:1', 'default', '-disposition:a:2', 'comment'],
+    ...['-disposition:s:0', 'hearing_impaired', '-disposition:s:1', 'forced'],
+  ]);
+}
+
+describe('audio and text of a title', () => {
+  let fixture: TranscodeFixture;
+  let run: JobRun;
+  let result: TranscodeResult;
+  let folder: string;
+  const textOf = async (path: string) => Buffer.from(await fixture.objects.read(`${folder}/${path}`)).toString();
+  before(async () => {
+    fixture = await createTranscodeFixture();
+    const sourceKey = await fixture.upload(await manyTracks(fixture));
+    run = await fixture.run({ titleId: 'titles/many', sourceKey, ladder: smallLadder, audioCodecs: ['aac', 'opus'] });
+    result = run.result as unknown as TranscodeResult;
+    folder = result.encodeSetKey.slice(0, result.encodeSetKey.lastIndexOf('/'));
+  });
+  after(() => fixture[Symbol.asyncDispose]());
+
+  it('is every stream in stereo AAC, surround beside it in 5.1, and Opus where asked for', () => {
+    const audio = result.files.filter((file) => file.kind === 'audio');
+    assert.deepEqual(
+      audio.map(({ id, profile, codec, language }) => [id, profile, codec, language]),
+      [
+        ['audio-de', 'aac-stereo', 'mp4a.40.2', 'de'],
+        ['audio-de-5.1', 'aac-5.1', 'mp4a.40.2', 'de'],
+        ['audio-de-opus', 'opus-stereo', 'opus', 'de'],
+        ['audio-en', 'aac-stereo', 'mp4a.40.2', 'en'],
+        ['audio-en-opus', 'opus-stereo', 'opus', 'en'],
+        ['audio-en-2', 'aac-stereo', 'mp4a.40.2', 'en'],
+        ['audio-en-2-opus', 'opus-stereo', 'opus', 'en'],
+      ],
+    );
+  });
+
+  it('has the layout, rate and length that it should, by another reader', async () => {
+    for (const [id, channels] of [
+      ['de', 2],
+      ['de-5.1', 6],
+      ['en-opus', 2],
+    ] as const) {
+      const entries = ['-show_entries', 'stream=channels,sample_rate', '-of', 'csv=p=0'];
+      const playlist = join(fixture.objectsDir, `${folder}/audio/${id}/index.m3u8`);
+      assert.equal((await ffprobe([...entries, playlist])).split('\n')[0], `48000,${channels}`);
+      const pcm = await ffmpeg(['-i', playlist, '-f', 's16le', '-ac', '1', '-']);
+      // Its HLS demuxer plays the priming too, which the edit list skips: up to two frames more.
+      const samples = pcm.length / 2;
+      assert.ok(samples > 4 * 48_000 - 1024 && samples < 4 * 48_000 + 2048, `${id}: ${samples} samples`);
+    }
+  });
+
+  it('comes out at -23 LUFS, measured after the encode', () => {
+    const reports = run.children.flatMap(({ job, result: child }) => {
+      const { loudness } = child as { loudness?: LoudnessReport };
+      return job.kind === 'encode-audio' && loudness ? [loudness] : [];
+    });
+    assert.equal(reports.length, 7);
+    for (const report of reports) {
+      assert.equal(report.targetLufs, -23);
+      assert.equal(report.mode, 'gain');
+      assert.ok(Math.abs((report.result.integratedLufs ?? 0) + 23) < 0.5, JSON.stringify(report));
+    }
+    const check = result.verification.checks.find(({ name }) => name === 'loudness');
+    assert.equal(check?.ok, true);
+    assert.match(check.detail, /^audio-de: -\d+\.\d LUFS to -2[23]\.\d LUFS \(gain\), target -23/);
+  });
+
+  it('is offered in HLS groups by profile, each with every language', async () => {
+    const lines = (await textOf('master.m3u8')).split('\n');
+    const media = lines.filter((line) => line.startsWith('#EXT-X-MEDIA:TYPE=AUDIO'));
+    const short = media.map((line) => {
+      const pick = (name: string) => line.match(new RegExp(`${name}="?([^",]*)`))?.[1] ?? '';
+      return ['GROUP-ID', 'NAME', 'LANGUAGE', 'DEFAULT', 'AUTOSELECT', 'CHANNELS', 'URI'].map(pick).join(' ');
+    });
+    assert.deepEqual(short, [
+      'audio de de YES YES 2 audio/de/index.m3u8',
+      'audio en en NO YES 2 audio/en/index.m3u8',
+      'audio Director en NO NO 2 audio/en-2/index.m3u8',
+      'aac-5.1 de de YES YES 6 audio/de-5.1/index.m3u8',
+      'aac-5.1 en en NO YES 2 audio/en/index.m3u8',
+      'aac-5.1 Director en NO NO 2 audio/en-2/index.m3u8',
+      'opus-stereo de de YES YES 2 audio/de-opus/index.m3u8',
+      'opus-stereo en en NO YES 2 audio/en-opus/index.m3u8',
+      'opus-stereo Director en NO NO 2 audio/en-2-opus/index.m3u8',
+    ]);
+    const variants = lines.filter((line) => line.startsWith('#EXT-X-STREAM-INF'));
+    assert.deepEqual(
+      variants.map((line) => line.match(/AUDIO="([^"]+)"/)?.[1]),
+      ['audio', 'aac-5.1', 'opus-stereo'],
+    );
+    assert.ok(variants.every((line) => line.includes('SUBTITLES="subtitles"')));
+    assert.match(variants[2] ?? '', /CODECS="avc1\.[0-9a-f]{6},opus"/);
+  });
+
+  it('is offered in DASH with language and role', async () => {
+    const mpd = await textOf('manifest.mpd');
+    const sets = [
+      ...mpd.matchAll(
+        /<AdaptationSet [^>]*contentType="(audio|text)"[^>]*lang="(\w+)"[^>]*>\s*<Role [^>]*value="([\w-]+)"/g,
+      ),
+    ];
+    assert.deepEqual(
+      sets.map(([, type, lang, role]) => `${type} ${lang} ${role}`),
+      [
+        ...['audio de main', 'audio de main', 'audio de main', 'audio en alternate', 'audio en alternate'],
+        ...['audio en commentary', 'audio en commentary', 'text en caption', 'text de forced-subtitle'],
+      ],
+    );
+    assert.ok(mpd.includes('<BaseURL>text/en/subtitles.vtt</BaseURL>'));
+  });
+
+  it('has subtitles with their times and marks, cut to the title, and no other markup', async () => {
+    assert.equal(
+      await textOf('text/en/subtitles.vtt'),
+      [
+        'WEBVTT\n',
+        '00:00:00.500 --> 00:00:01.500\nPlain words &amp; <b>bold</b> ones\n',
+        '00:00:01.800 --> 00:00:02.300\nalert(1) across an edge\n',
+      ].join('\n'),
+    );
+    assert.match(await textOf('text/de/subtitles.vtt'), /00:00:01\.000 --> 00:00:03\.000\n<i>Schräge<\/i> Worte/);
+  });
+
+  it('has subtitles in HLS segments with a clock, which ffmpeg reads back', async () => {
+    assert.match(
+      await textOf('text/en/index.m3u8'),
+      /#EXT-X-TARGETDURATION:4\n[\s\S]*#EXTINF:4\.000000,\nseg-00001\.vtt\n/,
+    );
+    assert.match(await textOf('text/en/seg-00001.vtt'), /^WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00\.000\n\n/);
+    const master = await textOf('master.m3u8');
+    const line = master.split('\n').find((each) => each.includes('TYPE=SUBTITLES') && each.includes('LANGUAGE="en"'));
+    assert.match(line ?? '', /FORCED=NO,CHARACTERISTICS="public\.accessibility/);
+    const read = await ffmpeg(['-i', join(fixture.objectsDir, `${folder}/text/en/subtitles.vtt`), '-f', 'srt', '-']);
+    assert.match(read.toString(), /00:00:01,800 --> 00:00:02,300/);
+  });
+});
+
+describe('text of cues', () => {
+  it('keeps known tags and entities, and makes text of all other markup', () => {
+    const text = 'a < b & c --> d <i>e</i> &amp; <script>f</script> <v Bob>g\n\n  h  ';
+    const clean = 'a &lt; b &amp; c --&gt; d <i>e</i> &amp; &lt;script&gt;f&lt;/script&gt; &lt;v Bob&gt;g\nh';
+    assert.equal(cleanCueText(text), clean);
+  });
+
+  it('stands in both segments when it crosses their edge, with its full times', () => {
+    const cues = parseWebVtt(
+      'WEBVTT\n\n1\n00:00:01.000 --> 00:00:03.000 line:0\nacross\n\n00:05.000 --> 00:06.000\nlater\n',
+    );
+    const head = 'WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000\n';
+    const cue = '\n00:00:01.000 --> 00:00:03.000 line:0\nacross\n';
+    assert.equal(webVttSegment(cues, 0, 2000), head + cue);
+    assert.equal(webVttSegment(cues, 2000, 4000), head + cue);
+    assert.equal(webVttSegment(cues, 3000, 5000), head);
+  });
+});
+
+describe('what is planned of audio and text', () => {
+  const stream = { codec: 'ac3', channels: 6, layout: '5.1', sampleRateHz: 48_000, title: '' };
+  const flags = { isDefault: false, isCommentary: false, isDescription: false };
+
+  it('begins with the default stream and never with a commentary', () => {
+    const tracks = planAudio(
+      [
+        { ...stream, ...flags, streamIndex: 1, language: 'eng', isCommentary: true, isDefault: true },
+        { ...stream, ...flags, streamIndex: 2, language: '' },
+        { ...stream, ...flags, streamIndex: 3, language: 'fra', channels: 1, isDefault: true },
+      ],
+      { opus: false, loudnessLufs: null },
+    );
+    assert.deepEqual(
+      tracks.map(({ id, purpose }) => `${id} ${purpose}`),
+      ['fr main', 'main alternate', 'main-5.1 alternate', 'en commentary', 'en-5.1 commentary'],
+    );
+  });
+
+  it('leaves out subtitles made of pictures, and says why', () => {
+    const more = { title: '', forced: false, hearingImpaired: false };
+    const { planned, refused } = planText([
+      { ...more, streamIndex: 2, codec: 'hdmv_pgs_subtitle', language: 'eng' },
+      { ...more, streamIndex: 3, codec: 'mov_text', language: 'eng' },
+      { ...more, streamIndex: 4, codec: 'eia_608', language: '' },
+    ]);
+    assert.deepEqual(
+      [planned.map(({ id }) => id), refused],
+      [
+        ['en'],
+        [
+          'subtitle stream 2 (hdmv_pgs_subtitle, eng) left out: it is made of pictures, not of text',
+          'subtitle stream 4 (eia_608) left out: its format cannot be read as text',
+        ],
+      ],
+    );
+  });
+
+  it('refuses audio settings that there are none of', async () => {
+    await using fixture = await createTranscodeFixture();
+    const params = { titleId: 'titles/a', sourceKey: 'b', audioCodecs: ['opus'], loudnessLufs: -14 };
+    const error = await rejectsWith(fixture.run(params), Code.INVALID_ARGUMENT, 'INVALID_FIELDS');
+    assert.deepEqual(error.fields.map(({ field }) => field).sort(), ['params.audioCodecs', 'params.loudnessLufs']);
+  });
+});

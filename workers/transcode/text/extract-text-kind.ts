@@ -1,0 +1,85 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { jsonDigest } from '../../../server/core/canonical-json.ts';
+import type { JobContext, JobKind } from '../../queue/job-kind.ts';
+import { encoderMismatch } from '../errors.ts';
+import { judgeEncode } from '../judge-encode.ts';
+import { type PlanParams, parsePlanParams } from '../params.ts';
+import type { TranscodePlan } from '../plan.ts';
+import { loadPlan, sourcePath } from '../plan-store.ts';
+import { sourceInput } from '../probe-streams.ts';
+import { toNumber } from '../rational.ts';
+import { runFfmpeg } from '../run-ffmpeg.ts';
+import { findJson, putJsonOnce } from '../stored-json.ts';
+import { runtimeFor, type TranscodeDeps } from '../transcode-deps.ts';
+import { fitCues, parseWebVtt, writeWebVtt } from './webvtt.ts';
+
+/** Commit record of a title's subtitles: whole WebVTT files, in the plan's order. */
+export type TextRecord = {
+  readonly tracks: readonly { readonly id: string; readonly key: string; readonly cues: number }[];
+};
+
+/** Text of a day-long title has some 10 MB; more is an attack or a fault. */
+const maxFileBytes = 64 * 1024 ** 2;
+const timeoutMs = 3_600_000;
+
+function textArguments(plan: TranscodePlan, source: string, paths: readonly string[]): string[] {
+  const outputs = plan.subtitles.flatMap(({ streamIndex }, index) => [
+    ...['-map', `0:${streamIndex}`, '-c:s', 'webvtt', '-map_metadata', '-1', '-avoid_negative_ts', 'disabled'],
+    ...['-f', 'webvtt', paths[index] ?? ''],
+  ]);
+  return ['-copyts', ...sourceInput(plan.source.demuxer, source), ...outputs];
+}
+
+async function extract(deps: TranscodeDeps, context: JobContext, plan: TranscodePlan): Promise<string[]> {
+  const runtime = await runtimeFor(deps, context);
+  const { build } = runtime.binaries;
+  if (build !== plan.encoderBuild) throw encoderMismatch(plan.encoderBuild, build);
+  const source = await sourcePath(deps.objects, plan, context.signal);
+  const paths = plan.subtitles.map(({ id }) => join(context.workDir, `${id}.vtt`));
+  const end = await runFfmpeg(
+    { ...runtime, limits: { ...runtime.limits, maxFileBytes } },
+    { args: textArguments(plan, source, paths), timeoutMs, noProgressMs: 600_000 },
+  );
+  const { error } = judgeEncode('subtitles', end, false, true);
+  if (error) throw error;
+  const startMs = Math.round(plan.video.startTicks * toNumber(plan.video.timeBase) * 1000);
+  const durationMs = Math.floor((plan.frameCount * plan.rate.den * 1000) / plan.rate.num);
+  return Promise.all(
+    paths.map(async (path) => writeWebVtt(fitCues(parseWebVtt(await readFile(path, 'utf8')), -startMs, durationMs))),
+  );
+}
+
+async function runExtract(deps: TranscodeDeps, context: JobContext, params: PlanParams): Promise<TextRecord> {
+  const { objects } = deps;
+  const { signal } = context;
+  const plan = await loadPlan(objects, params.plan, signal);
+  const { frameCount, rate, subtitles, encoderBuild } = plan;
+  const cause = { recipe: 1, source: plan.source.sha256, start: plan.video.startTicks, frameCount, rate, subtitles };
+  const folder = `transcode/text/${jsonDigest({ ...cause, encoder: encoderBuild })}`;
+  const known = await findJson<TextRecord>(objects, `${folder}/commit.json`, signal);
+  if (known) return known;
+  context.progress({ fraction: 0, stage: 'extract subtitles' });
+  const files = await extract(deps, context, plan);
+  const tracks: { id: string; key: string; cues: number }[] = [];
+  for (const [index, { id }] of subtitles.entries()) {
+    const file = files[index] ?? '';
+    const key = `${folder}/${id}.vtt`;
+    await objects.put(key, Buffer.from(file), { contentType: 'text/vtt', signal });
+    tracks.push({ id, key, cues: parseWebVtt(file).length });
+  }
+  await putJsonOnce(objects, `${folder}/commit.json`, { tracks }, signal);
+  return { tracks };
+}
+
+/** Job kind `extract-text`: all text subtitles of a title as WebVTT, in one pass over the source. */
+export function createExtractTextKind(deps: TranscodeDeps): JobKind<PlanParams, TextRecord> {
+  return {
+    name: 'extract-text',
+    queueClass: 'encode',
+    timeoutMs: timeoutMs + 600_000,
+    maxRetries: 3,
+    parseParams: parsePlanParams,
+    run: (context, params) => runExtract(deps, context, params),
+  };
+}
