@@ -50,6 +50,9 @@ interface Waiting {
   readonly stopTimer: () => void;
 }
 
+/** How long a waiting kernel may take to answer before it counts as dead. */
+const probeMs = 1_000;
+
 /** Two requests of one key can take each other's kernel. The working directory is part of it: kernels read it at start. */
 function keyOf(request: KernelRequest): string {
   const { spec, cwd = '', env, hostEnv, runtimeDir = '', processLimits, maxHeapBytes } = request;
@@ -75,7 +78,8 @@ export function createKernelPool(options: KernelPoolOptions): KernelPool {
   let coldStarts = 0;
 
   function discard(entry: Waiting): void {
-    waiting.splice(waiting.indexOf(entry), 1);
+    const place = waiting.indexOf(entry);
+    if (place >= 0) waiting.splice(place, 1);
     entry.stopTimer();
     counters.add('discarded');
     const ending = entry.ready.close().catch((error: unknown) => {
@@ -85,17 +89,17 @@ export function createKernelPool(options: KernelPoolOptions): KernelPool {
     void ending.finally(() => endings.delete(ending));
   }
 
-  function take(key: string): ReadyKernel | undefined {
-    for (const entry of waiting.filter((candidate) => candidate.key === key)) {
-      if (entry.ready.kernel.hasDied()) {
-        discard(entry);
-        continue;
-      }
+  /** A waiting kernel that still answers. */
+  async function take(key: string): Promise<ReadyKernel | undefined> {
+    for (;;) {
+      const entry = waiting.find((candidate) => candidate.key === key);
+      if (entry === undefined) return undefined;
       waiting.splice(waiting.indexOf(entry), 1);
       entry.stopTimer();
-      return entry.ready;
+      const { kernel } = entry.ready;
+      if (!kernel.hasDied() && (await kernel.probe(probeMs)) && !kernel.hasDied()) return entry.ready;
+      discard(entry);
     }
-    return undefined;
   }
 
   async function startAhead(key: string, request: KernelRequest): Promise<void> {
@@ -170,7 +174,7 @@ export function createKernelPool(options: KernelPoolOptions): KernelPool {
     const start = coming.get(key);
     if (isRepeatable && start !== undefined) await Promise.race([start, whenAborted(signal)]);
     signal.throwIfAborted();
-    const found = isRepeatable ? take(key) : undefined;
+    const found = isRepeatable ? await take(key) : undefined;
     if (found === undefined) {
       counters.add('claims_cold');
       return startCold(request, signal);

@@ -1,33 +1,31 @@
 import assert from 'node:assert/strict';
-import { jupyterKernelDirs } from '../../notebooks-runner/kernel/kernel-dirs.ts';
-import { findKernelspec } from '../../notebooks-runner/kernel/kernelspec.ts';
-import { AppError } from '../../server/core/errors.ts';
-import { code, codeCells, createNotebookBed, outputsOf, printed, statuses } from './notebook-bed.ts';
+import type { KernelSearch } from '../../notebooks-runner/kernel/kernelspec.ts';
+import { code, codeCells, createNotebookBed, onceOn, outputsOf, printed, statuses } from './notebook-bed.ts';
+import { openPythonOrSkip } from './python-bed.ts';
 
-const kernels = { dirs: jupyterKernelDirs(process.env) };
-
-describe('running a notebook on ipykernel (needs a python3 kernelspec: pip install ipykernel)', () => {
-  const python = { kernels, kernelName: 'python3' };
+describe('running a notebook on ipykernel', () => {
+  let python: { readonly kernels: KernelSearch; readonly kernelName: string };
 
   before(async function () {
-    const missing = await findKernelspec('python3', kernels).then(
-      () => false,
-      (error: unknown) => error instanceof AppError && error.reason === 'KERNEL_MISSING',
-    );
-    if (missing) this.skip();
+    const { kernelsDir } = await openPythonOrSkip(this);
+    python = { kernels: { dirs: [kernelsDir] }, kernelName: 'python3' };
   });
 
   it('injects parameters, keeps output and updates of displays, and goes on after expected errors', async () => {
     await using bed = await createNotebookBed();
     const record = await bed.run(
       [
-        code('text = ""', 'parameters'),
+        code('text = ""\nwhen = None\nraw = b""', 'parameters'),
         code('from IPython.display import display\nhandle = display("old", display_id="d")\nprint(text)\n1 + 1'),
         code('handle.update("new")'),
         code('1 / 0', 'raises-exception'),
         code('for i in range(3000): print(i)'),
+        code('print(when.isoformat(), raw)'),
       ],
-      { ...python, parameters: { text: '"é\u2028\\' } },
+      {
+        ...python,
+        parameters: { text: '"é\u2028\\', when: new Date('2024-02-29T12:30:00.500Z'), raw: new Uint8Array([0, 255]) },
+      },
     );
     assert.equal(record.failure, undefined);
     const cells = codeCells(await bed.readOutput());
@@ -37,6 +35,19 @@ describe('running a notebook on ipykernel (needs a python3 kernelspec: pip insta
     assert.match(JSON.stringify(outputsOf(cells[2])[0]), /"text\/plain":"'new'"/);
     assert.equal(record.cells[4]?.error?.ename, 'ZeroDivisionError');
     assert.equal(printed(cells[5]), Array.from({ length: 3000 }, (_, i) => `${i}\n`).join(''));
+    assert.equal(printed(cells[6]), "2024-02-29T12:30:00.500000+00:00 b'\\x00\\xff'\n");
+  });
+
+  it('refuses parameters that the defaults cell does not declare or that have another type', async () => {
+    await using bed = await createNotebookBed();
+    const run = bed.run([code('a: int = 1\nb = "x"', 'parameters')], { ...python, parameters: { a: 1.5, b: 2, c: 3 } });
+    await assert.rejects(run, (error: Error) => {
+      assert.match(
+        error.message,
+        /parameters\.a: must be a whole number.*parameters\.b: must be string.*parameters\.c/s,
+      );
+      return true;
+    });
   });
 
   it('takes sys.exit(0) for a clean early end and any other for a failure', async () => {
@@ -56,5 +67,88 @@ describe('running a notebook on ipykernel (needs a python3 kernelspec: pip insta
     assert.deepEqual([record.status, printed(codeCells(record.notebook)[0])], ['timed_out', 'x\n']);
     const names = outputsOf(codeCells(record.notebook)[0]).map((output) => ('ename' in output ? output.ename : ''));
     assert.deepEqual(names, ['', 'KeyboardInterrupt', 'CellTimeout']);
+  });
+
+  it('kills a kernel that ignores the interrupt', async () => {
+    await using bed = await createNotebookBed();
+    const stubborn = `import signal, time
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+print("deaf")
+while True:
+    time.sleep(1)`;
+    const record = await bed.run([code(stubborn), code('1')], { ...python, cellTimeoutMs: 700, interruptGraceMs: 200 });
+    assert.deepEqual([record.status, statuses(record)], ['timed_out', ['timed_out', 'not_run']]);
+    assert.equal(printed(codeCells(record.notebook)[0]), 'deaf\n');
+  });
+
+  it('ends a kernel that overwrote what it needs to answer, by the time limit', async () => {
+    await using bed = await createNotebookBed();
+    const record = await bed.run([code('import json\njson.dumps = lambda *a, **k: 1 / 0\n1')], {
+      ...python,
+      runTimeoutMs: 3_000,
+      interruptGraceMs: 100,
+    });
+    assert.notEqual(record.status, 'succeeded');
+  });
+
+  it('leaves nothing that a forked child with a session of its own could go on with', async () => {
+    await using bed = await createNotebookBed();
+    const daemon = `import os, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        time.sleep(600)
+    os._exit(0)
+os.wait()
+print("left")`;
+    const record = await bed.run([code(daemon)], python);
+    // The bed asserts that no process of the run is left.
+    assert.deepEqual([record.status, printed(codeCells(record.notebook)[0])], ['succeeded', 'left\n']);
+  });
+
+  it('bounds processor time and address space where the system can', async function () {
+    if (process.platform !== 'linux') this.skip();
+    await using bed = await createNotebookBed();
+    const burnt = await bed.run([code('while True: pass')], { ...python, limits: { maxCpuSeconds: 2 } });
+    assert.deepEqual([burnt.status, burnt.failure?.ename], ['killed', 'CpuLimitExceeded']);
+    const limits = { maxAddressSpaceBytes: 2_000_000_000 };
+    const full = await bed.run([code('x = bytearray(3_000_000_000)')], { ...python, limits });
+    assert.deepEqual([full.status, full.failure?.ename], ['failed', 'MemoryError']);
+  });
+
+  it('stores the state of widgets with their arrays, and what an output widget captured', async () => {
+    await using bed = await createNotebookBed();
+    const source = `import ipywidgets as widgets
+slider = widgets.IntSlider(value=3, max=9)
+out = widgets.Output()
+with out:
+    print("captured")
+    print("too")
+slider.value = 7
+slider`;
+    const record = await bed.run([code(source), code('print(out.outputs[0]["text"])')], python);
+    assert.equal(record.failure, undefined);
+    const { widgets } = (await bed.readOutput()).metadata as {
+      widgets: Record<string, { state: Record<string, { model_name: string; state: Record<string, unknown> }> }>;
+    };
+    const models = Object.values(widgets['application/vnd.jupyter.widget-state+json']?.state ?? {});
+    const find = (name: string) => models.find((model) => model.model_name === name)?.state;
+    assert.equal(find('IntSliderModel')?.['value'], 7);
+    assert.deepEqual(find('OutputModel')?.['outputs'], [
+      { output_type: 'stream', name: 'stdout', text: 'captured\ntoo\n' },
+    ]);
+    assert.equal(printed(codeCells(record.notebook)[1]), 'captured\ntoo\n\n');
+    assert.ok(outputsOf(codeCells(record.notebook)[0]).some((output) => 'data' in output));
+  });
+
+  it('says what a kernel that is killed from outside printed before', async () => {
+    await using bed = await createNotebookBed();
+    const onEvent = onceOn(
+      (event) => event.type === 'cell:output' && event.text.startsWith('pid '),
+      (event) => process.kill(Number('text' in event ? event.text.slice(4) : 0), 'SIGKILL'),
+    );
+    const cells = [code('import os, time\nprint("pid", os.getpid())\ntime.sleep(60)'), code('1')];
+    const record = await bed.run(cells, { ...python, onEvent });
+    assert.deepEqual([record.status, record.failure?.ename], ['killed', 'KernelKilled']);
   });
 });

@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
-import { promisify } from 'node:util';
 import type { RunEvent } from '../../notebooks-runner/run/run-record.ts';
 import { Code } from '../../server/core/codes.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
@@ -202,25 +200,5 @@ describe('running a notebook on the Deno kernel', () => {
     const run = bed.run([code('const a = 1', 'parameters')], { parameters: { b: 1 } });
     await rejectsWith(run, Code.INVALID_ARGUMENT, 'NOTEBOOK_PARAMETERS_INVALID');
     await assert.rejects(readFile(bed.outputPath), { code: 'ENOENT' });
-  });
-
-  it('writes what nbformat itself accepts, byte for byte as Jupyter would (needs python3 with nbformat)', async function () {
-    await using bed = await createNotebookBed();
-    await bed.run([markdown('# t'), code('const a = 1', 'parameters'), code('console.log(a); throw new Error("x")')], {
-      parameters: { a: 2 },
-    });
-    const check = [
-      'import sys, nbformat',
-      'text = open(sys.argv[1], encoding="utf-8").read()',
-      'notebook = nbformat.reads(text, as_version=4)',
-      'nbformat.validate(notebook)',
-      'assert nbformat.writes(notebook) + "\\n" == text',
-    ].join('\n');
-    const hasNbformat = await promisify(execFile)('python3', ['-c', 'import nbformat']).then(
-      () => true,
-      () => false,
-    );
-    if (!hasNbformat) this.skip();
-    await promisify(execFile)('python3', ['-c', check, bed.outputPath]);
   });
 });
