@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
+import { gopFramesFor } from '../../workers/transcode/frame-plan.ts';
+import { rational } from '../../workers/transcode/rational.ts';
 import { makeSource, numberedFrames, readFrameNumbers, sourceCodec, upTo } from './sources.ts';
 import { createTranscodeFixture, smallLadder } from './transcode-fixture.ts';
 
@@ -14,21 +16,52 @@ async function publishedNumbers(source: string, deps = {}) {
   return { ...result, chunks, numbers: await readFrameNumbers(playlist) };
 }
 
+/** Frames that a variable-rate source leaves out: a hole of 0.7 s over the edge of the first two chunks, and single ones. */
+function leftOut(rate: string, frames: number): (index: number) => boolean {
+  const [num = 1, den = 1] = rate.split('/').map(Number);
+  const edge = gopFramesFor(rational(num, den));
+  const half = Math.round((0.35 * num) / den);
+  return (index) => Math.abs(index - edge) < half || (index % 17 === 5 && index < frames - 1);
+}
+
 describe('chunked frames', () => {
-  for (const { rate, seconds, frames, chunks } of [
-    { rate: '25/1', seconds: 10, frames: 250, chunks: 5 },
-    { rate: '30000/1001', seconds: 12, frames: 360, chunks: 6 },
-    { rate: '24000/1001', seconds: 11, frames: 264, chunks: 6 },
-    { rate: '60/1', seconds: 11, frames: 660, chunks: 5 },
+  for (const { rate, frames, chunks } of [
+    { rate: '24000/1001', frames: 264, chunks: 6 },
+    { rate: '24/1', frames: 330, chunks: 5 },
+    { rate: '25/1', frames: 250, chunks: 5 },
+    { rate: '30000/1001', frames: 360, chunks: 6 },
+    { rate: '30/1', frames: 330, chunks: 5 },
+    { rate: '50/1', frames: 500, chunks: 5 },
+    { rate: '60000/1001', frames: 660, chunks: 6 },
+    { rate: '60/1', frames: 660, chunks: 5 },
   ]) {
+    const name = rate.replace('/', '-');
+    const input = ['-f', 'lavfi', '-i'];
+
     it(`at ${rate} are those of the source, each once and in order, over ${chunks} chunks`, async () => {
-      const name = `numbers-${rate.replace('/', '-')}.mp4`;
-      const source = await makeSource(name, ['-f', 'lavfi', '-i', numberedFrames(rate, seconds), ...sourceCodec]);
+      const picture = `${numberedFrames(rate, 30)},trim=end_frame=${frames}`;
+      const source = await makeSource(`numbers-${name}.mp4`, [...input, picture, ...sourceCodec]);
       assert.deepEqual(await readFrameNumbers(source), upTo(frames));
       const title = await publishedNumbers(source);
       assert.equal(title.frameRate, rate);
       assert.equal(title.chunks, chunks);
       assert.deepEqual(title.numbers, upTo(frames));
+    });
+
+    it(`of a variable rate around ${rate} last until the next one comes, over chunk edges too`, async () => {
+      const isLeftOut = leftOut(rate, frames);
+      const gone = upTo(frames).filter(isLeftOut);
+      const holes = gone.map((index) => `eq(n,${index})`).join('+');
+      const picture = `${numberedFrames(rate, 30)},trim=end_frame=${frames},select='not(${holes})'`;
+      const args = [...input, picture, '-fps_mode', 'vfr', ...sourceCodec];
+      const title = await publishedNumbers(await makeSource(`variable-${name}.mp4`, args));
+      let shown = 0;
+      const expected = upTo(frames).map((index) => {
+        if (!isLeftOut(index)) shown = index;
+        return shown;
+      });
+      assert.equal(title.frameRate, rate);
+      assert.deepEqual(title.numbers, expected);
     });
   }
 

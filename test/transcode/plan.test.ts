@@ -1,41 +1,20 @@
 import assert from 'node:assert/strict';
+import { collectEncodes, encodeJobs } from '../../workers/transcode/child-jobs.ts';
 import { chunkFilters } from '../../workers/transcode/chunk-command.ts';
-import { levelFor } from '../../workers/transcode/codecs/levels.ts';
+import { hevcLevelFor, levelFor } from '../../workers/transcode/codecs/levels.ts';
+import type { ChunkRecord } from '../../workers/transcode/encode-chunk.ts';
 import { gopFramesFor, planFrames, trackClock } from '../../workers/transcode/frame-plan.ts';
 import { measureRate } from '../../workers/transcode/frame-rate.ts';
 import { chooseRungs, fixedLadder } from '../../workers/transcode/ladder.ts';
-import { languageTag, planTranscode } from '../../workers/transcode/plan.ts';
+import { languageTag } from '../../workers/transcode/language-tag.ts';
+import { planTranscode } from '../../workers/transcode/plan.ts';
 import { rational, rationalText } from '../../workers/transcode/rational.ts';
-import type { SourceProbe, SourceVideo } from '../../workers/transcode/source-probe.ts';
+import type { SourceVideo } from '../../workers/transcode/source-probe.ts';
+import { probeOf, times } from './plan-fixture.ts';
 
 const fps25 = rational(25, 1);
 const fps2997 = rational(30_000, 1001);
 const fps23976 = rational(24_000, 1001);
-
-function times(count: number, step: (index: number) => number): Float64Array {
-  return Float64Array.from({ length: count }, (_, index) => step(index));
-}
-
-function probeOf(video: Partial<SourceVideo>): SourceProbe {
-  const whole: SourceVideo = {
-    streamIndex: 0,
-    codec: 'h264',
-    width: 1280,
-    height: 720,
-    rotation: 0,
-    pixelAspect: rational(1, 1),
-    interlaced: false,
-    pixelFormat: 'yuv420p',
-    colorTransfer: 'bt709',
-    timeBase: rational(1, 12_800),
-    claimedRates: [fps25],
-    ptsTicks: times(132, (index) => index * 512),
-    frameBytes: times(132, () => 1000),
-    keyframeTicks: times(6, (index) => index * 512 * 25),
-    ...video,
-  };
-  return { demuxer: 'mov', bytes: 1, video: whole, audio: [], warnings: [] };
-}
 
 const planOf = (video: Partial<SourceVideo> = {}) =>
   planTranscode({ probe: probeOf(video), sourceKey: 'a', sourceSha256: 'b', encoderBuild: 'c' });
@@ -216,5 +195,53 @@ describe('transcode plan', () => {
 
   it('gives languages their shortest tag and drops what is none', () => {
     assert.deepEqual(['eng', 'deu', 'pt-br', 'und', '', '???'].map(languageTag), ['en', 'de', 'pt-BR', '', '', '']);
+  });
+});
+
+describe('child jobs of a title', () => {
+  const plan = planTranscode({
+    probe: probeOf({ frameBytes: times(132, (index) => (index >= 48 && index < 96 ? 5000 : 100)) }),
+    sourceKey: 'a',
+    sourceSha256: 'b',
+    encoderBuild: 'c',
+    codecs: [
+      { codec: 'h264', encoder: 'libx264' },
+      { codec: 'av1', encoder: 'libsvtav1' },
+    ],
+  });
+  const jobs = encodeJobs('transcode/plans/0.json', plan);
+
+  it('are queued longest first by the bytes of the source, the slowest codec of a chunk first', () => {
+    assert.deepEqual(
+      jobs.map((job) => job.key),
+      ['chunk-1-av1', 'chunk-1', 'chunk-0-av1', 'chunk-0', 'chunk-2-av1', 'chunk-2'],
+    );
+    assert.deepEqual(
+      jobs.slice(0, 2).map((job) => [job.kind, job.label]),
+      [
+        ['encode-chunk-av1', 'encode frames 48-95 (av1)'],
+        ['encode-chunk', 'encode frames 48-95'],
+      ],
+    );
+  });
+
+  it('are put back in order when they have ended, all codecs of a chunk together', () => {
+    const results = jobs.map((job) => ({ start: 0, end: 0, rungs: [{ id: job.key }] })) as unknown as ChunkRecord[];
+    const { audio, chunks } = collectEncodes(plan, jobs, results);
+    assert.deepEqual(audio, []);
+    assert.deepEqual(
+      chunks.map(({ start, end, rungs }) => [start, end, ...rungs.map((rung) => rung.id)]),
+      [
+        [0, 48, 'chunk-0-av1', 'chunk-0'],
+        [48, 96, 'chunk-1-av1', 'chunk-1'],
+        [96, 132, 'chunk-2-av1', 'chunk-2'],
+      ],
+    );
+  });
+
+  it('have levels of their codec: H.265 by its own table', () => {
+    assert.equal(hevcLevelFor(1280, 720, fps25, 2450), '3.1');
+    assert.equal(hevcLevelFor(1920, 1080, rational(60, 1), 4550), '4.1');
+    assert.equal(hevcLevelFor(3840, 2160, fps25, 20_000), '5.0');
   });
 });

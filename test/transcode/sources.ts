@@ -40,7 +40,8 @@ export async function ffprobe(args: readonly string[]): Promise<string> {
 /** lavfi input of frames that carry their number as 16 vertical bars, black for 0 and white for 1, lowest bit left. */
 export function numberedFrames(rate: string, seconds: number): string {
   const bars = `geq=lum='if(mod(floor(N/pow(2,X)),2),220,30)':cb=128:cr=128`;
-  return `color=black:s=16x2:r=${rate}:d=${seconds},format=yuv444p,${bars},scale=256:144:flags=neighbor,format=yuv420p`;
+  const grown = 'scale=256:144:flags=neighbor,setsar=1,format=yuv420p';
+  return `color=black:s=16x2:r=${rate}:d=${seconds},format=yuv444p,${bars},${grown}`;
 }
 
 /** H.264 options for sources: fast, with B-frames and a GOP that never matches the output's. */

@@ -35,7 +35,7 @@ export type ChunkRecord = {
 /** An encode may break its cap by this much: boxes and rounding. */
 const capTolerance = 1.05;
 /** Encodes of a rung that breaks its cap before the job fails. */
-const mostAttempts = 3;
+const mostAttempts = 4;
 
 interface ChunkWork {
   readonly runtime: FfmpegRuntime;
@@ -71,7 +71,7 @@ async function check(work: ChunkWork, rung: Rung, path: string) {
 /** A rung with a lower cap; encoders without a buffer model get a coarser aim too, which their headers do not show. */
 function tighter(rung: Rung, attempt: number): Rung {
   const part = 0.8 ** attempt;
-  const coarser = rung.codec === 'vp9' || rung.codec === 'av1' ? 4 * attempt : 0;
+  const coarser = rung.codec === 'vp9' || rung.codec === 'av1' ? 8 * attempt : 0;
   return {
     ...rung,
     crf: Math.min(codecTraits(rung.codec).maxCrf, rung.crf + coarser),

@@ -29,7 +29,7 @@ export type RungRecord = {
  */
 export function rungFolder(plan: TranscodePlan, chunk: PlannedChunk, rung: Rung): string {
   const content = {
-    recipe: 3,
+    recipe: 4,
     source: plan.source,
     filters: [plan.video.streamIndex, sharedFilters(plan, chunk), scaleFilters(rung)],
     range: [chunk.start, chunk.end, chunk.seekSeconds],
