@@ -1,5 +1,5 @@
 import { Code } from '../../server/core/codes.ts';
-import { type FilterTrace, formatFilterLine, Status, statusWords } from './filter-status.ts';
+import { type FilterTrace, Status, statusText, statusWords } from './filter-status.ts';
 import type { ChainAccount } from './snapshot.ts';
 
 /** What the filters did in one call, for people. */
@@ -50,11 +50,23 @@ export function tracesOf(record: CallRecord): FilterTrace[] {
   });
 }
 
+/** The same as one line, made without the objects: access logs make one per call. */
+export function lineOf({ account, status, ns }: CallRecord): string {
+  let line = '';
+  for (const label of account.labels) {
+    const { index } = label;
+    if (line !== '') line += ', ';
+    if (index < 0) line += `${label.prefix}${statusText(label.status)}/0`;
+    else line += `${label.prefix}${statusText(status[index] ?? Status.pending)}/${Math.round(ns[index] ?? 0)}`;
+  }
+  return line;
+}
+
 export function explainRecord(record: CallRecord): CallExplanation {
   const filters = tracesOf(record);
   const { callId, path, code, startMs, durationMs } = record;
   const { snapshotVersion } = record.account;
-  return { callId, path, snapshotVersion, code, startMs, durationMs, filters, line: formatFilterLine(filters) };
+  return { callId, path, snapshotVersion, code, startMs, durationMs, filters, line: lineOf(record) };
 }
 
 /** Keeps the last `most` ended calls; 0 keeps none. */

@@ -5,7 +5,7 @@ import type { CallRecord } from './call-record.ts';
 import type { FilteredOutcome } from './filter.ts';
 import { callAborted, filterFailed, filterOverloaded, filterTimedOut } from './filter-errors.ts';
 import type { FilterFaults } from './filter-faults.ts';
-import { Status } from './filter-status.ts';
+import { firstSkip, Status } from './filter-status.ts';
 import { Invocation } from './invocation.ts';
 import type { LoadedFilter } from './loaded-filter.ts';
 import { badResult, errorPhase, type Phase } from './phase.ts';
@@ -119,6 +119,11 @@ export class ChainRun {
     if (status === Status.applies) return true;
     filter.counts.skipped++;
     return false;
+  }
+
+  /** True when the filter was left out of this call, so that none of its hooks will run. */
+  isRuledOut({ index }: Slot): boolean {
+    return (this.#record.status[index] ?? Status.pending) >= firstSkip;
   }
 
   /** Ends the run: what still waits is aborted. */

@@ -95,11 +95,19 @@ export function statusWords(status: number): StatusWords {
   return wordTable[status] ?? unknownWords;
 }
 
+/** Status and detail of a status number as in a filter line: `skipped(scope)`. */
+export function statusText(status: number): string {
+  return words[status] ?? 'skipped(not_reached)';
+}
+
+/** What a filter's entry in a filter line begins with. */
+export function linePrefix({ id, version, type }: Pick<FilterTrace, 'id' | 'version' | 'type'>): string {
+  return `${id}@${version}:${type}=`;
+}
+
 /** One line for all filters of a call: `id@version:type=status(detail)/ns, …`. */
 export function formatFilterLine(traces: readonly FilterTrace[]): string {
-  return traces
-    .map((t) => `${t.id}@${t.version}:${t.type}=${t.status}${t.detail === '' ? '' : `(${t.detail})`}/${t.ns}`)
-    .join(', ');
+  return traces.map((t) => `${linePrefix(t)}${t.status}${t.detail === '' ? '' : `(${t.detail})`}/${t.ns}`).join(', ');
 }
 
 /** Reads `formatFilterLine` back. Throws on text that it did not write. */

@@ -1,16 +1,24 @@
 import type { Answer, Call, CallOutcome, CallSession } from '../../server/core/call.ts';
 import type { Clock } from '../../server/core/clock.ts';
 import type { AppError } from '../../server/core/errors.ts';
-import { type CallRecord, type CallRecords, tracesOf } from './call-record.ts';
+import { type CallRecord, type CallRecords, lineOf } from './call-record.ts';
 import { ChainRun } from './chain-run.ts';
 import { engineClosed } from './filter-errors.ts';
 import type { FilterFaults } from './filter-faults.ts';
 import type { FilterMetrics } from './filter-metrics.ts';
-import { formatFilterLine, Status } from './filter-status.ts';
+import { Status } from './filter-status.ts';
 import { Invocation } from './invocation.ts';
-import { errorPhase, inboundPhase, outboundPhase, requestMessagePhase, responseMessagePhase } from './phase.ts';
+import type { LoadedFilter } from './loaded-filter.ts';
+import {
+  errorPhase,
+  inboundPhase,
+  outboundPhase,
+  type Phase,
+  requestMessagePhase,
+  responseMessagePhase,
+} from './phase.ts';
 import { holdRequestBody } from './request-body.ts';
-import type { Chain, Snapshot } from './snapshot.ts';
+import type { Chain, Slot, Snapshot } from './snapshot.ts';
 import { createSpanEvent } from './span-event.ts';
 import { appliedAtEnd, createStatusHooks } from './status-hooks.ts';
 
@@ -33,24 +41,40 @@ function runEndHooks(
   if (chain.end.length === 0 && !run.hasShadows) return;
   let line: string | undefined;
   const filterLine = () => {
-    line ??= formatFilterLine(tracesOf(record));
+    line ??= lineOf(record);
     return line;
   };
   const filtered = { ...outcome, filterLine };
   for (const slot of chain.end) {
     if (!appliedAtEnd(slot, run, record)) continue;
     const { filter } = slot;
-    const failed = (error: unknown) => deps.faults.failed(filter, Status.threw, call, error, false);
     try {
       const result = filter.onEnd?.(call, filtered, new Invocation(filter, undefined));
-      if (result instanceof Promise) result.catch(failed);
+      if (result instanceof Promise) result.catch((error: unknown) => endFailed(filter, call, error, deps));
     } catch (error) {
-      failed(error);
+      endFailed(filter, call, error, deps);
     }
   }
   run.endShadows(filtered);
   // The record is reused for another call one day: a filter that kept the outcome must not read that one.
   filterLine();
+}
+
+function endFailed(filter: LoadedFilter, call: Call, error: unknown, { faults }: SessionDeps): void {
+  faults.failed(filter, Status.threw, call, error, false);
+}
+
+type MessageHook = 'requestMessage' | 'responseMessage';
+
+/** A message hook that is gone as soon as every filter it is for is ruled out: the other messages cost nothing. */
+function addMessageHook(session: CallSession, hook: MessageHook, phase: Phase, slots: readonly Slot[], run: ChainRun) {
+  let isFirst = true;
+  session[hook] = (message) => {
+    const result = run.advance(phase, slots, 0, message);
+    if (isFirst && slots.every((slot) => run.isRuledOut(slot))) delete session[hook];
+    isFirst = false;
+    return result;
+  };
 }
 
 /** The session of a call on `snapshot`, with only the hooks that its chain has; it leaves the snapshot at the end. */
@@ -85,10 +109,10 @@ export function createSession(call: Call, chain: Chain, snapshot: Snapshot, deps
     session.inbound = () => run.advance(inboundPhase, chain.inbound, 0, undefined) as Answer | undefined;
   }
   if (chain.requestMessage.length > 0) {
-    session.requestMessage = (message) => run.advance(requestMessagePhase, chain.requestMessage, 0, message);
+    addMessageHook(session, 'requestMessage', requestMessagePhase, chain.requestMessage, run);
   }
   if (chain.responseMessage.length > 0) {
-    session.responseMessage = (message) => run.advance(responseMessagePhase, chain.responseMessage, 0, message);
+    addMessageHook(session, 'responseMessage', responseMessagePhase, chain.responseMessage, run);
   }
   if (chain.body.length > 0) holdRequestBody(session, call, chain, run);
   // The last thing before the status are the filters' status hooks and the span event: a span ends before `end`.

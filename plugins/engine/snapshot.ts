@@ -1,7 +1,7 @@
 import type { Call } from '../../server/core/call.ts';
 import type { Criterion } from './criteria.ts';
 import { type FilterType, filterTypes } from './filter.ts';
-import { Status } from './filter-status.ts';
+import { linePrefix, Status } from './filter-status.ts';
 import { holdFilter, type LoadedFilter, releaseFilter } from './loaded-filter.ts';
 import type { ShadowSlot } from './shadow-run.ts';
 import type { Trial } from './trial.ts';
@@ -23,6 +23,8 @@ export interface ChainLabel {
   readonly type: FilterType;
   readonly index: number;
   readonly status: Status;
+  /** What its entry in a filter line begins with. */
+  readonly prefix: string;
 }
 
 /** What a call's record keeps of its chain. */
@@ -117,7 +119,8 @@ function compileChain(
     if (index >= 0) {
       slots.push({ index, filter, criterion: criterionOf(filter, canaries), shadow: shadowOf(filter, trials) });
     }
-    return { id: filter.id, version: filter.version, type: filter.type, index, status };
+    const { id, version, type } = filter;
+    return { id, version, type, index, status, prefix: linePrefix(filter) };
   });
   const ofType = (...types: FilterType[]) => slots.filter(({ filter }) => types.includes(filter.type));
   return {

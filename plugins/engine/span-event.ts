@@ -1,6 +1,5 @@
 import { trace } from '@opentelemetry/api';
-import { type CallRecord, tracesOf } from './call-record.ts';
-import { formatFilterLine } from './filter-status.ts';
+import { type CallRecord, lineOf } from './call-record.ts';
 
 /** The event of a call's filters on the call's span. */
 export interface SpanEvent {
@@ -18,7 +17,7 @@ export function createSpanEvent(record: CallRecord): SpanEvent | undefined {
   const add = () => {
     if (isAdded || !span.isRecording()) return;
     isAdded = true;
-    span.addEvent('filters', { filters: formatFilterLine(tracesOf(record)) });
+    span.addEvent('filters', { filters: lineOf(record) });
   };
   return { add, addAfter: (result) => addAfter(result, add) };
 }

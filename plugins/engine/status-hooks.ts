@@ -1,9 +1,9 @@
 import type { Call } from '../../server/core/call.ts';
 import type { CallRecord } from './call-record.ts';
-import { tracesOf } from './call-record.ts';
+import { lineOf } from './call-record.ts';
 import type { ChainRun } from './chain-run.ts';
 import type { FilterFaults } from './filter-faults.ts';
-import { firstSkip, formatFilterLine, Status } from './filter-status.ts';
+import { firstSkip, Status } from './filter-status.ts';
 import { Invocation } from './invocation.ts';
 import type { Chain, Slot } from './snapshot.ts';
 import { addAfter, type SpanEvent } from './span-event.ts';
@@ -36,7 +36,7 @@ export function createStatusHooks(
       const { filter } = slot;
       const failed = (error: unknown) => faults.failed(filter, Status.threw, call, error, false);
       try {
-        const result = filter.onStatus?.(call, formatFilterLine(tracesOf(record)), new Invocation(filter, undefined));
+        const result = filter.onStatus?.(call, lineOf(record), new Invocation(filter, undefined));
         if (result instanceof Promise) result.catch(failed);
       } catch (error) {
         failed(error);
