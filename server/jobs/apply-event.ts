@@ -1,3 +1,4 @@
+import type { JobProgress } from '../../workers/queue/job-kind.ts';
 import type { JobOutcome } from '../../workers/queue/job-outcome.ts';
 import type { QueueEvent } from '../../workers/queue/queue-events.ts';
 import { type AttemptRecord, isTerminal, type JobEventBody, type JobRecord } from './job-record.ts';
@@ -33,8 +34,10 @@ export function applyEvent(record: JobRecord, event: QueueEvent, publishes: bool
         startMs: atMs,
         fence: String(event.fence),
       });
-    case 'progress':
-      return { record: { ...seen, progress: event.progress }, events: [{ progress: event.progress }], atMs };
+    case 'progress': {
+      const progress = afterParts(seen, event.progress);
+      return { record: { ...seen, progress }, events: [{ progress }], atMs };
+    }
     case 'left': {
       const { why } = event.reason;
       const left = endAttempt(
@@ -104,4 +107,10 @@ export function comparePositions(a: string, b: string): number {
   const [aMs = 0, aNumber = 0] = a.split('-').map(Number);
   const [bMs = 0, bNumber = 0] = b.split('-').map(Number);
   return aMs - bMs || aNumber - bNumber;
+}
+
+/** A job that waited for its parts runs again from its start: what it then reports must not undo what they did. */
+function afterParts({ parts, progress }: JobRecord, report: JobProgress): JobProgress {
+  if (parts === undefined || progress === undefined) return report;
+  return { ...report, fraction: Math.max(report.fraction, progress.fraction) };
 }

@@ -43,7 +43,14 @@ describe('transcode of the shipped clip', () => {
   it('cuts 132 frames at 25 fps into three chunks and encodes audio whole', () => {
     assert.deepEqual(
       run.children.map(({ job }) => job.label),
-      ['encode audio', 'encode audio (main-5.1)', 'encode frames 0-47', 'encode frames 48-95', 'encode frames 96-131'],
+      [
+        'encode audio',
+        'encode audio (main-5.1)',
+        'encode frames 0-47',
+        'encode frames 48-95',
+        'encode frames 96-131',
+        'make thumbnails',
+      ],
     );
     assert.equal(result.frameCount, 132);
     assert.equal(result.frameRate, '25/1');
@@ -66,6 +73,7 @@ describe('transcode of the shipped clip', () => {
       ['video-720p', 'h264-high-720p', 'avc1.64001f', 1280, 720],
       ['audio-main', 'aac-stereo', 'mp4a.40.2', 0, 0],
       ['audio-main-5.1', 'aac-5.1', 'mp4a.40.2', 0, 0],
+      ['thumbnails', 'jpeg-5x5', 'jpeg', 160, 90],
       ['hls', 'hls', '', 0, 0],
       ['dash', 'dash', '', 0, 0],
     ]);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { escapeXml, writeMpd } from '../../workers/transcode/manifest/dash.ts';
+import { writeMpd } from '../../workers/transcode/manifest/dash.ts';
+import { escapeXml } from '../../workers/transcode/manifest/escape-xml.ts';
 import { writeMasterPlaylist, writeMediaPlaylist } from '../../workers/transcode/manifest/hls.ts';
 import type { AudioTrack, MediaSegment, VideoTrack } from '../../workers/transcode/manifest/media-track.ts';
 import { segmentName } from '../../workers/transcode/manifest/media-track.ts';

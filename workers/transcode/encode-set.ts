@@ -5,7 +5,7 @@ import type { TitleVerification } from './verify-title.ts';
 export type EncodeSetFile = {
   /** Unique in the set: `video-720p`, `audio-en`, `hls`, `dash`. */
   readonly id: string;
-  readonly kind: 'video' | 'audio' | 'text' | 'manifest';
+  readonly kind: 'video' | 'audio' | 'text' | 'image' | 'manifest';
   /** e.g. `h264-high-720p`, `aac-stereo`, `hls`. */
   readonly profile: string;
   /** RFC 6381; empty for manifests. */

@@ -5,6 +5,8 @@ import { type AudioRecord, frameSamples } from './encode-audio.ts';
 import type { ChunkRecord } from './encode-chunk.ts';
 import type { EncodeSet, EncodeSetFile, EncodeSetObject } from './encode-set.ts';
 import { encodeRejected, titleRejected } from './errors.ts';
+import type { ThumbnailRecord } from './images/make-thumbnails-kind.ts';
+import { type PublishedThumbnails, publishThumbnails } from './images/publish-thumbnails.ts';
 import type { Rung } from './ladder.ts';
 import { writeMpd } from './manifest/dash.ts';
 import { writeMasterPlaylist } from './manifest/hls.ts';
@@ -18,10 +20,11 @@ import { stitchAudio, stitchVideo } from './stitch.ts';
 import { putJsonOnce } from './stored-json.ts';
 import type { TextRecord } from './text/extract-text-kind.ts';
 import { type PublishedText, publishText } from './text/publish-text.ts';
+import { verificationPage } from './verification-page.ts';
 import { verifyTitle } from './verify-title.ts';
 
 /** Raised when the packager writes other bytes for the same encodes; part of every version's name. */
-export const packagerVersion = 4;
+export const packagerVersion = 5;
 
 export interface PackageJob {
   readonly plan: TranscodePlan;
@@ -35,6 +38,7 @@ export interface PackageJob {
   /** In the plan's order. */
   readonly audio: readonly AudioRecord[];
   readonly text: TextRecord | undefined;
+  readonly thumbnails: ThumbnailRecord;
   readonly signal: AbortSignal;
   /** 0..1 of the segments written. */
   readonly onProgress: (fraction: number) => void;
@@ -88,6 +92,21 @@ function textFile(job: PackageJob, { planned, track, totalBytes, sha256, segment
   return { id: `text-${id}`, kind: 'text', profile: 'webvtt', language, ...none, totalBytes, sha256, ...place };
 }
 
+function imageFile(job: PackageJob, { track, totalBytes, sha256, segmentCount }: PublishedThumbnails): EncodeSetFile {
+  const { columns, rows, width, height, peakBps } = track;
+  const shape = { codec: 'jpeg', bitrateBps: peakBps, peakBps, language: '', width, height };
+  const place = { objectKey: `${job.folder}/${track.folder}/`, segmentCount };
+  return {
+    id: 'thumbnails',
+    kind: 'image',
+    profile: `jpeg-${columns}x${rows}`,
+    ...shape,
+    totalBytes,
+    sha256,
+    ...place,
+  };
+}
+
 function manifestFile(id: string, object: EncodeSetObject): EncodeSetFile {
   const none = { codec: '', bitrateBps: 0, peakBps: 0, language: '', width: 0, height: 0, segmentCount: 0 };
   const { bytes, sha256, key } = object;
@@ -130,7 +149,8 @@ async function publishTracks(objects: ObjectStore, job: PackageJob, out: Version
     });
   }
   const text = job.text ? await publishText(objects, plan, job.text, out) : [];
-  return { video, audio, text };
+  const images = await publishThumbnails(objects, plan, job.thumbnails, out);
+  return { video, audio, text, images };
 }
 
 type Tracks = Awaited<ReturnType<typeof publishTracks>>;
@@ -163,12 +183,13 @@ function tightened(plan: TranscodePlan, chunks: readonly ChunkRecord[]): string[
   });
 }
 
-async function publishManifests(plan: TranscodePlan, { video, audio, text }: Tracks, out: VersionFolder) {
+async function publishManifests(plan: TranscodePlan, { video, audio, text, images }: Tracks, out: VersionFolder) {
   const presentation = {
     seconds: rational(plan.frameCount * plan.rate.den, plan.rate.num),
     video: video.map((each) => videoTrack(plan, each)),
     audio: audio.map(({ planned, track }) => audioTrack(planned, track)),
     text: text.map(({ track }) => track),
+    images: images.track,
   };
   const master = Buffer.from(writeMasterPlaylist(presentation));
   const mpd = Buffer.from(writeMpd(presentation));
@@ -194,6 +215,9 @@ export async function packageTitle(objects: ObjectStore, job: PackageJob): Promi
   }
   const report = Buffer.from(canonicalJson(verification));
   const reportObject = await out.put('verification.json', report, 'application/json');
+  const notes = tightened(plan, job.chunks);
+  const page = verificationPage({ title: job.title, version: job.version, plan, verification, notes });
+  await out.put('verification.html', Buffer.from(page), 'text/html; charset=utf-8');
   const { hls, dash } = await publishManifests(plan, tracks, out);
   const ladder = await publishLadder(objects, plan, out, signal);
   const encodeSet: EncodeSet = {
@@ -209,7 +233,7 @@ export async function packageTitle(objects: ObjectStore, job: PackageJob): Promi
     verificationObjectKey: reportObject.key,
     ladderObjectKey: ladder.key,
     planObjectKey: job.planKey,
-    notes: tightened(plan, job.chunks),
+    notes,
     totalBytes: out.objects.reduce((sum, object) => sum + object.bytes, 0),
     files: [
       ...tracks.video.map(({ rung, track }) => {
@@ -220,6 +244,7 @@ export async function packageTitle(objects: ObjectStore, job: PackageJob): Promi
         return trackFile(job, track, { kind: 'audio', profile: audioProfile(planned), language });
       }),
       ...tracks.text.map((each) => textFile(job, each)),
+      imageFile(job, tracks.images),
       manifestFile('hls', hls),
       manifestFile('dash', dash),
     ],

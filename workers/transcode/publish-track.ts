@@ -1,8 +1,15 @@
 import { createHash } from 'node:crypto';
 import type { ObjectStore } from '../../server/stores/objects/object-store.ts';
 import type { EncodeSetObject } from './encode-set.ts';
-import { writeMediaPlaylist } from './manifest/hls.ts';
-import { initName, type MediaSegment, mediaPlaylistName, segmentName, targetSeconds } from './manifest/media-track.ts';
+import { writeIframePlaylist, writeMediaPlaylist } from './manifest/hls.ts';
+import {
+  iframePlaylistName,
+  initName,
+  type MediaSegment,
+  mediaPlaylistName,
+  segmentName,
+  targetSeconds,
+} from './manifest/media-track.ts';
 import { averageRate, peakRate } from './manifest/peak-rate.ts';
 import type { TrackInfo } from './mp4/init-segment.ts';
 import type { StitchedTrack } from './stitch.ts';
@@ -69,14 +76,19 @@ export async function publishTrack(
   for await (const { bytes, startTicks, durationTicks } of track.segments) {
     const name = segmentName(segments.length);
     await out.put(`${folder}/${name}`, bytes, contentType);
-    audit.segment(bytes);
+    const keyframe = audit.segment(bytes);
     hash.update(bytes);
-    segments.push({ name, startTicks, durationTicks, bytes: bytes.length });
+    const segment = { name, startTicks, durationTicks, bytes: bytes.length };
+    segments.push(place.kind === 'video' && keyframe ? { ...segment, keyframe } : segment);
     totalBytes += bytes.length;
     place.onSegment(durationTicks);
   }
   const playlist = writeMediaPlaylist({ timescale, segments });
   await out.put(`${folder}/${mediaPlaylistName}`, Buffer.from(playlist), 'application/vnd.apple.mpegurl');
+  if (place.kind === 'video') {
+    const pictures = Buffer.from(writeIframePlaylist({ timescale, segments }));
+    await out.put(`${folder}/${iframePlaylistName}`, pictures, 'application/vnd.apple.mpegurl');
+  }
   const report = audit.finish();
   const runPeak = peakRate(segments, timescale, targetSeconds({ timescale, segments }));
   return {

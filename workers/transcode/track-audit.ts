@@ -1,4 +1,5 @@
-import { readSamples } from './mp4/read-fragments.ts';
+import { parseBoxes } from './mp4/boxes.ts';
+import { readSamples, type Sample } from './mp4/read-fragments.ts';
 
 /** What the published bytes of a track turned out to hold; read back by the box parser, not by the writer. */
 export type TrackAudit = {
@@ -55,8 +56,23 @@ export interface TrackAuditInit {
   readonly video: boolean;
 }
 
+/** Looks at segments of a track as they are published. */
+export interface TrackAuditor {
+  /** Gives where the movie fragment begins and its first sample ends, when that is a keyframe. */
+  segment(bytes: Buffer): { readonly offset: number; readonly bytes: number } | undefined;
+  finish(): TrackAudit;
+}
+
+/** Reads a segment's first sample as a player does that fetches it alone. */
+function keyframeRange(bytes: Buffer, first: Sample | undefined) {
+  const moof = parseBoxes(bytes).find((box) => box.type === 'moof');
+  if (!moof || !first?.sync) return undefined;
+  const end = parseBoxes(bytes).find((box) => box.type === 'mdat')?.bodyStart ?? 0;
+  return { offset: moof.start, bytes: end + first.data.length - moof.start };
+}
+
 /** Takes a track's segments in order, as they are published, and reports what they hold. */
-export function createTrackAudit(options: TrackAuditInit): { segment(bytes: Buffer): void; finish(): TrackAudit } {
+export function createTrackAudit(options: TrackAuditInit): TrackAuditor {
   const faults: string[] = [];
   const segmentStartTicks: number[] = [];
   const peak = createWindowPeak(options.windowSeconds * options.timescale, options.timescale);
@@ -81,6 +97,7 @@ export function createTrackAudit(options: TrackAuditInit): { segment(bytes: Buff
       if (options.video && earliest !== startTicks) faults.push(`segment ${index} is shown from tick ${earliest}`);
       firstPresentationTicks ??= earliest;
       samples += own.length;
+      return keyframeRange(bytes, own[0]);
     },
     finish: () => ({
       id: options.id,

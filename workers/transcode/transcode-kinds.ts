@@ -2,6 +2,7 @@ import type { JobKind } from '../queue/job-kind.ts';
 import { videoCodecs } from './codecs/video-codec.ts';
 import { createEncodeAudioKind } from './encode-audio.ts';
 import { createEncodeChunkKind } from './encode-chunk.ts';
+import { createMakeThumbnailsKind } from './images/make-thumbnails-kind.ts';
 import { createScoreTitleKind } from './quality/score-title-kind.ts';
 import { createTrialKind } from './quality/trial-kind.ts';
 import { createExtractTextKind } from './text/extract-text-kind.ts';
@@ -14,7 +15,8 @@ function erased<P>(kind: JobKind<P>): JobKind {
 }
 
 /**
- * The job kinds that make titles: `transcode` and its children (`encode-audio`, `extract-text`, one `encode-chunk` kind a codec,
+ * The job kinds that make titles: `transcode` and its children (`encode-audio`, `extract-text`,
+ * `make-thumbnails`, one `encode-chunk` kind a codec,
  * `trial-encode`), and `score-title`, which judges a published version.
  */
 export function createTranscodeKinds(deps: TranscodeDeps): JobKind[] {
@@ -23,6 +25,7 @@ export function createTranscodeKinds(deps: TranscodeDeps): JobKind[] {
     ...videoCodecs.map((codec) => erased(createEncodeChunkKind(deps, codec))),
     erased(createEncodeAudioKind(deps)),
     erased(createExtractTextKind(deps)),
+    erased(createMakeThumbnailsKind(deps)),
     erased(createTrialKind(deps)),
     erased(createScoreTitleKind(deps)),
   ];

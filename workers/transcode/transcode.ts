@@ -6,6 +6,7 @@ import { encoderFor } from './codecs/video-codec.ts';
 import { type CostReport, costReport, keepCost, reportKey } from './cost-report.ts';
 import type { EncodeSet, TranscodeResult } from './encode-set.ts';
 import { codecUnavailable, sourceMissing } from './errors.ts';
+import type { ThumbnailRecord } from './images/make-thumbnails-kind.ts';
 import type { CodecChoice } from './ladder.ts';
 import { packagerVersion, packageTitle } from './package.ts';
 import { parseTranscodeParams, type TranscodeParams } from './params.ts';
@@ -93,7 +94,6 @@ async function encodeChildren(context: JobContext, planKey: string, plan: Transc
   const jobs = encodeJobs(planKey, plan);
   const children = jobs.map(({ chunk: _chunk, ...job }) => job);
   const results = await context.children<EncodeResult>('encode', children);
-  context.progress({ fraction: 0.9, stage: 'package', detail: { frames: plan.frameCount } });
   return collectEncodes(plan, jobs, results);
 }
 
@@ -121,7 +121,12 @@ async function runTranscode(deps: TranscodeDeps, context: JobContext, params: Tr
     const onProgress = (fraction: number) =>
       context.progress({ fraction: 0.9 + fraction * 0.1, stage: 'package', detail: { frames: plan.frameCount } });
     const place = { planKey: ladder.plan, title: params.titleId, version, folder };
-    set = await packageTitle(objects, { ...place, ...encodes, plan, signal, onProgress });
+    const [thumbnails] = await context.children<ThumbnailRecord>('images', [
+      { kind: 'make-thumbnails', params: { plan: ladder.plan }, key: 'thumbnails', label: 'make thumbnails' },
+    ]);
+    if (!thumbnails) throw sourceMissing('thumbnails');
+    context.progress({ fraction: 0.9, stage: 'package', detail: { frames: plan.frameCount } });
+    set = await packageTitle(objects, { ...place, ...encodes, thumbnails, plan, signal, onProgress });
   }
   context.progress({ fraction: 1, stage: 'done', detail: { frames: plan.frameCount } });
   return resultOf(objects, set, encodeSetKey, inspected.warnings, signal);

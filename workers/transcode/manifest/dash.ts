@@ -1,7 +1,9 @@
 import type { AudioPurpose } from '../plan-audio.ts';
 import { type Rational, rational, toNumber } from '../rational.ts';
+import { escapeXml } from './escape-xml.ts';
 import {
   type AudioTrack,
+  type ImageTrack,
   initName,
   type MediaSegment,
   type Presentation,
@@ -9,22 +11,6 @@ import {
   targetSeconds,
   type VideoTrack,
 } from './media-track.ts';
-
-const entities: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&apos;',
-};
-
-/** Text for an XML attribute or element; control characters, which XML 1.0 cannot hold, are dropped. */
-export function escapeXml(text: string): string {
-  return [...text]
-    .filter((char) => char >= ' ' || char === '\t' || char === '\n')
-    .map((char) => entities[char] ?? char)
-    .join('');
-}
 
 type Attributes = Readonly<Record<string, string | number | undefined>>;
 
@@ -149,6 +135,24 @@ function textSet(track: TextTrack, id: number): string {
   return element('AdaptationSet', attributes, [role, ...labelled(track.title), representation]);
 }
 
+const tileScheme = 'http://dashif.org/guidelines/thumbnail_tile';
+
+/** Thumbnails on sheets (DASH-IF IOP §6.2.6). */
+function imageSet(track: ImageTrack, id: number): string {
+  const { columns, rows, folder, timescale } = track;
+  const media = `${folder}/sheet-$Number%05d$.jpg`;
+  const pages = element('SegmentTemplate', { timescale, startNumber: 1, duration: track.sheetTicks, media });
+  const tiles = element('EssentialProperty', { schemeIdUri: tileScheme, value: `${columns}x${rows}` });
+  const shape = {
+    id: 'thumbnails',
+    bandwidth: track.peakBps,
+    width: track.width * columns,
+    height: track.height * rows,
+  };
+  const attributes = { id, contentType: 'image', mimeType: 'image/jpeg' };
+  return element('AdaptationSet', attributes, [pages, element('Representation', shape, [tiles])]);
+}
+
 /** Static MPD of the isoff-live profile (ISO/IEC 23009-1) over the same files as the HLS playlists. */
 export function writeMpd(presentation: Presentation): string {
   const longest = Math.max(1, ...[...presentation.video, ...presentation.audio].map(targetSeconds));
@@ -162,7 +166,9 @@ export function writeMpd(presentation: Presentation): string {
   const video = videoSets(presentation.video);
   const audio = presentation.audio.map((track, index) => audioSet(track, video.length + index + 1));
   const before = video.length + audio.length;
-  const sets = [...video, ...audio, ...presentation.text.map((track, index) => textSet(track, before + index + 1))];
+  const text = presentation.text.map((track, index) => textSet(track, before + index + 1));
+  const { images } = presentation;
+  const sets = [...video, ...audio, ...text, ...(images ? [imageSet(images, before + text.length + 1)] : [])];
   const period = element('Period', { id: 'p0', start: 'PT0S' }, sets);
   return `<?xml version="1.0" encoding="UTF-8"?>\n${element('MPD', attributes, [period])}\n`;
 }

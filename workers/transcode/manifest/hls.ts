@@ -1,6 +1,7 @@
 import { toNumber } from '../rational.ts';
 import {
   type AudioTrack,
+  iframePlaylistName,
   initName,
   type MediaSegment,
   mediaPlaylistName,
@@ -123,6 +124,50 @@ export function writeMasterPlaylist({ video, audio, text }: Presentation): strin
     ...(groups.length > 0 ? groups : [undefined]).flatMap((group) =>
       video.flatMap((track) => variantLines(track, group, text.length > 0)),
     ),
+    ...video.flatMap(iframeLine),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+/** The pictures of a track that a player can show while it is wound: the first of each segment. */
+function keyframesOf(track: { segments: readonly MediaSegment[] }) {
+  return track.segments.flatMap(({ keyframe, ...segment }) => (keyframe ? [{ ...segment, keyframe }] : []));
+}
+
+/** One line for each rung that has a playlist of pictures (RFC 8216 §4.3.4.3). */
+function iframeLine(track: VideoTrack): string[] {
+  const frames = keyframesOf(track);
+  if (frames.length === 0) return [];
+  const rates = frames.map(({ keyframe, durationTicks }) => (keyframe.bytes * 8 * track.timescale) / durationTicks);
+  const ticks = frames.reduce((sum, { durationTicks }) => sum + durationTicks, 0);
+  const bytes = frames.reduce((sum, { keyframe }) => sum + keyframe.bytes, 0);
+  const attributes = [
+    `BANDWIDTH=${Math.ceil(Math.max(...rates))}`,
+    `AVERAGE-BANDWIDTH=${Math.ceil((bytes * 8 * track.timescale) / ticks)}`,
+    `CODECS=${quoted(track.codec)}`,
+    `RESOLUTION=${track.width}x${track.height}`,
+    'VIDEO-RANGE=SDR',
+    `URI=${quoted(`${track.folder}/${iframePlaylistName}`)}`,
+  ];
+  return [`#EXT-X-I-FRAME-STREAM-INF:${attributes.join(',')}`];
+}
+
+/** HLS playlist of the first picture of each segment, by byte ranges of the same files (RFC 8216 §4.3.3.6). */
+export function writeIframePlaylist(track: { timescale: number; segments: readonly MediaSegment[] }): string {
+  const lines = [
+    '#EXTM3U',
+    '#EXT-X-VERSION:7',
+    `#EXT-X-TARGETDURATION:${targetSeconds(track)}`,
+    '#EXT-X-MEDIA-SEQUENCE:1',
+    '#EXT-X-PLAYLIST-TYPE:VOD',
+    '#EXT-X-I-FRAMES-ONLY',
+    `#EXT-X-MAP:URI=${quoted(initName)}`,
+    ...keyframesOf(track).flatMap(({ name, durationTicks, keyframe }) => [
+      `#EXTINF:${(durationTicks / track.timescale).toFixed(6)},`,
+      `#EXT-X-BYTERANGE:${keyframe.bytes}@${keyframe.offset}`,
+      name,
+    ]),
+    '#EXT-X-ENDLIST',
   ];
   return `${lines.join('\n')}\n`;
 }

@@ -8,6 +8,8 @@ export type MediaSegment = {
   readonly startTicks: number;
   readonly durationTicks: number;
   readonly bytes: number;
+  /** Where in the file its first picture can be decoded from alone: movie fragment and first sample. Video only. */
+  readonly keyframe?: { readonly offset: number; readonly bytes: number };
 };
 
 interface TrackBase {
@@ -58,6 +60,20 @@ export interface TextTrack {
   readonly averageBps: number;
 }
 
+/** Thumbnails on sheets of equal pictures. */
+export interface ImageTrack {
+  readonly folder: string;
+  readonly columns: number;
+  readonly rows: number;
+  /** Of one picture, in pixels. */
+  readonly width: number;
+  readonly height: number;
+  /** How long one sheet is for. */
+  readonly sheetTicks: number;
+  readonly timescale: number;
+  readonly peakBps: number;
+}
+
 /** What both manifests describe: one set of files. */
 export interface Presentation {
   /** Length of the video: exact. */
@@ -67,11 +83,13 @@ export interface Presentation {
   /** Main track first. */
   readonly audio: readonly AudioTrack[];
   readonly text: readonly TextTrack[];
+  readonly images?: ImageTrack | undefined;
 }
 
 /** Names shared by the writers of files and manifests. */
 export const initName = 'init.mp4';
 export const mediaPlaylistName = 'index.m3u8';
+export const iframePlaylistName = 'iframes.m3u8';
 export const masterPlaylistName = 'master.m3u8';
 export const mpdName = 'manifest.mpd';
 
