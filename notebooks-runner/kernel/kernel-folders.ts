@@ -17,7 +17,7 @@ export interface KernelFolders extends AsyncDisposable {
 
 const prefix = 'showrunner-kernel-';
 /** In every kernel's environment, and so in that of whatever it starts: by this strays are found. */
-const markerName = 'SHOWRUNNER_KERNEL_DIR';
+const markerName = 'NOTEBOOK_KERNEL_DIR';
 
 /** The environment entry `NAME=value` that marks what belongs to these folders. */
 export function markerOf(folders: Pick<KernelFolders, 'root'>): string {

@@ -27,5 +27,5 @@ export function isSecretName(name: string): boolean {
 
 /** The kernel's environment variable by which a secret arrives. */
 export function secretVariable(name: string): string {
-  return `SHOWRUNNER_SECRET_${name}`;
+  return `NOTEBOOK_SECRET_${name}`;
 }

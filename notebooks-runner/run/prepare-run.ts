@@ -1,18 +1,16 @@
-import { invalidField } from '../../server/core/errors.ts';
-import { kernelMissing } from '../errors.ts';
 import { findKernelspec, type Kernelspec } from '../kernel/kernelspec.ts';
 import { isJsonObject, type JsonObject } from '../nbformat/json-value.ts';
-import { type Cell, type CodeCell, kernelNameOf, languageOf, type Notebook } from '../nbformat/notebook.ts';
-import { checkNotebook, readNotebook } from '../nbformat/read-notebook.ts';
-import { writeNotebook } from '../nbformat/write-notebook.ts';
+import type { Cell, CodeCell, Notebook } from '../nbformat/notebook.ts';
+import { readNotebook } from '../nbformat/read-notebook.ts';
 import { injectParameters } from '../parameters/inject-parameters.ts';
 import { cellTimeoutOf } from './cell-timeout.ts';
 import { withoutMarkers } from './error-markers.ts';
+import { chooseKernelName, loadSource } from './load-source.ts';
 import { createResumePlan, type ResumePlan } from './resume-plan.ts';
 import type { RunNotebookOptions } from './run-options.ts';
 import { resolveSecrets } from './secrets.ts';
 import { selectCells } from './select-cells.ts';
-import { isUnchanged, readSource, refuseSamePath, sha256Of } from './source-guard.ts';
+import { readSource } from './source-guard.ts';
 
 /** A run that has passed every check which needs no kernel. */
 export interface PreparedRun {
@@ -35,12 +33,10 @@ export interface PreparedRun {
   readonly warnings: string[];
 }
 
-const shippedKernelOf: Readonly<Record<string, string>> = { typescript: 'deno', javascript: 'deno', python: 'python3' };
-
 /** Reads, checks and parameterises the source. Throws before anything is written or started. */
 export async function prepareRun(options: RunNotebookOptions, maxSourceBytes: number): Promise<PreparedRun> {
   const source = await loadSource(options, maxSourceBytes);
-  const spec = await findKernelspec(chooseKernel(options.kernelName, source.notebook), options.kernels);
+  const spec = await findKernelspec(chooseKernelName(options.kernelName, source.notebook), options.kernels);
   const resume = await readResumePlan(options, maxSourceBytes);
   const unmarked = { ...source.notebook, cells: withoutMarkers(source.notebook.cells) };
   const given = options.parameters ?? resume?.parameters ?? {};
@@ -73,36 +69,6 @@ export async function prepareRun(options: RunNotebookOptions, maxSourceBytes: nu
 async function readResumePlan({ resumeFrom }: RunNotebookOptions, maxBytes: number): Promise<ResumePlan | undefined> {
   if (resumeFrom === undefined) return undefined;
   return createResumePlan(readNotebook((await readSource(resumeFrom, maxBytes)).bytes, { maxBytes }).notebook);
-}
-
-interface LoadedSource {
-  readonly notebook: Notebook;
-  readonly warnings: readonly string[];
-  readonly sha256: string;
-  isUnchanged(): Promise<boolean>;
-}
-
-async function loadSource(options: RunNotebookOptions, maxBytes: number): Promise<LoadedSource> {
-  const { inputPath, outputPath } = options;
-  if ((inputPath === undefined) === (options.notebook === undefined)) {
-    throw invalidField('inputPath', 'exactly one of inputPath and notebook must be given');
-  }
-  if (inputPath === undefined) {
-    const { notebook, warnings } = checkNotebook(options.notebook);
-    const sha256 = sha256Of(writeNotebook(notebook));
-    return { notebook, warnings, sha256, isUnchanged: () => Promise.resolve(true) };
-  }
-  const source = await readSource(inputPath, maxBytes);
-  if (outputPath !== undefined) await refuseSamePath(source, outputPath);
-  const { notebook, warnings } = readNotebook(source.bytes, { maxBytes });
-  return { notebook, warnings, sha256: source.sha256, isUnchanged: () => isUnchanged(source) };
-}
-
-function chooseKernel(wanted: string | undefined, notebook: Notebook): string {
-  const language = languageOf(notebook) ?? '';
-  const name = wanted ?? kernelNameOf(notebook) ?? shippedKernelOf[language];
-  if (name === undefined) throw kernelMissing('', 'the notebook names no kernel; name one, e.g. "deno"');
-  return name;
 }
 
 /** Removes what an earlier run recorded; what the author set in our namespace stays. */

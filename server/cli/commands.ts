@@ -48,6 +48,12 @@ export const commands: readonly Command[] = [
     load: async () => (await import('./filters.ts')).filters,
   },
   {
+    name: 'notebooks',
+    usage: 'notebooks run|test|inspect|page|recover',
+    doc: 'run notebooks with parameters, test them, make pages of them',
+    load: async () => (await import('./notebooks/notebooks.ts')).notebooks,
+  },
+  {
     name: 'bench',
     usage: 'bench [NAME...]',
     doc: 'run the benchmarks and print their ratios',

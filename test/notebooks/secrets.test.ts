@@ -52,7 +52,7 @@ describe('secrets as parameters', () => {
     const cells = codeCells(record.notebook);
     assert.equal(printed(cells[2]), `${secret.length} [secret DB_PASSWORD]\n`);
     assert.equal(printed(cells[2], 'stderr'), 'e [secret DB_PASSWORD]\n');
-    assert.match(cells[1]?.source ?? '', /SHOWRUNNER_SECRET_DB_PASSWORD/);
+    assert.match(cells[1]?.source ?? '', /NOTEBOOK_SECRET_DB_PASSWORD/);
     assert.match(JSON.stringify(cells[5]?.outputs), /\{"\[secret DB_PASSWORD\]":\["\[secret DB_PASSWORD\]"\]\}/);
     assert.deepEqual(record.parameters, { password: { $secret: 'DB_PASSWORD' } });
     assert.match(document, /"value": "\[secret DB_PASSWORD\]"/);

@@ -238,7 +238,7 @@ describe('parameters in the other languages', () => {
   it('interpolate nothing in any language, and bind secrets without their value', () => {
     for (const language of [...Object.keys(golden), 'typescript', 'python']) {
       const translator = translatorFor(language);
-      assert.match(translator.secretAssignment('x', 'SHOWRUNNER_SECRET_A'), /SHOWRUNNER_SECRET_A/);
+      assert.match(translator.secretAssignment('x', 'NOTEBOOK_SECRET_A'), /NOTEBOOK_SECRET_A/);
     }
     assert.ok(!/(?<!\\)\$/.test(translatorFor('julia').literal('$(run(`id`)) $x')));
     assert.equal(

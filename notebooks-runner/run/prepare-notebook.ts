@@ -1,0 +1,38 @@
+import { mkdir } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { outputUnwritable } from '../errors.ts';
+import { findKernelspec } from '../kernel/kernelspec.ts';
+import { isJsonObject, type JsonObject } from '../nbformat/json-value.ts';
+import type { Notebook } from '../nbformat/notebook.ts';
+import { writeNotebook } from '../nbformat/write-notebook.ts';
+import { injectParameters } from '../parameters/inject-parameters.ts';
+import { chooseKernelName, loadSource } from './load-source.ts';
+import { replaceFile } from './replace-file.ts';
+import type { RunNotebookOptions } from './run-options.ts';
+
+/**
+ * Writes the notebook with its parameters in place, without running it; outputs of earlier runs stay. Gives the
+ * document. Throws as runNotebook does before it starts a kernel.
+ */
+export async function prepareNotebook(
+  options: Pick<RunNotebookOptions, 'inputPath' | 'outputPath' | 'notebook' | 'parameters' | 'kernelName' | 'kernels'>,
+): Promise<Notebook> {
+  const source = await loadSource(options, 64 * 1_048_576);
+  const spec = await findKernelspec(chooseKernelName(options.kernelName, source.notebook), options.kernels);
+  const injection = injectParameters(source.notebook, options.parameters ?? {}, spec.language, spec.name);
+  const { notebook } = injection;
+  const paper = notebook.metadata['papermill'];
+  const noted: JsonObject = { ...(isJsonObject(paper) ? paper : {}), parameters: injection.parameters };
+  notebook.metadata['papermill'] = noted;
+  notebook.metadata['kernelspec'] = { display_name: spec.displayName, language: spec.language, name: spec.name };
+  if (options.outputPath === undefined) return notebook;
+  const path = resolve(options.outputPath);
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    const temp = join(dirname(path), `.${basename(path)}.${process.pid}-0.tmp`);
+    await replaceFile(path, temp, writeNotebook(notebook), true);
+  } catch (error) {
+    throw outputUnwritable(options.outputPath, error);
+  }
+  return notebook;
+}

@@ -1,0 +1,56 @@
+/** One assertion: a cell tagged `test`, a golden output, or the notebook as a whole. */
+export interface TestCase {
+  readonly name: string;
+  readonly status: 'passed' | 'failed' | 'error' | 'skipped';
+  readonly durationMs: number;
+  /** Why it did not pass; one line. */
+  readonly message: string;
+  /** Traceback or difference. */
+  readonly detail: string;
+}
+
+/** The cases of one notebook. */
+export interface TestSuite {
+  readonly path: string;
+  readonly durationMs: number;
+  readonly cases: readonly TestCase[];
+}
+
+/** The report in the XML that test dashboards read. Source: https://github.com/testmoapp/junitxml */
+export function formatJunit(suites: readonly TestSuite[]): string {
+  const all = suites.flatMap(({ cases }) => cases);
+  return [
+    '<?xml version="1.0" encoding="UTF-8"?>',
+    `<testsuites${counts(all)} time="${seconds(suites.reduce((sum, suite) => sum + suite.durationMs, 0))}">`,
+    ...suites.flatMap((suite) => [
+      `  <testsuite name="${escapeXml(suite.path)}"${counts(suite.cases)} time="${seconds(suite.durationMs)}">`,
+      ...suite.cases.map((testCase) => formatCase(suite.path, testCase)),
+      '  </testsuite>',
+    ]),
+    '</testsuites>',
+    '',
+  ].join('\n');
+}
+
+function formatCase(path: string, { name, status, durationMs, message, detail }: TestCase): string {
+  const head = `    <testcase name="${escapeXml(name)}" classname="${escapeXml(path)}" time="${seconds(durationMs)}"`;
+  if (status === 'passed') return `${head}/>`;
+  const tag = status === 'failed' ? 'failure' : status;
+  return `${head}><${tag} message="${escapeXml(message)}">${escapeXml(detail)}</${tag}></testcase>`;
+}
+
+function counts(cases: readonly TestCase[]): string {
+  const count = (status: TestCase['status']) => cases.filter((testCase) => testCase.status === status).length;
+  return ` tests="${cases.length}" failures="${count('failed')}" errors="${count('error')}" skipped="${count('skipped')}"`;
+}
+
+function seconds(ms: number): string {
+  return (ms / 1000).toFixed(3);
+}
+
+/** XML has no way to write most controls and lone surrogates, so they become the replacement character. */
+function escapeXml(text: string): string {
+  return text
+    .replace(/[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu, '\ufffd')
+    .replace(/[&<>"\n]/g, (mark) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[mark] ?? '&#10;');
+}

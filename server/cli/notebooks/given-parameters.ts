@@ -1,0 +1,76 @@
+import { readFile } from 'node:fs/promises';
+import { parse } from 'yaml';
+import { invalidField, messageOf } from '../../core/errors.ts';
+import type { GivenParameter, RunArguments } from './run-options.ts';
+
+const maxFileBytes = 16 * 1_048_576;
+
+/** The parameters of the command line, in Papermill's order: base64, files, YAML text, then names with values. */
+export async function readGivenParameters({
+  values,
+  pairs,
+  input,
+  output,
+}: RunArguments): Promise<Record<string, unknown>> {
+  const found: [string, unknown][] = [];
+  const paths = values['inject-paths'] === true;
+  if (paths || values['inject-input-path'] === true) found.push(['PAPERMILL_INPUT_PATH', input ?? '']);
+  if (paths || values['inject-output-path'] === true) found.push(['PAPERMILL_OUTPUT_PATH', output ?? '']);
+  for (const text of values.parameters_base64 ?? []) {
+    found.push(...readYaml(Buffer.from(text, 'base64').toString('utf8'), '--parameters_base64'));
+  }
+  for (const path of values.parameters_file ?? []) found.push(...readYaml(await readText(path), path));
+  for (const text of values.parameters_yaml ?? []) found.push(...readYaml(text, '--parameters_yaml'));
+  for (const pair of pairs) found.push([pair.name, readValue(pair)]);
+  return Object.fromEntries(found);
+}
+
+async function readText(path: string): Promise<string> {
+  const bytes = await readFile(path).catch((error: unknown) => {
+    throw invalidField('--parameters_file', messageOf(error));
+  });
+  if (bytes.length > maxFileBytes) throw invalidField('--parameters_file', `is over ${maxFileBytes} bytes`);
+  return bytes.toString('utf8');
+}
+
+/** YAML 1.2: `yes` and `on` are text, dates too. */
+function readYaml(text: string, field: string): [string, unknown][] {
+  let value: unknown;
+  try {
+    value = parse(text, { schema: 'core', intAsBigInt: true, maxAliasCount: 100, prettyErrors: true });
+  } catch (error) {
+    throw invalidField(field, messageOf(error));
+  }
+  if (value === null) return [];
+  if (typeof value !== 'object' || Array.isArray(value)) throw invalidField(field, 'must map names to values');
+  return Object.entries(value).map(([name, item]) => [name, withNumbers(item)]);
+}
+
+/** Integers that a number holds exactly are numbers. */
+function withNumbers(value: unknown): unknown {
+  if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : value;
+  if (Array.isArray(value)) return value.map(withNumbers);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withNumbers(item)]));
+}
+
+const words: Readonly<Record<string, unknown>> = { True: true, False: false, None: null };
+const floatWords: Readonly<Record<string, number>> = {
+  nan: Number.NaN,
+  inf: Number.POSITIVE_INFINITY,
+  '-inf': Number.NEGATIVE_INFINITY,
+  infinity: Number.POSITIVE_INFINITY,
+  '-infinity': Number.NEGATIVE_INFINITY,
+};
+
+/** What a value on the command line means: only a text that a number is written as is one. */
+export function readValue({ text, kind }: Omit<GivenParameter, 'name'>): unknown {
+  if (kind === 'raw') return text;
+  if (Object.hasOwn(words, text)) return words[text];
+  if (Object.hasOwn(floatWords, text.toLowerCase())) return floatWords[text.toLowerCase()];
+  if (/^-?(?:0|[1-9]\d*)$/.test(text)) {
+    const number = Number(text);
+    return Number.isSafeInteger(number) ? number : BigInt(text);
+  }
+  return /^-?(?:\d+\.\d*|\.\d+|\d+(?=[eE]))(?:[eE][+-]?\d+)?$/.test(text) ? Number(text) : text;
+}
