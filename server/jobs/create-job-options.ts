@@ -17,3 +17,9 @@ export interface CreateOptions {
   readonly policy?: JobPolicy;
   readonly restartOf?: string;
 }
+
+export interface Created {
+  readonly job: JobRecord;
+  /** True when the request id was known and the job is an earlier one. */
+  readonly existed: boolean;
+}

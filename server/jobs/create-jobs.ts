@@ -11,7 +11,7 @@ import { activeTraceparent } from '../core/telemetry/trace-parent.ts';
 import type { RecordsStore } from '../stores/records/records-store.ts';
 import { applyOutcome, end } from './apply-event.ts';
 import { checkJob, type JobKindInfo, type JobSpec } from './check-job.ts';
-import type { CreateOptions } from './create-job-options.ts';
+import type { Created, CreateOptions } from './create-job-options.ts';
 import { createJobGate, type JobGate, maxWaiting } from './gate/job-gate.ts';
 import { createJobLimitsStore, type JobLimitsStore } from './gate/job-limits-store.ts';
 import type { DroppedReason } from './gate/run-strategy.ts';
@@ -20,8 +20,8 @@ import { createJobOutbox } from './job-outbox.ts';
 import { createJobPublisher, type JobHook } from './job-publisher.ts';
 import { runJobPump } from './job-pump.ts';
 import { isTerminal, type JobRecord, type JobState } from './job-record.ts';
-import { createJobSchedules, type JobSchedules } from './job-schedules.ts';
 import { createJobStore } from './job-store.ts';
+import { createJobSchedules, type JobSchedules } from './schedules/job-schedules.ts';
 import { createJobTemplates, type JobTemplates } from './templates/job-templates.ts';
 import { createWatchJob, type WatchJob } from './watch-job.ts';
 
@@ -55,12 +55,6 @@ export interface JobsPage {
   readonly jobs: readonly JobRecord[];
   /** Where the next page begins; undefined at the end. */
   readonly next: string | undefined;
-}
-
-export interface Created {
-  readonly job: JobRecord;
-  /** True when the request id was known and the job is an earlier one. */
-  readonly existed: boolean;
 }
 
 export interface TemplateRun {
@@ -258,20 +252,21 @@ export function createJobs(options: JobsOptions): Jobs {
 
   const schedules = createJobSchedules({
     records,
-    queue,
     kinds,
+    templates,
     clock,
     log,
-    makeJob: async (schedule, slotMs) => {
-      const { id, template, startWithinMs } = schedule;
-      const { job } = await create(template, {
+    makeJob: ({ id, owner, startWithinMs }, { spec, policy }, key, slotMs) =>
+      create(spec, {
+        requestId: key === '' ? '' : `${id}/${key}`,
         requestScope: 'schedules',
-        requestId: `${id}/${slotMs}`,
+        requestContent: { schedule: id, key },
         schedule: id,
-        ...(startWithinMs === undefined ? {} : { startByMs: slotMs + startWithinMs }),
-      });
-      return job;
-    },
+        policy,
+        ...(owner === undefined ? {} : { owner }),
+        ...(startWithinMs === undefined ? {} : { startByMs: (slotMs ?? clock.now()) + startWithinMs }),
+      }),
+    findJob: async ({ id }, key) => (await store.findRequest(`schedules/${id}/${key}`))?.id,
   });
 
   return {
@@ -293,11 +288,12 @@ export function createJobs(options: JobsOptions): Jobs {
     start: async () => {
       await store.countOpen();
       await limits.load();
-      schedules.start();
+      await schedules.start();
       const pump = runJobPump({ store, queue, publisher, clock, log, onEnded }, stopping.signal);
       running = Promise.allSettled([pump, outbox.run(stopping.signal)]);
     },
     close: async () => {
+      await schedules.close();
       stopping.abort();
       await running;
       await publisher.close();

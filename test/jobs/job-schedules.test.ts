@@ -1,90 +1,282 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: references are written so
 import assert from 'node:assert/strict';
 import { Code } from '../../server/core/codes.ts';
-import type { ScheduleSpec } from '../../server/jobs/job-schedules.ts';
+import { silentLogger } from '../../server/core/log.ts';
+import { createJobs } from '../../server/jobs/create-jobs.ts';
+import type { JobRecord } from '../../server/jobs/job-record.ts';
+import type { ScheduleSpec } from '../../server/jobs/schedules/schedule-record.ts';
+import { createJobQueue } from '../../workers/queue/job-queue.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
+import { createShiftedClock, type ShiftedClock } from '../support/shifted-clock.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { type JobsHarness, openJobsHarness } from './fixtures/harness.ts';
+import { testKinds } from './fixtures/kinds.ts';
+
+const hourMs = 3_600_000;
+const job = { kind: 'echo', params: { value: '${slot.time} ${slot.date}' }, labels: { by: 'cron' }, priority: 3 };
+const nightly: ScheduleSpec = {
+  id: 'nightly',
+  timing: { cron: '0 0 3 * * *', timeZone: 'Europe/Berlin' },
+  catchUp: 'latest',
+  make: { job },
+  paused: false,
+};
+const everySecond = { timing: { cron: '* * * * * *', timeZone: '' } };
 
 describe('a schedule', () => {
   let harness: JobsHarness;
-  const template = { kind: 'echo', params: { value: 'cron' }, labels: { by: 'cron' }, priority: 3 };
-  const nightly: ScheduleSpec = {
-    id: 'nightly',
-    cron: '0 0 3 * * *',
-    timeZone: 'Europe/Berlin',
-    template,
-    paused: false,
-  };
+  let clock: ShiftedClock;
   before(async () => {
-    harness = await openJobsHarness();
+    clock = createShiftedClock();
+    harness = await openJobsHarness({ clock });
     await harness.startWorker();
   });
   after(() => harness.close());
 
-  const jobsOf = async (schedule: string) => {
+  const create = (change: Partial<ScheduleSpec>) => harness.jobs.schedules.create({ ...nightly, ...change }, 'ann');
+  const jobsOf = async (schedule: string): Promise<JobRecord[]> => {
     const query = { kinds: new Set<string>(), states: new Set<never>(), labels: { by: 'cron' }, includeParts: true };
     const { jobs } = await harness.jobs.list({ ...query, after: undefined, pageSize: 500 });
-    return jobs.filter((job) => job.schedule === schedule);
+    return jobs.filter((made) => made.schedule === schedule);
   };
+  /** Slots by the request keys of the jobs, oldest first. */
+  const slotsOf = async (schedule: string) =>
+    (await jobsOf(schedule)).map((made) => Number(made.requestKey?.split('/').at(-1))).toSorted((a, b) => a - b);
+  const untilMade = (schedule: string, count: number) =>
+    waitUntil(`${schedule} made ${count}`, async () => (await jobsOf(schedule)).length >= count, 8_000);
 
   it('makes one job each second by a six-field expression, until it is deleted', async () => {
-    await harness.jobs.schedules.create({ ...nightly, id: 'ticks', cron: '* * * * * *', startWithinMs: 60_000 });
-    await waitUntil('three slots made jobs', async () => (await jobsOf('ticks')).length >= 3, 8_000);
+    await create({ ...everySecond, id: 'ticks', startWithinMs: 60_000 });
+    await untilMade('ticks', 3);
     await harness.jobs.schedules.delete('ticks');
     const jobs = await jobsOf('ticks');
-    for (const job of jobs) assert.deepEqual((await harness.untilEnded(job.id)).state, 'succeeded');
-    const slots = jobs.map((job) => job.startByMs);
+    for (const { id } of jobs) assert.deepEqual((await harness.untilEnded(id)).state, 'succeeded');
+    const slots = await slotsOf('ticks');
     assert.equal(new Set(slots).size, slots.length, 'one job a slot');
     assert.ok(
-      slots.every((slot) => (slot ?? 1) % 1000 === 0),
+      slots.every((slot) => slot % 1000 === 0),
       'slots are whole seconds',
     );
+    const first = await harness.jobs.get(jobs[0]?.id ?? '');
+    const time = new Date(Number(first.requestKey?.split('/').at(-1))).toISOString();
+    assert.deepEqual([first.owner, first.params], ['ann', { value: `${time} ${time.slice(0, 10)}` }]);
     await rejectsWith(harness.jobs.schedules.get('ticks'), Code.NOT_FOUND, 'SCHEDULE_NOT_FOUND');
     await rejectsWith(harness.jobs.schedules.delete('ticks'), Code.NOT_FOUND, 'SCHEDULE_NOT_FOUND');
   });
 
   it('tells its next slot in its own time zone', async () => {
-    const schedule = await harness.jobs.schedules.create(nightly);
-    const next = harness.jobs.schedules.nextMs(schedule) ?? 0;
-    const hour = new Intl.DateTimeFormat('en-GB', { timeZone: 'Europe/Berlin', timeStyle: 'medium' }).format(next);
+    const { nextMs } = await create({});
+    const hour = new Intl.DateTimeFormat('en-GB', { timeZone: 'Europe/Berlin', timeStyle: 'medium' }).format(nextMs);
     assert.equal(hour, '03:00:00');
   });
 
   it('can be created again with the same contents only', async () => {
-    const again = await harness.jobs.schedules.create(nightly);
+    const again = await create({});
     assert.equal(again.createMs, (await harness.jobs.schedules.get('nightly')).createMs);
-    const other = harness.jobs.schedules.create({ ...nightly, cron: '0 4 * * *' });
-    await rejectsWith(other, Code.ALREADY_EXISTS, 'SCHEDULE_EXISTS');
+    await rejectsWith(create({ catchUp: 'all' }), Code.ALREADY_EXISTS, 'SCHEDULE_EXISTS');
   });
 
-  it('keeps its place but makes no jobs while paused', async () => {
-    const paused = await harness.jobs.schedules.create({ ...nightly, id: 'paused', cron: '* * * * * *', paused: true });
-    assert.equal(harness.jobs.schedules.nextMs(paused), undefined);
-    await harness.jobs.schedules.create({ ...nightly, id: 'witness', cron: '* * * * * *' });
-    await waitUntil('another one fired twice', async () => (await jobsOf('witness')).length >= 2);
+  it('makes no jobs while paused, and begins anew when it is resumed', async () => {
+    await create({ ...everySecond, id: 'paused', paused: true, catchUp: 'all' });
+    await create({ ...everySecond, id: 'witness' });
+    await untilMade('witness', 2);
     await harness.jobs.schedules.delete('witness');
     assert.deepEqual(await jobsOf('paused'), []);
+    const resumedMs = clock.now();
+    await harness.jobs.schedules.update({ ...nightly, ...everySecond, id: 'paused', catchUp: 'all' });
+    await untilMade('paused', 1);
+    await harness.jobs.schedules.delete('paused');
+    assert.ok((await slotsOf('paused')).every((slot) => slot > resumedMs));
   });
 
-  it('is refused with a bad expression, zone, limit or template', async () => {
-    const create = (change: Partial<ScheduleSpec>) =>
-      harness.jobs.schedules.create({ ...nightly, id: 'bad', ...change });
+  it('ends after its limit, and after its end', async () => {
+    const now = clock.now() + 300;
+    await create({ id: 'limited', timing: { intervalMs: 1_000 }, startMs: now, limit: 2 });
+    await create({ id: 'ended', timing: { intervalMs: 1_000 }, startMs: now, endMs: now + 1_000 });
+    await create({ id: 'goes-on', timing: { intervalMs: 1_000 }, startMs: now });
+    await untilMade('goes-on', 4);
+    await harness.jobs.schedules.delete('goes-on');
+    assert.deepEqual(await slotsOf('limited'), [now, now + 1_000]);
+    assert.deepEqual(await slotsOf('ended'), [now, now + 1_000]);
+    const { runs, nextMs } = await harness.jobs.schedules.get('limited');
+    assert.deepEqual([runs, nextMs], [2, undefined]);
+  });
+
+  it('is refused with bad times, a bad job or references to nothing', async () => {
     for (const cron of ['', 'tomorrow', '61 * * * *', '* * *']) {
-      await rejectsWith(create({ cron }), Code.INVALID_ARGUMENT, 'CRON_INVALID');
+      await rejectsWith(create({ id: 'bad', timing: { cron, timeZone: '' } }), Code.INVALID_ARGUMENT, 'CRON_INVALID');
     }
-    await rejectsWith(create({ timeZone: 'Mars/Olympus' }), Code.INVALID_ARGUMENT, 'INVALID_FIELDS');
-    await rejectsWith(create({ startWithinMs: -1 }), Code.INVALID_ARGUMENT, 'INVALID_FIELDS');
-    const unknown = create({ template: { ...template, kind: 'nonsense' } });
+    const faulty: readonly Partial<ScheduleSpec>[] = [
+      { timing: { cron: '* * * * *', timeZone: 'Mars/Olympus' } },
+      { timing: { intervalMs: 999 } },
+      { startWithinMs: -1 },
+      { startMs: 2, endMs: 1 },
+      { limit: -1 },
+    ];
+    for (const change of faulty)
+      await rejectsWith(create({ id: 'bad', ...change }), Code.INVALID_ARGUMENT, 'INVALID_FIELDS');
+    const unknown = create({ id: 'bad', make: { job: { ...job, kind: 'nonsense' } } });
     await rejectsWith(unknown, Code.INVALID_ARGUMENT, 'JOB_KIND_UNKNOWN');
+    const dangling = create({ id: 'bad', make: { job: { ...job, params: { value: '${slot.weekday}' } } } });
+    await rejectsWith(dangling, Code.INVALID_ARGUMENT, 'REFERENCE_UNKNOWN');
+    const templateless = create({ id: 'bad', make: { run: { template: 'none', params: {}, labels: {} } } });
+    await rejectsWith(templateless, Code.NOT_FOUND, 'TEMPLATE_NOT_FOUND');
     await rejectsWith(harness.jobs.schedules.get('bad'), Code.NOT_FOUND, 'SCHEDULE_NOT_FOUND');
+    await rejectsWith(harness.jobs.schedules.update({ ...nightly, id: 'bad' }), Code.NOT_FOUND, 'SCHEDULE_NOT_FOUND');
   });
 
-  it('is set again when the queue has lost it', async () => {
-    await harness.jobs.schedules.create({ ...nightly, id: 'kept', cron: '* * * * * *' });
-    await harness.wipeRedis();
+  it('makes runs of a template, and tells when that is gone', async () => {
+    const template = { id: 'hourly', kind: 'echo', description: '', tags: [], labels: { by: 'cron' }, priority: 0 };
+    await harness.jobs.templates.create(template);
+    const run = { template: 'hourly', params: { value: '${slot.unixMs}' }, labels: {} };
+    await create({ ...everySecond, id: 'runs', make: { run } });
+    await untilMade('runs', 1);
+    const [made] = await jobsOf('runs');
+    assert.equal(made?.template, 'hourly');
+    assert.deepEqual(made?.params, { value: Number(made?.requestKey?.split('/').at(-1)) });
+    await harness.jobs.templates.delete('hourly');
+    const lastError = async () => (await harness.jobs.schedules.get('runs')).lastError ?? '';
+    await waitUntil('it tells', async () => (await lastError()).startsWith('TEMPLATE_NOT_FOUND'));
+    await harness.jobs.schedules.delete('runs');
+  });
+
+  it('can be run besides its slots, once per request id', async () => {
+    const first = await harness.jobs.schedules.run('nightly', 'r1');
+    assert.deepEqual([first.existed, first.job.schedule], [false, 'nightly']);
+    assert.equal((await harness.jobs.schedules.run('nightly', 'r1')).job.id, first.job.id);
+    assert.notEqual((await harness.jobs.schedules.run('nightly', '')).job.id, first.job.id);
+  });
+
+  it('makes jobs of slots of the past when asked to, the ones that are there not again', async () => {
+    const now = clock.now();
+    await create({ id: 'past', timing: { intervalMs: hourMs }, startMs: now - 5 * hourMs, paused: true });
+    const request = { fromMs: now - 4 * hourMs, limit: 3, newestFirst: true, dryRun: true };
+    const dry = await harness.jobs.schedules.backfill('past', request);
+    const slots = [0, 1, 2].map((i) => now - i * hourMs);
+    assert.deepEqual(dry, { slots: slots.map((slotMs) => ({ slotMs, existed: false })), total: 5 });
+    assert.equal((await jobsOf('past')).length, 0);
+    const made = await harness.jobs.schedules.backfill('past', { ...request, dryRun: false });
+    assert.deepEqual(
+      made.slots.map(({ slotMs, existed }) => [slotMs, existed]),
+      slots.map((slotMs) => [slotMs, false]),
+    );
+    const all = await harness.jobs.schedules.backfill('past', {
+      ...request,
+      limit: 100,
+      newestFirst: false,
+      dryRun: false,
+    });
+    assert.deepEqual(
+      all.slots.map(({ existed }) => existed),
+      [false, false, true, true, true],
+    );
+    assert.equal((await jobsOf('past')).length, 5);
+    const far = { ...request, fromMs: 0 };
+    await create({ ...everySecond, id: 'dense', paused: true });
+    await rejectsWith(harness.jobs.schedules.backfill('dense', far), Code.INVALID_ARGUMENT, 'INVALID_FIELDS');
+  });
+});
+
+describe('the watermark of a schedule', () => {
+  let harness: JobsHarness;
+  let clock: ShiftedClock;
+  beforeEach(async () => {
+    clock = createShiftedClock();
+    harness = await openJobsHarness({ clock });
+  });
+  afterEach(() => harness.close());
+
+  const create = (id: string, catchUp: ScheduleSpec['catchUp'], timing: ScheduleSpec['timing']) =>
+    harness.jobs.schedules.create({ ...nightly, id, catchUp, timing }, '');
+  const slotsOf = async (schedule: string) => {
+    const query = { kinds: new Set<string>(), states: new Set<never>(), labels: {}, includeParts: false };
+    const { jobs } = await harness.jobs.list({ ...query, after: undefined, pageSize: 500 });
+    return jobs
+      .filter((made) => made.schedule === schedule)
+      .map((made) => Number(made.requestKey?.split('/').at(-1)))
+      .toSorted((a, b) => a - b);
+  };
+  const tenMinutes = { intervalMs: 600_000 };
+
+  it('lets nothing be lost over an hour without a server: all, the latest, or none, as wished', async () => {
+    const startedMs = clock.now();
+    for (const catchUp of ['all', 'latest', 'skip'] as const) await create(catchUp, catchUp, tenMinutes);
+    const { anchorMs } = await harness.jobs.schedules.get('all');
+    clock.shift(hourMs + 300_000);
     await harness.restartServer();
-    const before = (await jobsOf('kept')).length;
-    await waitUntil('it fires again', async () => (await jobsOf('kept')).length > before + 1, 8_000);
-    await harness.jobs.schedules.delete('kept');
+    await waitUntil('all are made', async () => (await slotsOf('all')).length === 6);
+    assert.deepEqual(
+      await slotsOf('all'),
+      Array.from({ length: 6 }, (_, i) => anchorMs + (i + 1) * 600_000),
+    );
+    await waitUntil('the latest is made', async () => (await slotsOf('latest')).length === 1);
+    const [latest = 0] = await slotsOf('latest');
+    assert.ok(latest > startedMs + hourMs - 1_000 && latest <= clock.now(), 'it is the newest');
+    await waitUntil(
+      'they are passed over',
+      async () => (await harness.jobs.schedules.get('skip')).watermarkMs > startedMs + hourMs - 1_000,
+    );
+    assert.deepEqual(await slotsOf('skip'), []);
+  });
+
+  it('stands through jumps of the clock: forward slots are caught up with, back none comes twice', async () => {
+    await create('jumps', 'all', tenMinutes);
+    await create('seconds', 'latest', { cron: '* * * * * *', timeZone: '' });
+    clock.shift(hourMs);
+    await waitUntil('six are made up for', async () => (await slotsOf('jumps')).length === 6);
+    await waitUntil('the latest second is made', async () =>
+      (await slotsOf('seconds')).some((slot) => slot > clock.now() - 3_000),
+    );
+    const before = await slotsOf('jumps');
+    const secondsBefore = await slotsOf('seconds');
+    clock.shift(-hourMs);
+    // The witness fires in the time that has come again.
+    await harness.jobs.schedules.create({ ...nightly, id: 'witness', timing: { intervalMs: 1_000 } }, '');
+    await waitUntil('time goes on', async () => (await slotsOf('witness')).length >= 2);
+    assert.deepEqual(await slotsOf('jumps'), before);
+    assert.deepEqual(await slotsOf('seconds'), secondsBefore);
+    clock.shift(hourMs);
+    await waitUntil('seconds go on', async () => (await slotsOf('seconds')).length > secondsBefore.length);
+    const all = await slotsOf('seconds');
+    assert.equal(new Set(all).size, all.length);
+  });
+
+  it('is one for two servers on the same records: each slot makes one job', async () => {
+    const queue = createJobQueue({ url: harness.redis.url, prefix: harness.prefix, clock, log: silentLogger });
+    const other = createJobs({ records: harness.records, queue, kinds: testKinds, clock, log: silentLogger });
+    try {
+      for (let i = 0; i < 5; i++) await create(`s${i}`, 'all', { cron: '* * * * * *', timeZone: '' });
+      await other.start();
+      clock.shift(20_000);
+      await waitUntil(
+        'all caught up',
+        async () => {
+          const schedules = await harness.jobs.schedules.list(undefined, 10);
+          return schedules.every(({ watermarkMs }) => watermarkMs > clock.now() - 2_500);
+        },
+        10_000,
+      );
+      for (let i = 0; i < 5; i++) {
+        const slots = await slotsOf(`s${i}`);
+        assert.ok(slots.length >= 19, `${slots.length} slots`);
+        for (const [k, slot] of slots.entries())
+          assert.equal(slot, (slots[0] ?? 0) + k * 1_000, 'none lost, none twice');
+        assert.ok((await harness.jobs.schedules.get(`s${i}`)).runs >= slots.length - 1);
+      }
+    } finally {
+      await other.close();
+      await queue.close();
+    }
+  });
+
+  it('waits while no job can be stored, and loses no slot', async () => {
+    await harness.restartServer({ maxOpenJobs: 2 });
+    await create('full', 'all', { cron: '* * * * * *', timeZone: '' });
+    clock.shift(5_000);
+    await waitUntil('two are made', async () => (await slotsOf('full')).length === 2);
+    await harness.restartServer({ maxOpenJobs: 1_000 });
+    await waitUntil('the others follow', async () => (await slotsOf('full')).length >= 5);
+    const slots = await slotsOf('full');
+    for (const [k, slot] of slots.entries()) assert.equal(slot, (slots[0] ?? 0) + k * 1_000);
   });
 });

@@ -6,7 +6,6 @@ import type { Logger } from '../../server/core/log.ts';
 import { contextOfTraceparent } from '../../server/core/telemetry/trace-parent.ts';
 import { cancelSiblings, cancelTree } from './cancel-tree.ts';
 import { openConnection } from './connection.ts';
-import { type CronSchedule, openScheduleWorker, scheduleClass, setSchedule } from './cron-schedules.ts';
 import { createJobLedger } from './job-ledger.ts';
 import type { JobOutcome } from './job-outcome.ts';
 import { queueUnavailable } from './queue-errors.ts';
@@ -51,10 +50,6 @@ export interface JobQueue {
   events(after: string, signal: AbortSignal): AsyncGenerator<QueueEvent[]>;
   /** Calls back whenever Redis has come back after an outage. */
   onReconnect(listener: () => void): void;
-  setSchedule(schedule: CronSchedule): Promise<void>;
-  removeSchedule(id: string): Promise<void>;
-  /** Starts to serve schedule slots in this process. */
-  onSlot(handler: (scheduleId: string, slotMs: number) => Promise<void>): void;
   isConnected(): boolean;
   close(): Promise<void>;
 }
@@ -69,7 +64,6 @@ export function createJobQueue(options: JobQueueOptions): JobQueue {
   const ledger = createJobLedger(commands, keys, clock);
   const telemetry = createQueueTelemetry();
   const closing = new AbortController();
-  const closers: (() => Promise<void>)[] = [];
   const listeners: (() => void)[] = [];
   let readies = 0;
   const firstReady = Promise.withResolvers<void>();
@@ -155,20 +149,10 @@ export function createJobQueue(options: JobQueueOptions): JobQueue {
       return readQueueEvents({ redis: reader, ledger, stream: keys.events, clock, log }, after, either);
     },
     onReconnect: (listener) => void listeners.push(listener),
-    setSchedule: (schedule) => call(() => setSchedule(queueOf(scheduleClass), schedule)),
-    removeSchedule: (id) =>
-      call(async () => {
-        await queueOf(scheduleClass).removeJobScheduler(id);
-      }),
-    onSlot: (handler) => {
-      const worker = openScheduleWorker({ url, prefix, log }, handler);
-      closers.push(() => worker.close());
-    },
     isConnected: () => commands.status === 'ready',
     close: async () => {
       closing.abort();
       reader.disconnect();
-      for (const close of closers) await close();
       for (const queue of queues.values()) await queue.close().catch(() => {});
       commands.disconnect();
     },

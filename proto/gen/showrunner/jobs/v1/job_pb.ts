@@ -12,7 +12,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file showrunner/jobs/v1/job.proto.
  */
 export const file_showrunner_jobs_v1_job: GenFile = /*@__PURE__*/
-  fileDesc("ChxzaG93cnVubmVyL2pvYnMvdjEvam9iLnByb3RvEhJzaG93cnVubmVyLmpvYnMudjEi6gYKA0pvYhIMCgRuYW1lGAEgASgJEgwKBGtpbmQYAiABKAkSJwoGcGFyYW1zGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIzCgZsYWJlbHMYBCADKAsyIy5zaG93cnVubmVyLmpvYnMudjEuSm9iLkxhYmVsc0VudHJ5EhAKCHByaW9yaXR5GAUgASgFEiwKBXN0YXRlGAYgASgOMh0uc2hvd3J1bm5lci5qb2JzLnYxLkpvYi5TdGF0ZRInCgZyZXN1bHQYByABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EisKBWVycm9yGAggASgLMhwuc2hvd3J1bm5lci5qb2JzLnYxLkpvYkVycm9yEjEKCHByb2dyZXNzGAkgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlByb2dyZXNzEjAKCGF0dGVtcHRzGAogAygLMh4uc2hvd3J1bm5lci5qb2JzLnYxLkpvYkF0dGVtcHQSLwoLY3JlYXRlX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0X3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghzY2hlZHVsZRgOIAEoCRIOCgZwYXJlbnQYDyABKAkSEAoIdHJhY2VfaWQYECABKAkSDQoFb3duZXIYESABKAkSEAoIdGVtcGxhdGUYEiABKAkSDAoEdGFncxgTIAMoCRIPCgdoZWxkX2J5GBQgASgJEhIKCnJlc3RhcnRfb2YYFSABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKnAQoFU3RhdGUSFQoRU1RBVEVfVU5TUEVDSUZJRUQQABIQCgxTVEFURV9RVUVVRUQQARIRCg1TVEFURV9SVU5OSU5HEAISEwoPU1RBVEVfU1VDQ0VFREVEEAMSEAoMU1RBVEVfRkFJTEVEEAQSEwoPU1RBVEVfQ0FOQ0VMTEVEEAUSEwoPU1RBVEVfVElNRURfT1VUEAYSEQoNU1RBVEVfU0tJUFBFRBAHIvkBCglKb2JMaW1pdHMSKgoHdGltZW91dBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIsCgR1c2VyGAIgASgLMh4uc2hvd3J1bm5lci5qb2JzLnYxLlJldHJ5TGltaXQSMAoIcGxhdGZvcm0YAyABKAsyHi5zaG93cnVubmVyLmpvYnMudjEuUmV0cnlMaW1pdBIwCgh0aW1lb3V0cxgEIAEoCzIeLnNob3dydW5uZXIuam9icy52MS5SZXRyeUxpbWl0Ei4KBmtpbGxlZBgFIAEoCzIeLnNob3dydW5uZXIuam9icy52MS5SZXRyeUxpbWl0In0KClJldHJ5TGltaXQSEwoLbWF4X3JldHJpZXMYASABKAUSKgoHYmFja29mZhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIuCgttYXhfYmFja29mZhgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKAAgoLUnVuU3RyYXRlZ3kSMgoEa2luZBgBIAEoDjIkLnNob3dydW5uZXIuam9icy52MS5SdW5TdHJhdGVneS5LaW5kEhQKDG1heF9wYXJhbGxlbBgCIAEoBSKmAQoES2luZBIUChBLSU5EX1VOU1BFQ0lGSUVEEAASEwoPS0lORF9TRVFVRU5USUFMEAESGgoWS0lORF9TVFJJQ1RfU0VRVUVOVElBTBACEhMKD0tJTkRfRklSU1RfT05MWRADEhIKDktJTkRfTEFTVF9PTkxZEAQSGwoXS0lORF9TRVJJQUxfTEFURVNUX09OTFkQBRIRCg1LSU5EX1BBUkFMTEVMEAYikAQKC0pvYlRlbXBsYXRlEgwKBG5hbWUYASABKAkSDAoEa2luZBgCIAEoCRITCgtkZXNjcmlwdGlvbhgDIAEoCRIxChBwYXJhbWV0ZXJfc2NoZW1hGAQgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBInCgZwYXJhbXMYBSABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Ei0KBmxpbWl0cxgGIAEoCzIdLnNob3dydW5uZXIuam9icy52MS5Kb2JMaW1pdHMSDAoEdGFncxgHIAMoCRIxCghzdHJhdGVneRgIIAEoCzIfLnNob3dydW5uZXIuam9icy52MS5SdW5TdHJhdGVneRI7CgZsYWJlbHMYCSADKAsyKy5zaG93cnVubmVyLmpvYnMudjEuSm9iVGVtcGxhdGUuTGFiZWxzRW50cnkSEAoIcHJpb3JpdHkYCiABKAUSLwoLY3JlYXRlX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3VwZGF0ZV90aW1lGAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghyZXZpc2lvbhgNIAEoBRISCgpibG9ja2VkX2J5GA4gASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiTgoISm9iTGltaXQSDAoEbmFtZRgBIAEoCRITCgttYXhfcnVubmluZxgCIAEoBRIOCgZ3ZWlnaHQYAyABKAUSDwoHcnVubmluZxgEIAEoBSLEAgoISm9iRXJyb3ISMQoFY2xhc3MYASABKA4yIi5zaG93cnVubmVyLmpvYnMudjEuSm9iRXJyb3IuQ2xhc3MSDAoEY29kZRgCIAEoBRIOCgZyZWFzb24YAyABKAkSDwoHbWVzc2FnZRgEIAEoCRI8CghtZXRhZGF0YRgFIAMoCzIqLnNob3dydW5uZXIuam9icy52MS5Kb2JFcnJvci5NZXRhZGF0YUVudHJ5Gi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJnCgVDbGFzcxIVChFDTEFTU19VTlNQRUNJRklFRBAAEg4KCkNMQVNTX1VTRVIQARISCg5DTEFTU19QTEFURk9STRACEhEKDUNMQVNTX1RJTUVPVVQQAxIQCgxDTEFTU19LSUxMRUQQBCKrAQoLSm9iUHJvZ3Jlc3MSEAoIZnJhY3Rpb24YASABKAESDQoFc3RhZ2UYAiABKAkSDwoHbWVzc2FnZRgDIAEoCRI7CgZkZXRhaWwYBCADKAsyKy5zaG93cnVubmVyLmpvYnMudjEuSm9iUHJvZ3Jlc3MuRGV0YWlsRW50cnkaLQoLRGV0YWlsRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKtAQoKSm9iQXR0ZW1wdBIOCgZudW1iZXIYASABKAUSDgoGd29ya2VyGAIgASgJEi4KCnN0YXJ0X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgplbmRfcmVhc29uGAUgASgJEg0KBWZlbmNlGAYgASgEIucBCghKb2JFdmVudBIQCghzZXF1ZW5jZRgBIAEoBBIoCgR0aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgVzdGF0ZRgDIAEoDjIdLnNob3dydW5uZXIuam9icy52MS5Kb2IuU3RhdGVIABIzCghwcm9ncmVzcxgEIAEoCzIfLnNob3dydW5uZXIuam9icy52MS5Kb2JQcm9ncmVzc0gAEjEKB2F0dGVtcHQYBSABKAsyHi5zaG93cnVubmVyLmpvYnMudjEuSm9iQXR0ZW1wdEgAQgcKBWV2ZW50IpoCCgtKb2JTY2hlZHVsZRIMCgRuYW1lGAEgASgJEgwKBGNyb24YAiABKAkSEQoJdGltZV96b25lGAMgASgJEikKCHRlbXBsYXRlGAQgASgLMhcuc2hvd3J1bm5lci5qb2JzLnYxLkpvYhIOCgZwYXVzZWQYBSABKAgSLQoJbmV4dF90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghsYXN0X2pvYhgHIAEoCRIvCgtjcmVhdGVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoMc3RhcnRfd2l0aGluGAkgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("ChxzaG93cnVubmVyL2pvYnMvdjEvam9iLnByb3RvEhJzaG93cnVubmVyLmpvYnMudjEi6gYKA0pvYhIMCgRuYW1lGAEgASgJEgwKBGtpbmQYAiABKAkSJwoGcGFyYW1zGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIzCgZsYWJlbHMYBCADKAsyIy5zaG93cnVubmVyLmpvYnMudjEuSm9iLkxhYmVsc0VudHJ5EhAKCHByaW9yaXR5GAUgASgFEiwKBXN0YXRlGAYgASgOMh0uc2hvd3J1bm5lci5qb2JzLnYxLkpvYi5TdGF0ZRInCgZyZXN1bHQYByABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EisKBWVycm9yGAggASgLMhwuc2hvd3J1bm5lci5qb2JzLnYxLkpvYkVycm9yEjEKCHByb2dyZXNzGAkgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlByb2dyZXNzEjAKCGF0dGVtcHRzGAogAygLMh4uc2hvd3J1bm5lci5qb2JzLnYxLkpvYkF0dGVtcHQSLwoLY3JlYXRlX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0X3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghzY2hlZHVsZRgOIAEoCRIOCgZwYXJlbnQYDyABKAkSEAoIdHJhY2VfaWQYECABKAkSDQoFb3duZXIYESABKAkSEAoIdGVtcGxhdGUYEiABKAkSDAoEdGFncxgTIAMoCRIPCgdoZWxkX2J5GBQgASgJEhIKCnJlc3RhcnRfb2YYFSABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKnAQoFU3RhdGUSFQoRU1RBVEVfVU5TUEVDSUZJRUQQABIQCgxTVEFURV9RVUVVRUQQARIRCg1TVEFURV9SVU5OSU5HEAISEwoPU1RBVEVfU1VDQ0VFREVEEAMSEAoMU1RBVEVfRkFJTEVEEAQSEwoPU1RBVEVfQ0FOQ0VMTEVEEAUSEwoPU1RBVEVfVElNRURfT1VUEAYSEQoNU1RBVEVfU0tJUFBFRBAHIvkBCglKb2JMaW1pdHMSKgoHdGltZW91dBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIsCgR1c2VyGAIgASgLMh4uc2hvd3J1bm5lci5qb2JzLnYxLlJldHJ5TGltaXQSMAoIcGxhdGZvcm0YAyABKAsyHi5zaG93cnVubmVyLmpvYnMudjEuUmV0cnlMaW1pdBIwCgh0aW1lb3V0cxgEIAEoCzIeLnNob3dydW5uZXIuam9icy52MS5SZXRyeUxpbWl0Ei4KBmtpbGxlZBgFIAEoCzIeLnNob3dydW5uZXIuam9icy52MS5SZXRyeUxpbWl0In0KClJldHJ5TGltaXQSEwoLbWF4X3JldHJpZXMYASABKAUSKgoHYmFja29mZhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIuCgttYXhfYmFja29mZhgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKAAgoLUnVuU3RyYXRlZ3kSMgoEa2luZBgBIAEoDjIkLnNob3dydW5uZXIuam9icy52MS5SdW5TdHJhdGVneS5LaW5kEhQKDG1heF9wYXJhbGxlbBgCIAEoBSKmAQoES2luZBIUChBLSU5EX1VOU1BFQ0lGSUVEEAASEwoPS0lORF9TRVFVRU5USUFMEAESGgoWS0lORF9TVFJJQ1RfU0VRVUVOVElBTBACEhMKD0tJTkRfRklSU1RfT05MWRADEhIKDktJTkRfTEFTVF9PTkxZEAQSGwoXS0lORF9TRVJJQUxfTEFURVNUX09OTFkQBRIRCg1LSU5EX1BBUkFMTEVMEAYikAQKC0pvYlRlbXBsYXRlEgwKBG5hbWUYASABKAkSDAoEa2luZBgCIAEoCRITCgtkZXNjcmlwdGlvbhgDIAEoCRIxChBwYXJhbWV0ZXJfc2NoZW1hGAQgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBInCgZwYXJhbXMYBSABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Ei0KBmxpbWl0cxgGIAEoCzIdLnNob3dydW5uZXIuam9icy52MS5Kb2JMaW1pdHMSDAoEdGFncxgHIAMoCRIxCghzdHJhdGVneRgIIAEoCzIfLnNob3dydW5uZXIuam9icy52MS5SdW5TdHJhdGVneRI7CgZsYWJlbHMYCSADKAsyKy5zaG93cnVubmVyLmpvYnMudjEuSm9iVGVtcGxhdGUuTGFiZWxzRW50cnkSEAoIcHJpb3JpdHkYCiABKAUSLwoLY3JlYXRlX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3VwZGF0ZV90aW1lGAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghyZXZpc2lvbhgNIAEoBRISCgpibG9ja2VkX2J5GA4gASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiTgoISm9iTGltaXQSDAoEbmFtZRgBIAEoCRITCgttYXhfcnVubmluZxgCIAEoBRIOCgZ3ZWlnaHQYAyABKAUSDwoHcnVubmluZxgEIAEoBSLEAgoISm9iRXJyb3ISMQoFY2xhc3MYASABKA4yIi5zaG93cnVubmVyLmpvYnMudjEuSm9iRXJyb3IuQ2xhc3MSDAoEY29kZRgCIAEoBRIOCgZyZWFzb24YAyABKAkSDwoHbWVzc2FnZRgEIAEoCRI8CghtZXRhZGF0YRgFIAMoCzIqLnNob3dydW5uZXIuam9icy52MS5Kb2JFcnJvci5NZXRhZGF0YUVudHJ5Gi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJnCgVDbGFzcxIVChFDTEFTU19VTlNQRUNJRklFRBAAEg4KCkNMQVNTX1VTRVIQARISCg5DTEFTU19QTEFURk9STRACEhEKDUNMQVNTX1RJTUVPVVQQAxIQCgxDTEFTU19LSUxMRUQQBCKrAQoLSm9iUHJvZ3Jlc3MSEAoIZnJhY3Rpb24YASABKAESDQoFc3RhZ2UYAiABKAkSDwoHbWVzc2FnZRgDIAEoCRI7CgZkZXRhaWwYBCADKAsyKy5zaG93cnVubmVyLmpvYnMudjEuSm9iUHJvZ3Jlc3MuRGV0YWlsRW50cnkaLQoLRGV0YWlsRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKtAQoKSm9iQXR0ZW1wdBIOCgZudW1iZXIYASABKAUSDgoGd29ya2VyGAIgASgJEi4KCnN0YXJ0X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgplbmRfcmVhc29uGAUgASgJEg0KBWZlbmNlGAYgASgEIucBCghKb2JFdmVudBIQCghzZXF1ZW5jZRgBIAEoBBIoCgR0aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgVzdGF0ZRgDIAEoDjIdLnNob3dydW5uZXIuam9icy52MS5Kb2IuU3RhdGVIABIzCghwcm9ncmVzcxgEIAEoCzIfLnNob3dydW5uZXIuam9icy52MS5Kb2JQcm9ncmVzc0gAEjEKB2F0dGVtcHQYBSABKAsyHi5zaG93cnVubmVyLmpvYnMudjEuSm9iQXR0ZW1wdEgAQgcKBWV2ZW50IpUGCgtKb2JTY2hlZHVsZRIMCgRuYW1lGAEgASgJEgwKBGNyb24YAiABKAkSEQoJdGltZV96b25lGAMgASgJEikKCHRlbXBsYXRlGAQgASgLMhcuc2hvd3J1bm5lci5qb2JzLnYxLkpvYhIOCgZwYXVzZWQYBSABKAgSLQoJbmV4dF90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghsYXN0X2pvYhgHIAEoCRIvCgtjcmVhdGVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoMc3RhcnRfd2l0aGluGAkgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEisKCGludGVydmFsGAogASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi4KCnN0YXJ0X3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVsaW1pdBgNIAEoBRI5CghjYXRjaF91cBgOIAEoDjInLnNob3dydW5uZXIuam9icy52MS5Kb2JTY2hlZHVsZS5DYXRjaFVwEi0KA3J1bhgPIAEoCzIgLnNob3dydW5uZXIuam9icy52MS5TY2hlZHVsZWRSdW4SMQoIc3RyYXRlZ3kYECABKAsyHy5zaG93cnVubmVyLmpvYnMudjEuUnVuU3RyYXRlZ3kSDAoEcnVucxgRIAEoBRIyCg53YXRlcm1hcmtfdGltZRgSIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFb3duZXIYEyABKAkSEgoKbGFzdF9lcnJvchgUIAEoCSJdCgdDYXRjaFVwEhgKFENBVENIX1VQX1VOU1BFQ0lGSUVEEAASEQoNQ0FUQ0hfVVBfU0tJUBABEhMKD0NBVENIX1VQX0xBVEVTVBACEhAKDENBVENIX1VQX0FMTBADIrYBCgxTY2hlZHVsZWRSdW4SEAoIdGVtcGxhdGUYASABKAkSJwoGcGFyYW1zGAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBI8CgZsYWJlbHMYAyADKAsyLC5zaG93cnVubmVyLmpvYnMudjEuU2NoZWR1bGVkUnVuLkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiVgoMU2NoZWR1bGVTbG90EigKBHRpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgsKA2pvYhgCIAEoCRIPCgdleGlzdGVkGAMgASgIYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * A piece of long work, stored before it is queued. Terminal states never change again.
@@ -854,7 +854,10 @@ export const JobEventSchema: GenMessage<JobEvent> = /*@__PURE__*/
   messageDesc(file_showrunner_jobs_v1_job, 9);
 
 /**
- * Makes jobs by the clock. Each slot makes at most one job, over restarts and several servers.
+ * Makes jobs by the clock. Each slot makes one job and no second one, over restarts and several servers: the schedule
+ * keeps a watermark, and what was missed is made up for as `catch_up` says. A slot that the clock meets again after it
+ * was set back makes no second job; local times that do not exist are made up for right after the gap, those that
+ * exist twice count once (cron fields that are `*` count every hour that passes).
  *
  * @generated from message showrunner.jobs.v1.JobSchedule
  */
@@ -867,7 +870,7 @@ export type JobSchedule = Message<"showrunner.jobs.v1.JobSchedule"> & {
   name: string;
 
   /**
-   * Five fields, or six with seconds first, e.g. `0 0 3 * * *`.
+   * Five fields, or six with seconds first, e.g. `0 0 3 * * *`. Either this or `interval` must be set.
    *
    * @generated from field: string cron = 2;
    */
@@ -881,7 +884,9 @@ export type JobSchedule = Message<"showrunner.jobs.v1.JobSchedule"> & {
   timeZone: string;
 
   /**
-   * The job to make in each slot: kind, params, labels and priority are used.
+   * The job to make in each slot: kind, params, labels and priority are used. Either this or `run` must be set. In
+   * params stand `${slot.time}` (RFC 3339, UTC), `${slot.date}` (in the time zone) and `${slot.unixMs}`; a plain `${`
+   * is written `$${`.
    *
    * @generated from field: showrunner.jobs.v1.Job template = 4;
    */
@@ -921,6 +926,83 @@ export type JobSchedule = Message<"showrunner.jobs.v1.JobSchedule"> & {
    * @generated from field: google.protobuf.Duration start_within = 9;
    */
   startWithin?: Duration | undefined;
+
+  /**
+   * Time between two slots, at least 1 s, counted from `start_time` (the first slot) or else the creation.
+   *
+   * @generated from field: google.protobuf.Duration interval = 10;
+   */
+  interval?: Duration | undefined;
+
+  /**
+   * No slot before this; absent = from now on.
+   *
+   * @generated from field: google.protobuf.Timestamp start_time = 11;
+   */
+  startTime?: Timestamp | undefined;
+
+  /**
+   * No slot after this; absent = for ever.
+   *
+   * @generated from field: google.protobuf.Timestamp end_time = 12;
+   */
+  endTime?: Timestamp | undefined;
+
+  /**
+   * Jobs that it makes at most; 0 = no limit.
+   *
+   * @generated from field: int32 limit = 13;
+   */
+  limit: number;
+
+  /**
+   * What happens to slots that were missed.
+   *
+   * @generated from field: showrunner.jobs.v1.JobSchedule.CatchUp catch_up = 14;
+   */
+  catchUp: JobSchedule_CatchUp;
+
+  /**
+   * The run of a template to make in each slot, in place of `template`.
+   *
+   * @generated from field: showrunner.jobs.v1.ScheduledRun run = 15;
+   */
+  run?: ScheduledRun | undefined;
+
+  /**
+   * How its jobs wait for each other; absent = as the template of `run` says.
+   *
+   * @generated from field: showrunner.jobs.v1.RunStrategy strategy = 16;
+   */
+  strategy?: RunStrategy | undefined;
+
+  /**
+   * Output only. Jobs made so far, without those of RunSchedule and BackfillSchedule.
+   *
+   * @generated from field: int32 runs = 17;
+   */
+  runs: number;
+
+  /**
+   * Output only. All slots up to this are dealt with.
+   *
+   * @generated from field: google.protobuf.Timestamp watermark_time = 18;
+   */
+  watermarkTime?: Timestamp | undefined;
+
+  /**
+   * Output only. Principal that created it; its jobs belong to that.
+   *
+   * @generated from field: string owner = 19;
+   */
+  owner: string;
+
+  /**
+   * Output only. Why the last slot made no job, e.g. because its template is gone; empty = it did.
+   *
+   * @generated from field: string last_error = 20;
+   */
+  lastError: string;
 };
 
 /**
@@ -929,4 +1011,122 @@ export type JobSchedule = Message<"showrunner.jobs.v1.JobSchedule"> & {
  */
 export const JobScheduleSchema: GenMessage<JobSchedule> = /*@__PURE__*/
   messageDesc(file_showrunner_jobs_v1_job, 10);
+
+/**
+ * What happens to slots that were missed, e.g. because no server ran or the clock jumped.
+ *
+ * @generated from enum showrunner.jobs.v1.JobSchedule.CatchUp
+ */
+export const JobSchedule_CatchUp = {
+  /**
+   * As CATCH_UP_LATEST.
+   *
+   * @generated from enum value: CATCH_UP_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * A slot that is over 60 s late makes no job.
+   *
+   * @generated from enum value: CATCH_UP_SKIP = 1;
+   */
+  SKIP: 1,
+
+  /**
+   * Of the slots that were missed only the newest makes a job.
+   *
+   * @generated from enum value: CATCH_UP_LATEST = 2;
+   */
+  LATEST: 2,
+
+  /**
+   * Every slot makes its job, oldest first.
+   *
+   * @generated from enum value: CATCH_UP_ALL = 3;
+   */
+  ALL: 3,
+} as const;
+
+/**
+ * What happens to slots that were missed, e.g. because no server ran or the clock jumped.
+ *
+ * @generated from enum showrunner.jobs.v1.JobSchedule.CatchUp
+ */
+export type JobSchedule_CatchUp = (typeof JobSchedule_CatchUp)[keyof typeof JobSchedule_CatchUp] | UnknownEnum;
+
+/**
+ * Describes the enum showrunner.jobs.v1.JobSchedule.CatchUp.
+ */
+export const JobSchedule_CatchUpSchema: GenEnum<JobSchedule_CatchUp> = /*@__PURE__*/
+  enumDesc(file_showrunner_jobs_v1_job, 10, 0);
+
+/**
+ * The run of a template that a schedule makes.
+ *
+ * @generated from message showrunner.jobs.v1.ScheduledRun
+ */
+export type ScheduledRun = Message<"showrunner.jobs.v1.ScheduledRun"> & {
+  /**
+   * `templates/{template}`.
+   *
+   * @generated from field: string template = 1;
+   */
+  template: string;
+
+  /**
+   * Parameters of the run, with references to the slot as in `JobSchedule.template`.
+   *
+   * @generated from field: google.protobuf.Struct params = 2;
+   */
+  params?: JsonObject | undefined;
+
+  /**
+   * Labels on top of the template's.
+   *
+   * @generated from field: map<string, string> labels = 3;
+   */
+  labels: { [key: string]: string };
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.ScheduledRun.
+ * Use `create(ScheduledRunSchema)` to create a new message.
+ */
+export const ScheduledRunSchema: GenMessage<ScheduledRun> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job, 11);
+
+/**
+ * A slot of a schedule and its job.
+ *
+ * @generated from message showrunner.jobs.v1.ScheduleSlot
+ */
+export type ScheduleSlot = Message<"showrunner.jobs.v1.ScheduleSlot"> & {
+  /**
+   * When it was or would be due.
+   *
+   * @generated from field: google.protobuf.Timestamp time = 1;
+   */
+  time?: Timestamp | undefined;
+
+  /**
+   * `jobs/{job}` of the slot; empty in a dry run for a slot that has none.
+   *
+   * @generated from field: string job = 2;
+   */
+  job: string;
+
+  /**
+   * True when the slot had a job before.
+   *
+   * @generated from field: bool existed = 3;
+   */
+  existed: boolean;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.ScheduleSlot.
+ * Use `create(ScheduleSlotSchema)` to create a new message.
+ */
+export const ScheduleSlotSchema: GenMessage<ScheduleSlot> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job, 12);
 

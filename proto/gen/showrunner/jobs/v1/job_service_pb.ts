@@ -2,18 +2,19 @@
 // @generated from file showrunner/jobs/v1/job_service.proto (package showrunner.jobs.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import { file_google_protobuf_struct } from "@bufbuild/protobuf/wkt";
-import type { Job, Job_State, JobEvent, JobLimit, JobSchedule, JobTemplate } from "./job_pb.ts";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Job, Job_State, JobEvent, JobLimit, JobSchedule, JobTemplate, ScheduleSlot } from "./job_pb.ts";
 import { file_showrunner_jobs_v1_job } from "./job_pb.ts";
-import type { JsonObject, Message } from "@bufbuild/protobuf";
+import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file showrunner/jobs/v1/job_service.proto.
  */
 export const file_showrunner_jobs_v1_job_service: GenFile = /*@__PURE__*/
-  fileDesc("CiRzaG93cnVubmVyL2pvYnMvdjEvam9iX3NlcnZpY2UucHJvdG8SEnNob3dydW5uZXIuam9icy52MSJMChBDcmVhdGVKb2JSZXF1ZXN0EiQKA2pvYhgBIAEoCzIXLnNob3dydW5uZXIuam9icy52MS5Kb2ISEgoKcmVxdWVzdF9pZBgCIAEoCSJKChFDcmVhdGVKb2JSZXNwb25zZRIkCgNqb2IYASABKAsyFy5zaG93cnVubmVyLmpvYnMudjEuSm9iEg8KB2V4aXN0ZWQYAiABKAgiHQoNR2V0Sm9iUmVxdWVzdBIMCgRuYW1lGAEgASgJIjYKDkdldEpvYlJlc3BvbnNlEiQKA2pvYhgBIAEoCzIXLnNob3dydW5uZXIuam9icy52MS5Kb2IigAIKD0xpc3RKb2JzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRINCgVraW5kcxgDIAMoCRItCgZzdGF0ZXMYBCADKA4yHS5zaG93cnVubmVyLmpvYnMudjEuSm9iLlN0YXRlEj8KBmxhYmVscxgFIAMoCzIvLnNob3dydW5uZXIuam9icy52MS5MaXN0Sm9ic1JlcXVlc3QuTGFiZWxzRW50cnkSGAoQaW5jbHVkZV9jaGlsZHJlbhgGIAEoCBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIlIKEExpc3RKb2JzUmVzcG9uc2USJQoEam9icxgBIAMoCzIXLnNob3dydW5uZXIuam9icy52MS5Kb2ISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIiAKEENhbmNlbEpvYlJlcXVlc3QSDAoEbmFtZRgBIAEoCSI5ChFDYW5jZWxKb2JSZXNwb25zZRIkCgNqb2IYASABKAsyFy5zaG93cnVubmVyLmpvYnMudjEuSm9iIjcKD1dhdGNoSm9iUmVxdWVzdBIMCgRuYW1lGAEgASgJEhYKDmFmdGVyX3NlcXVlbmNlGAIgASgEIj8KEFdhdGNoSm9iUmVzcG9uc2USKwoFZXZlbnQYASABKAsyHC5zaG93cnVubmVyLmpvYnMudjEuSm9iRXZlbnQiSgoVQ3JlYXRlU2NoZWR1bGVSZXF1ZXN0EjEKCHNjaGVkdWxlGAEgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlNjaGVkdWxlIksKFkNyZWF0ZVNjaGVkdWxlUmVzcG9uc2USMQoIc2NoZWR1bGUYASABKAsyHy5zaG93cnVubmVyLmpvYnMudjEuSm9iU2NoZWR1bGUiIgoSR2V0U2NoZWR1bGVSZXF1ZXN0EgwKBG5hbWUYASABKAkiSAoTR2V0U2NoZWR1bGVSZXNwb25zZRIxCghzY2hlZHVsZRgBIAEoCzIfLnNob3dydW5uZXIuam9icy52MS5Kb2JTY2hlZHVsZSI9ChRMaXN0U2NoZWR1bGVzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJkChVMaXN0U2NoZWR1bGVzUmVzcG9uc2USMgoJc2NoZWR1bGVzGAEgAygLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlNjaGVkdWxlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIlChVEZWxldGVTY2hlZHVsZVJlcXVlc3QSDAoEbmFtZRgBIAEoCSIYChZEZWxldGVTY2hlZHVsZVJlc3BvbnNlIjUKEVJlc3RhcnRKb2JSZXF1ZXN0EgwKBG5hbWUYASABKAkSEgoKcmVxdWVzdF9pZBgCIAEoCSJLChJSZXN0YXJ0Sm9iUmVzcG9uc2USJAoDam9iGAEgASgLMhcuc2hvd3J1bm5lci5qb2JzLnYxLkpvYhIPCgdleGlzdGVkGAIgASgIIkoKFUNyZWF0ZVRlbXBsYXRlUmVxdWVzdBIxCgh0ZW1wbGF0ZRgBIAEoCzIfLnNob3dydW5uZXIuam9icy52MS5Kb2JUZW1wbGF0ZSJLChZDcmVhdGVUZW1wbGF0ZVJlc3BvbnNlEjEKCHRlbXBsYXRlGAEgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlRlbXBsYXRlIiIKEkdldFRlbXBsYXRlUmVxdWVzdBIMCgRuYW1lGAEgASgJIkgKE0dldFRlbXBsYXRlUmVzcG9uc2USMQoIdGVtcGxhdGUYASABKAsyHy5zaG93cnVubmVyLmpvYnMudjEuSm9iVGVtcGxhdGUiPQoUTGlzdFRlbXBsYXRlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiZAoVTGlzdFRlbXBsYXRlc1Jlc3BvbnNlEjIKCXRlbXBsYXRlcxgBIAMoCzIfLnNob3dydW5uZXIuam9icy52MS5Kb2JUZW1wbGF0ZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiSgoVVXBkYXRlVGVtcGxhdGVSZXF1ZXN0EjEKCHRlbXBsYXRlGAEgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlRlbXBsYXRlIksKFlVwZGF0ZVRlbXBsYXRlUmVzcG9uc2USMQoIdGVtcGxhdGUYASABKAsyHy5zaG93cnVubmVyLmpvYnMudjEuSm9iVGVtcGxhdGUiJQoVRGVsZXRlVGVtcGxhdGVSZXF1ZXN0EgwKBG5hbWUYASABKAkiGAoWRGVsZXRlVGVtcGxhdGVSZXNwb25zZSLSAQoSUnVuVGVtcGxhdGVSZXF1ZXN0EgwKBG5hbWUYASABKAkSJwoGcGFyYW1zGAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBISCgpyZXF1ZXN0X2lkGAMgASgJEkIKBmxhYmVscxgEIAMoCzIyLnNob3dydW5uZXIuam9icy52MS5SdW5UZW1wbGF0ZVJlcXVlc3QuTGFiZWxzRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJMChNSdW5UZW1wbGF0ZVJlc3BvbnNlEiQKA2pvYhgBIAEoCzIXLnNob3dydW5uZXIuam9icy52MS5Kb2ISDwoHZXhpc3RlZBgCIAEoCCImChZVbmJsb2NrVGVtcGxhdGVSZXF1ZXN0EgwKBG5hbWUYASABKAkiTAoXVW5ibG9ja1RlbXBsYXRlUmVzcG9uc2USMQoIdGVtcGxhdGUYASABKAsyHy5zaG93cnVubmVyLmpvYnMudjEuSm9iVGVtcGxhdGUiQQoSU2V0Sm9iTGltaXRSZXF1ZXN0EisKBWxpbWl0GAEgASgLMhwuc2hvd3J1bm5lci5qb2JzLnYxLkpvYkxpbWl0IkIKE1NldEpvYkxpbWl0UmVzcG9uc2USKwoFbGltaXQYASABKAsyHC5zaG93cnVubmVyLmpvYnMudjEuSm9iTGltaXQiFgoUTGlzdEpvYkxpbWl0c1JlcXVlc3QiRQoVTGlzdEpvYkxpbWl0c1Jlc3BvbnNlEiwKBmxpbWl0cxgBIAMoCzIcLnNob3dydW5uZXIuam9icy52MS5Kb2JMaW1pdCIlChVEZWxldGVKb2JMaW1pdFJlcXVlc3QSDAoEbmFtZRgBIAEoCSIYChZEZWxldGVKb2JMaW1pdFJlc3BvbnNlMocQCgpKb2JTZXJ2aWNlElgKCUNyZWF0ZUpvYhIkLnNob3dydW5uZXIuam9icy52MS5DcmVhdGVKb2JSZXF1ZXN0GiUuc2hvd3J1bm5lci5qb2JzLnYxLkNyZWF0ZUpvYlJlc3BvbnNlElQKBkdldEpvYhIhLnNob3dydW5uZXIuam9icy52MS5HZXRKb2JSZXF1ZXN0GiIuc2hvd3J1bm5lci5qb2JzLnYxLkdldEpvYlJlc3BvbnNlIgOQAgESWgoITGlzdEpvYnMSIy5zaG93cnVubmVyLmpvYnMudjEuTGlzdEpvYnNSZXF1ZXN0GiQuc2hvd3J1bm5lci5qb2JzLnYxLkxpc3RKb2JzUmVzcG9uc2UiA5ACARJdCglDYW5jZWxKb2ISJC5zaG93cnVubmVyLmpvYnMudjEuQ2FuY2VsSm9iUmVxdWVzdBolLnNob3dydW5uZXIuam9icy52MS5DYW5jZWxKb2JSZXNwb25zZSIDkAICElwKCFdhdGNoSm9iEiMuc2hvd3J1bm5lci5qb2JzLnYxLldhdGNoSm9iUmVxdWVzdBokLnNob3dydW5uZXIuam9icy52MS5XYXRjaEpvYlJlc3BvbnNlIgOQAgEwARJsCg5DcmVhdGVTY2hlZHVsZRIpLnNob3dydW5uZXIuam9icy52MS5DcmVhdGVTY2hlZHVsZVJlcXVlc3QaKi5zaG93cnVubmVyLmpvYnMudjEuQ3JlYXRlU2NoZWR1bGVSZXNwb25zZSIDkAICEmMKC0dldFNjaGVkdWxlEiYuc2hvd3J1bm5lci5qb2JzLnYxLkdldFNjaGVkdWxlUmVxdWVzdBonLnNob3dydW5uZXIuam9icy52MS5HZXRTY2hlZHVsZVJlc3BvbnNlIgOQAgESaQoNTGlzdFNjaGVkdWxlcxIoLnNob3dydW5uZXIuam9icy52MS5MaXN0U2NoZWR1bGVzUmVxdWVzdBopLnNob3dydW5uZXIuam9icy52MS5MaXN0U2NoZWR1bGVzUmVzcG9uc2UiA5ACARJsCg5EZWxldGVTY2hlZHVsZRIpLnNob3dydW5uZXIuam9icy52MS5EZWxldGVTY2hlZHVsZVJlcXVlc3QaKi5zaG93cnVubmVyLmpvYnMudjEuRGVsZXRlU2NoZWR1bGVSZXNwb25zZSIDkAICElsKClJlc3RhcnRKb2ISJS5zaG93cnVubmVyLmpvYnMudjEuUmVzdGFydEpvYlJlcXVlc3QaJi5zaG93cnVubmVyLmpvYnMudjEuUmVzdGFydEpvYlJlc3BvbnNlEmwKDkNyZWF0ZVRlbXBsYXRlEikuc2hvd3J1bm5lci5qb2JzLnYxLkNyZWF0ZVRlbXBsYXRlUmVxdWVzdBoqLnNob3dydW5uZXIuam9icy52MS5DcmVhdGVUZW1wbGF0ZVJlc3BvbnNlIgOQAgISYwoLR2V0VGVtcGxhdGUSJi5zaG93cnVubmVyLmpvYnMudjEuR2V0VGVtcGxhdGVSZXF1ZXN0Gicuc2hvd3J1bm5lci5qb2JzLnYxLkdldFRlbXBsYXRlUmVzcG9uc2UiA5ACARJpCg1MaXN0VGVtcGxhdGVzEiguc2hvd3J1bm5lci5qb2JzLnYxLkxpc3RUZW1wbGF0ZXNSZXF1ZXN0Gikuc2hvd3J1bm5lci5qb2JzLnYxLkxpc3RUZW1wbGF0ZXNSZXNwb25zZSIDkAIBEmwKDlVwZGF0ZVRlbXBsYXRlEikuc2hvd3J1bm5lci5qb2JzLnYxLlVwZGF0ZVRlbXBsYXRlUmVxdWVzdBoqLnNob3dydW5uZXIuam9icy52MS5VcGRhdGVUZW1wbGF0ZVJlc3BvbnNlIgOQAgISbAoORGVsZXRlVGVtcGxhdGUSKS5zaG93cnVubmVyLmpvYnMudjEuRGVsZXRlVGVtcGxhdGVSZXF1ZXN0Giouc2hvd3J1bm5lci5qb2JzLnYxLkRlbGV0ZVRlbXBsYXRlUmVzcG9uc2UiA5ACAhJeCgtSdW5UZW1wbGF0ZRImLnNob3dydW5uZXIuam9icy52MS5SdW5UZW1wbGF0ZVJlcXVlc3QaJy5zaG93cnVubmVyLmpvYnMudjEuUnVuVGVtcGxhdGVSZXNwb25zZRJvCg9VbmJsb2NrVGVtcGxhdGUSKi5zaG93cnVubmVyLmpvYnMudjEuVW5ibG9ja1RlbXBsYXRlUmVxdWVzdBorLnNob3dydW5uZXIuam9icy52MS5VbmJsb2NrVGVtcGxhdGVSZXNwb25zZSIDkAICEmMKC1NldEpvYkxpbWl0EiYuc2hvd3J1bm5lci5qb2JzLnYxLlNldEpvYkxpbWl0UmVxdWVzdBonLnNob3dydW5uZXIuam9icy52MS5TZXRKb2JMaW1pdFJlc3BvbnNlIgOQAgISaQoNTGlzdEpvYkxpbWl0cxIoLnNob3dydW5uZXIuam9icy52MS5MaXN0Sm9iTGltaXRzUmVxdWVzdBopLnNob3dydW5uZXIuam9icy52MS5MaXN0Sm9iTGltaXRzUmVzcG9uc2UiA5ACARJsCg5EZWxldGVKb2JMaW1pdBIpLnNob3dydW5uZXIuam9icy52MS5EZWxldGVKb2JMaW1pdFJlcXVlc3QaKi5zaG93cnVubmVyLmpvYnMudjEuRGVsZXRlSm9iTGltaXRSZXNwb25zZSIDkAICYgZwcm90bzM", [file_google_protobuf_struct, file_showrunner_jobs_v1_job]);
+  fileDesc("CiRzaG93cnVubmVyL2pvYnMvdjEvam9iX3NlcnZpY2UucHJvdG8SEnNob3dydW5uZXIuam9icy52MSJMChBDcmVhdGVKb2JSZXF1ZXN0EiQKA2pvYhgBIAEoCzIXLnNob3dydW5uZXIuam9icy52MS5Kb2ISEgoKcmVxdWVzdF9pZBgCIAEoCSJKChFDcmVhdGVKb2JSZXNwb25zZRIkCgNqb2IYASABKAsyFy5zaG93cnVubmVyLmpvYnMudjEuSm9iEg8KB2V4aXN0ZWQYAiABKAgiHQoNR2V0Sm9iUmVxdWVzdBIMCgRuYW1lGAEgASgJIjYKDkdldEpvYlJlc3BvbnNlEiQKA2pvYhgBIAEoCzIXLnNob3dydW5uZXIuam9icy52MS5Kb2IigAIKD0xpc3RKb2JzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRINCgVraW5kcxgDIAMoCRItCgZzdGF0ZXMYBCADKA4yHS5zaG93cnVubmVyLmpvYnMudjEuSm9iLlN0YXRlEj8KBmxhYmVscxgFIAMoCzIvLnNob3dydW5uZXIuam9icy52MS5MaXN0Sm9ic1JlcXVlc3QuTGFiZWxzRW50cnkSGAoQaW5jbHVkZV9jaGlsZHJlbhgGIAEoCBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIlIKEExpc3RKb2JzUmVzcG9uc2USJQoEam9icxgBIAMoCzIXLnNob3dydW5uZXIuam9icy52MS5Kb2ISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIiAKEENhbmNlbEpvYlJlcXVlc3QSDAoEbmFtZRgBIAEoCSI5ChFDYW5jZWxKb2JSZXNwb25zZRIkCgNqb2IYASABKAsyFy5zaG93cnVubmVyLmpvYnMudjEuSm9iIjcKD1dhdGNoSm9iUmVxdWVzdBIMCgRuYW1lGAEgASgJEhYKDmFmdGVyX3NlcXVlbmNlGAIgASgEIj8KEFdhdGNoSm9iUmVzcG9uc2USKwoFZXZlbnQYASABKAsyHC5zaG93cnVubmVyLmpvYnMudjEuSm9iRXZlbnQiSgoVQ3JlYXRlU2NoZWR1bGVSZXF1ZXN0EjEKCHNjaGVkdWxlGAEgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlNjaGVkdWxlIksKFkNyZWF0ZVNjaGVkdWxlUmVzcG9uc2USMQoIc2NoZWR1bGUYASABKAsyHy5zaG93cnVubmVyLmpvYnMudjEuSm9iU2NoZWR1bGUiIgoSR2V0U2NoZWR1bGVSZXF1ZXN0EgwKBG5hbWUYASABKAkiSAoTR2V0U2NoZWR1bGVSZXNwb25zZRIxCghzY2hlZHVsZRgBIAEoCzIfLnNob3dydW5uZXIuam9icy52MS5Kb2JTY2hlZHVsZSI9ChRMaXN0U2NoZWR1bGVzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJkChVMaXN0U2NoZWR1bGVzUmVzcG9uc2USMgoJc2NoZWR1bGVzGAEgAygLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlNjaGVkdWxlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIlChVEZWxldGVTY2hlZHVsZVJlcXVlc3QSDAoEbmFtZRgBIAEoCSIYChZEZWxldGVTY2hlZHVsZVJlc3BvbnNlIkoKFVVwZGF0ZVNjaGVkdWxlUmVxdWVzdBIxCghzY2hlZHVsZRgBIAEoCzIfLnNob3dydW5uZXIuam9icy52MS5Kb2JTY2hlZHVsZSJLChZVcGRhdGVTY2hlZHVsZVJlc3BvbnNlEjEKCHNjaGVkdWxlGAEgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlNjaGVkdWxlIjYKElJ1blNjaGVkdWxlUmVxdWVzdBIMCgRuYW1lGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkiTAoTUnVuU2NoZWR1bGVSZXNwb25zZRIkCgNqb2IYASABKAsyFy5zaG93cnVubmVyLmpvYnMudjEuSm9iEg8KB2V4aXN0ZWQYAiABKAgitQIKF0JhY2tmaWxsU2NoZWR1bGVSZXF1ZXN0EgwKBG5hbWUYASABKAkSLQoJZnJvbV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgd0b190aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVsaW1pdBgEIAEoBRJACgVvcmRlchgFIAEoDjIxLnNob3dydW5uZXIuam9icy52MS5CYWNrZmlsbFNjaGVkdWxlUmVxdWVzdC5PcmRlchIPCgdkcnlfcnVuGAYgASgIIk4KBU9yZGVyEhUKEU9SREVSX1VOU1BFQ0lGSUVEEAASFgoST1JERVJfT0xERVNUX0ZJUlNUEAESFgoST1JERVJfTkVXRVNUX0ZJUlNUEAIiYAoYQmFja2ZpbGxTY2hlZHVsZVJlc3BvbnNlEi8KBXNsb3RzGAEgAygLMiAuc2hvd3J1bm5lci5qb2JzLnYxLlNjaGVkdWxlU2xvdBITCgt0b3RhbF9zbG90cxgCIAEoBSI1ChFSZXN0YXJ0Sm9iUmVxdWVzdBIMCgRuYW1lGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkiSwoSUmVzdGFydEpvYlJlc3BvbnNlEiQKA2pvYhgBIAEoCzIXLnNob3dydW5uZXIuam9icy52MS5Kb2ISDwoHZXhpc3RlZBgCIAEoCCJKChVDcmVhdGVUZW1wbGF0ZVJlcXVlc3QSMQoIdGVtcGxhdGUYASABKAsyHy5zaG93cnVubmVyLmpvYnMudjEuSm9iVGVtcGxhdGUiSwoWQ3JlYXRlVGVtcGxhdGVSZXNwb25zZRIxCgh0ZW1wbGF0ZRgBIAEoCzIfLnNob3dydW5uZXIuam9icy52MS5Kb2JUZW1wbGF0ZSIiChJHZXRUZW1wbGF0ZVJlcXVlc3QSDAoEbmFtZRgBIAEoCSJIChNHZXRUZW1wbGF0ZVJlc3BvbnNlEjEKCHRlbXBsYXRlGAEgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlRlbXBsYXRlIj0KFExpc3RUZW1wbGF0ZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJImQKFUxpc3RUZW1wbGF0ZXNSZXNwb25zZRIyCgl0ZW1wbGF0ZXMYASADKAsyHy5zaG93cnVubmVyLmpvYnMudjEuSm9iVGVtcGxhdGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIkoKFVVwZGF0ZVRlbXBsYXRlUmVxdWVzdBIxCgh0ZW1wbGF0ZRgBIAEoCzIfLnNob3dydW5uZXIuam9icy52MS5Kb2JUZW1wbGF0ZSJLChZVcGRhdGVUZW1wbGF0ZVJlc3BvbnNlEjEKCHRlbXBsYXRlGAEgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlRlbXBsYXRlIiUKFURlbGV0ZVRlbXBsYXRlUmVxdWVzdBIMCgRuYW1lGAEgASgJIhgKFkRlbGV0ZVRlbXBsYXRlUmVzcG9uc2Ui0gEKElJ1blRlbXBsYXRlUmVxdWVzdBIMCgRuYW1lGAEgASgJEicKBnBhcmFtcxgCIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSEgoKcmVxdWVzdF9pZBgDIAEoCRJCCgZsYWJlbHMYBCADKAsyMi5zaG93cnVubmVyLmpvYnMudjEuUnVuVGVtcGxhdGVSZXF1ZXN0LkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiTAoTUnVuVGVtcGxhdGVSZXNwb25zZRIkCgNqb2IYASABKAsyFy5zaG93cnVubmVyLmpvYnMudjEuSm9iEg8KB2V4aXN0ZWQYAiABKAgiJgoWVW5ibG9ja1RlbXBsYXRlUmVxdWVzdBIMCgRuYW1lGAEgASgJIkwKF1VuYmxvY2tUZW1wbGF0ZVJlc3BvbnNlEjEKCHRlbXBsYXRlGAEgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlRlbXBsYXRlIkEKElNldEpvYkxpbWl0UmVxdWVzdBIrCgVsaW1pdBgBIAEoCzIcLnNob3dydW5uZXIuam9icy52MS5Kb2JMaW1pdCJCChNTZXRKb2JMaW1pdFJlc3BvbnNlEisKBWxpbWl0GAEgASgLMhwuc2hvd3J1bm5lci5qb2JzLnYxLkpvYkxpbWl0IhYKFExpc3RKb2JMaW1pdHNSZXF1ZXN0IkUKFUxpc3RKb2JMaW1pdHNSZXNwb25zZRIsCgZsaW1pdHMYASADKAsyHC5zaG93cnVubmVyLmpvYnMudjEuSm9iTGltaXQiJQoVRGVsZXRlSm9iTGltaXRSZXF1ZXN0EgwKBG5hbWUYASABKAkiGAoWRGVsZXRlSm9iTGltaXRSZXNwb25zZTLJEgoKSm9iU2VydmljZRJYCglDcmVhdGVKb2ISJC5zaG93cnVubmVyLmpvYnMudjEuQ3JlYXRlSm9iUmVxdWVzdBolLnNob3dydW5uZXIuam9icy52MS5DcmVhdGVKb2JSZXNwb25zZRJUCgZHZXRKb2ISIS5zaG93cnVubmVyLmpvYnMudjEuR2V0Sm9iUmVxdWVzdBoiLnNob3dydW5uZXIuam9icy52MS5HZXRKb2JSZXNwb25zZSIDkAIBEloKCExpc3RKb2JzEiMuc2hvd3J1bm5lci5qb2JzLnYxLkxpc3RKb2JzUmVxdWVzdBokLnNob3dydW5uZXIuam9icy52MS5MaXN0Sm9ic1Jlc3BvbnNlIgOQAgESXQoJQ2FuY2VsSm9iEiQuc2hvd3J1bm5lci5qb2JzLnYxLkNhbmNlbEpvYlJlcXVlc3QaJS5zaG93cnVubmVyLmpvYnMudjEuQ2FuY2VsSm9iUmVzcG9uc2UiA5ACAhJcCghXYXRjaEpvYhIjLnNob3dydW5uZXIuam9icy52MS5XYXRjaEpvYlJlcXVlc3QaJC5zaG93cnVubmVyLmpvYnMudjEuV2F0Y2hKb2JSZXNwb25zZSIDkAIBMAESbAoOQ3JlYXRlU2NoZWR1bGUSKS5zaG93cnVubmVyLmpvYnMudjEuQ3JlYXRlU2NoZWR1bGVSZXF1ZXN0Giouc2hvd3J1bm5lci5qb2JzLnYxLkNyZWF0ZVNjaGVkdWxlUmVzcG9uc2UiA5ACAhJjCgtHZXRTY2hlZHVsZRImLnNob3dydW5uZXIuam9icy52MS5HZXRTY2hlZHVsZVJlcXVlc3QaJy5zaG93cnVubmVyLmpvYnMudjEuR2V0U2NoZWR1bGVSZXNwb25zZSIDkAIBEmkKDUxpc3RTY2hlZHVsZXMSKC5zaG93cnVubmVyLmpvYnMudjEuTGlzdFNjaGVkdWxlc1JlcXVlc3QaKS5zaG93cnVubmVyLmpvYnMudjEuTGlzdFNjaGVkdWxlc1Jlc3BvbnNlIgOQAgESbAoORGVsZXRlU2NoZWR1bGUSKS5zaG93cnVubmVyLmpvYnMudjEuRGVsZXRlU2NoZWR1bGVSZXF1ZXN0Giouc2hvd3J1bm5lci5qb2JzLnYxLkRlbGV0ZVNjaGVkdWxlUmVzcG9uc2UiA5ACAhJsCg5VcGRhdGVTY2hlZHVsZRIpLnNob3dydW5uZXIuam9icy52MS5VcGRhdGVTY2hlZHVsZVJlcXVlc3QaKi5zaG93cnVubmVyLmpvYnMudjEuVXBkYXRlU2NoZWR1bGVSZXNwb25zZSIDkAICEl4KC1J1blNjaGVkdWxlEiYuc2hvd3J1bm5lci5qb2JzLnYxLlJ1blNjaGVkdWxlUmVxdWVzdBonLnNob3dydW5uZXIuam9icy52MS5SdW5TY2hlZHVsZVJlc3BvbnNlEnIKEEJhY2tmaWxsU2NoZWR1bGUSKy5zaG93cnVubmVyLmpvYnMudjEuQmFja2ZpbGxTY2hlZHVsZVJlcXVlc3QaLC5zaG93cnVubmVyLmpvYnMudjEuQmFja2ZpbGxTY2hlZHVsZVJlc3BvbnNlIgOQAgISWwoKUmVzdGFydEpvYhIlLnNob3dydW5uZXIuam9icy52MS5SZXN0YXJ0Sm9iUmVxdWVzdBomLnNob3dydW5uZXIuam9icy52MS5SZXN0YXJ0Sm9iUmVzcG9uc2USbAoOQ3JlYXRlVGVtcGxhdGUSKS5zaG93cnVubmVyLmpvYnMudjEuQ3JlYXRlVGVtcGxhdGVSZXF1ZXN0Giouc2hvd3J1bm5lci5qb2JzLnYxLkNyZWF0ZVRlbXBsYXRlUmVzcG9uc2UiA5ACAhJjCgtHZXRUZW1wbGF0ZRImLnNob3dydW5uZXIuam9icy52MS5HZXRUZW1wbGF0ZVJlcXVlc3QaJy5zaG93cnVubmVyLmpvYnMudjEuR2V0VGVtcGxhdGVSZXNwb25zZSIDkAIBEmkKDUxpc3RUZW1wbGF0ZXMSKC5zaG93cnVubmVyLmpvYnMudjEuTGlzdFRlbXBsYXRlc1JlcXVlc3QaKS5zaG93cnVubmVyLmpvYnMudjEuTGlzdFRlbXBsYXRlc1Jlc3BvbnNlIgOQAgESbAoOVXBkYXRlVGVtcGxhdGUSKS5zaG93cnVubmVyLmpvYnMudjEuVXBkYXRlVGVtcGxhdGVSZXF1ZXN0Giouc2hvd3J1bm5lci5qb2JzLnYxLlVwZGF0ZVRlbXBsYXRlUmVzcG9uc2UiA5ACAhJsCg5EZWxldGVUZW1wbGF0ZRIpLnNob3dydW5uZXIuam9icy52MS5EZWxldGVUZW1wbGF0ZVJlcXVlc3QaKi5zaG93cnVubmVyLmpvYnMudjEuRGVsZXRlVGVtcGxhdGVSZXNwb25zZSIDkAICEl4KC1J1blRlbXBsYXRlEiYuc2hvd3J1bm5lci5qb2JzLnYxLlJ1blRlbXBsYXRlUmVxdWVzdBonLnNob3dydW5uZXIuam9icy52MS5SdW5UZW1wbGF0ZVJlc3BvbnNlEm8KD1VuYmxvY2tUZW1wbGF0ZRIqLnNob3dydW5uZXIuam9icy52MS5VbmJsb2NrVGVtcGxhdGVSZXF1ZXN0Gisuc2hvd3J1bm5lci5qb2JzLnYxLlVuYmxvY2tUZW1wbGF0ZVJlc3BvbnNlIgOQAgISYwoLU2V0Sm9iTGltaXQSJi5zaG93cnVubmVyLmpvYnMudjEuU2V0Sm9iTGltaXRSZXF1ZXN0Gicuc2hvd3J1bm5lci5qb2JzLnYxLlNldEpvYkxpbWl0UmVzcG9uc2UiA5ACAhJpCg1MaXN0Sm9iTGltaXRzEiguc2hvd3J1bm5lci5qb2JzLnYxLkxpc3RKb2JMaW1pdHNSZXF1ZXN0Gikuc2hvd3J1bm5lci5qb2JzLnYxLkxpc3RKb2JMaW1pdHNSZXNwb25zZSIDkAIBEmwKDkRlbGV0ZUpvYkxpbWl0Eikuc2hvd3J1bm5lci5qb2JzLnYxLkRlbGV0ZUpvYkxpbWl0UmVxdWVzdBoqLnNob3dydW5uZXIuam9icy52MS5EZWxldGVKb2JMaW1pdFJlc3BvbnNlIgOQAgJiBnByb3RvMw", [file_google_protobuf_struct, file_google_protobuf_timestamp, file_showrunner_jobs_v1_job]);
 
 /**
  * Request of CreateJob.
@@ -466,6 +467,229 @@ export const DeleteScheduleResponseSchema: GenMessage<DeleteScheduleResponse> = 
   messageDesc(file_showrunner_jobs_v1_job_service, 17);
 
 /**
+ * Request of UpdateSchedule.
+ *
+ * @generated from message showrunner.jobs.v1.UpdateScheduleRequest
+ */
+export type UpdateScheduleRequest = Message<"showrunner.jobs.v1.UpdateScheduleRequest"> & {
+  /**
+   * The schedule as it is to be; output only fields are ignored.
+   *
+   * @generated from field: showrunner.jobs.v1.JobSchedule schedule = 1;
+   */
+  schedule?: JobSchedule | undefined;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.UpdateScheduleRequest.
+ * Use `create(UpdateScheduleRequestSchema)` to create a new message.
+ */
+export const UpdateScheduleRequestSchema: GenMessage<UpdateScheduleRequest> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 18);
+
+/**
+ * Response of UpdateSchedule.
+ *
+ * @generated from message showrunner.jobs.v1.UpdateScheduleResponse
+ */
+export type UpdateScheduleResponse = Message<"showrunner.jobs.v1.UpdateScheduleResponse"> & {
+  /**
+   * The stored schedule.
+   *
+   * @generated from field: showrunner.jobs.v1.JobSchedule schedule = 1;
+   */
+  schedule?: JobSchedule | undefined;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.UpdateScheduleResponse.
+ * Use `create(UpdateScheduleResponseSchema)` to create a new message.
+ */
+export const UpdateScheduleResponseSchema: GenMessage<UpdateScheduleResponse> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 19);
+
+/**
+ * Request of RunSchedule.
+ *
+ * @generated from message showrunner.jobs.v1.RunScheduleRequest
+ */
+export type RunScheduleRequest = Message<"showrunner.jobs.v1.RunScheduleRequest"> & {
+  /**
+   * `schedules/{schedule}`.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Idempotency key, as of CreateJob.
+   *
+   * @generated from field: string request_id = 2;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.RunScheduleRequest.
+ * Use `create(RunScheduleRequestSchema)` to create a new message.
+ */
+export const RunScheduleRequestSchema: GenMessage<RunScheduleRequest> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 20);
+
+/**
+ * Response of RunSchedule.
+ *
+ * @generated from message showrunner.jobs.v1.RunScheduleResponse
+ */
+export type RunScheduleResponse = Message<"showrunner.jobs.v1.RunScheduleResponse"> & {
+  /**
+   * The job; references to the slot stand for now.
+   *
+   * @generated from field: showrunner.jobs.v1.Job job = 1;
+   */
+  job?: Job | undefined;
+
+  /**
+   * True when request_id was known and the job is an earlier one.
+   *
+   * @generated from field: bool existed = 2;
+   */
+  existed: boolean;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.RunScheduleResponse.
+ * Use `create(RunScheduleResponseSchema)` to create a new message.
+ */
+export const RunScheduleResponseSchema: GenMessage<RunScheduleResponse> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 21);
+
+/**
+ * Request of BackfillSchedule.
+ *
+ * @generated from message showrunner.jobs.v1.BackfillScheduleRequest
+ */
+export type BackfillScheduleRequest = Message<"showrunner.jobs.v1.BackfillScheduleRequest"> & {
+  /**
+   * `schedules/{schedule}`.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * First moment of which a slot counts.
+   *
+   * @generated from field: google.protobuf.Timestamp from_time = 2;
+   */
+  fromTime?: Timestamp | undefined;
+
+  /**
+   * Last moment of which a slot counts; absent or in the future = now. At most 10,000 slots may lie between.
+   *
+   * @generated from field: google.protobuf.Timestamp to_time = 3;
+   */
+  toTime?: Timestamp | undefined;
+
+  /**
+   * Slots that are worked off at most, 1 to 1,000; 0 = 100.
+   *
+   * @generated from field: int32 limit = 4;
+   */
+  limit: number;
+
+  /**
+   * Order in which they are worked off.
+   *
+   * @generated from field: showrunner.jobs.v1.BackfillScheduleRequest.Order order = 5;
+   */
+  order: BackfillScheduleRequest_Order;
+
+  /**
+   * True: nothing is made, the answer tells what would be.
+   *
+   * @generated from field: bool dry_run = 6;
+   */
+  dryRun: boolean;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.BackfillScheduleRequest.
+ * Use `create(BackfillScheduleRequestSchema)` to create a new message.
+ */
+export const BackfillScheduleRequestSchema: GenMessage<BackfillScheduleRequest> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 22);
+
+/**
+ * Order in which the slots are worked off.
+ *
+ * @generated from enum showrunner.jobs.v1.BackfillScheduleRequest.Order
+ */
+export const BackfillScheduleRequest_Order = {
+  /**
+   * As ORDER_OLDEST_FIRST.
+   *
+   * @generated from enum value: ORDER_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * From the oldest slot on.
+   *
+   * @generated from enum value: ORDER_OLDEST_FIRST = 1;
+   */
+  OLDEST_FIRST: 1,
+
+  /**
+   * From the newest slot back.
+   *
+   * @generated from enum value: ORDER_NEWEST_FIRST = 2;
+   */
+  NEWEST_FIRST: 2,
+} as const;
+
+/**
+ * Order in which the slots are worked off.
+ *
+ * @generated from enum showrunner.jobs.v1.BackfillScheduleRequest.Order
+ */
+export type BackfillScheduleRequest_Order = (typeof BackfillScheduleRequest_Order)[keyof typeof BackfillScheduleRequest_Order] | UnknownEnum;
+
+/**
+ * Describes the enum showrunner.jobs.v1.BackfillScheduleRequest.Order.
+ */
+export const BackfillScheduleRequest_OrderSchema: GenEnum<BackfillScheduleRequest_Order> = /*@__PURE__*/
+  enumDesc(file_showrunner_jobs_v1_job_service, 22, 0);
+
+/**
+ * Response of BackfillSchedule.
+ *
+ * @generated from message showrunner.jobs.v1.BackfillScheduleResponse
+ */
+export type BackfillScheduleResponse = Message<"showrunner.jobs.v1.BackfillScheduleResponse"> & {
+  /**
+   * The slots, in the order asked for.
+   *
+   * @generated from field: repeated showrunner.jobs.v1.ScheduleSlot slots = 1;
+   */
+  slots: ScheduleSlot[];
+
+  /**
+   * Slots between the two times, of which `slots` are the first `limit`.
+   *
+   * @generated from field: int32 total_slots = 2;
+   */
+  totalSlots: number;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.BackfillScheduleResponse.
+ * Use `create(BackfillScheduleResponseSchema)` to create a new message.
+ */
+export const BackfillScheduleResponseSchema: GenMessage<BackfillScheduleResponse> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 23);
+
+/**
  * Request of RestartJob.
  *
  * @generated from message showrunner.jobs.v1.RestartJobRequest
@@ -491,7 +715,7 @@ export type RestartJobRequest = Message<"showrunner.jobs.v1.RestartJobRequest"> 
  * Use `create(RestartJobRequestSchema)` to create a new message.
  */
 export const RestartJobRequestSchema: GenMessage<RestartJobRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 18);
+  messageDesc(file_showrunner_jobs_v1_job_service, 24);
 
 /**
  * Response of RestartJob.
@@ -519,7 +743,7 @@ export type RestartJobResponse = Message<"showrunner.jobs.v1.RestartJobResponse"
  * Use `create(RestartJobResponseSchema)` to create a new message.
  */
 export const RestartJobResponseSchema: GenMessage<RestartJobResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 19);
+  messageDesc(file_showrunner_jobs_v1_job_service, 25);
 
 /**
  * Request of CreateTemplate.
@@ -540,7 +764,7 @@ export type CreateTemplateRequest = Message<"showrunner.jobs.v1.CreateTemplateRe
  * Use `create(CreateTemplateRequestSchema)` to create a new message.
  */
 export const CreateTemplateRequestSchema: GenMessage<CreateTemplateRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 20);
+  messageDesc(file_showrunner_jobs_v1_job_service, 26);
 
 /**
  * Response of CreateTemplate.
@@ -561,7 +785,7 @@ export type CreateTemplateResponse = Message<"showrunner.jobs.v1.CreateTemplateR
  * Use `create(CreateTemplateResponseSchema)` to create a new message.
  */
 export const CreateTemplateResponseSchema: GenMessage<CreateTemplateResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 21);
+  messageDesc(file_showrunner_jobs_v1_job_service, 27);
 
 /**
  * Request of GetTemplate.
@@ -582,7 +806,7 @@ export type GetTemplateRequest = Message<"showrunner.jobs.v1.GetTemplateRequest"
  * Use `create(GetTemplateRequestSchema)` to create a new message.
  */
 export const GetTemplateRequestSchema: GenMessage<GetTemplateRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 22);
+  messageDesc(file_showrunner_jobs_v1_job_service, 28);
 
 /**
  * Response of GetTemplate.
@@ -603,7 +827,7 @@ export type GetTemplateResponse = Message<"showrunner.jobs.v1.GetTemplateRespons
  * Use `create(GetTemplateResponseSchema)` to create a new message.
  */
 export const GetTemplateResponseSchema: GenMessage<GetTemplateResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 23);
+  messageDesc(file_showrunner_jobs_v1_job_service, 29);
 
 /**
  * Request of ListTemplates.
@@ -631,7 +855,7 @@ export type ListTemplatesRequest = Message<"showrunner.jobs.v1.ListTemplatesRequ
  * Use `create(ListTemplatesRequestSchema)` to create a new message.
  */
 export const ListTemplatesRequestSchema: GenMessage<ListTemplatesRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 24);
+  messageDesc(file_showrunner_jobs_v1_job_service, 30);
 
 /**
  * Response of ListTemplates.
@@ -659,7 +883,7 @@ export type ListTemplatesResponse = Message<"showrunner.jobs.v1.ListTemplatesRes
  * Use `create(ListTemplatesResponseSchema)` to create a new message.
  */
 export const ListTemplatesResponseSchema: GenMessage<ListTemplatesResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 25);
+  messageDesc(file_showrunner_jobs_v1_job_service, 31);
 
 /**
  * Request of UpdateTemplate.
@@ -680,7 +904,7 @@ export type UpdateTemplateRequest = Message<"showrunner.jobs.v1.UpdateTemplateRe
  * Use `create(UpdateTemplateRequestSchema)` to create a new message.
  */
 export const UpdateTemplateRequestSchema: GenMessage<UpdateTemplateRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 26);
+  messageDesc(file_showrunner_jobs_v1_job_service, 32);
 
 /**
  * Response of UpdateTemplate.
@@ -701,7 +925,7 @@ export type UpdateTemplateResponse = Message<"showrunner.jobs.v1.UpdateTemplateR
  * Use `create(UpdateTemplateResponseSchema)` to create a new message.
  */
 export const UpdateTemplateResponseSchema: GenMessage<UpdateTemplateResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 27);
+  messageDesc(file_showrunner_jobs_v1_job_service, 33);
 
 /**
  * Request of DeleteTemplate.
@@ -722,7 +946,7 @@ export type DeleteTemplateRequest = Message<"showrunner.jobs.v1.DeleteTemplateRe
  * Use `create(DeleteTemplateRequestSchema)` to create a new message.
  */
 export const DeleteTemplateRequestSchema: GenMessage<DeleteTemplateRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 28);
+  messageDesc(file_showrunner_jobs_v1_job_service, 34);
 
 /**
  * Response of DeleteTemplate.
@@ -737,7 +961,7 @@ export type DeleteTemplateResponse = Message<"showrunner.jobs.v1.DeleteTemplateR
  * Use `create(DeleteTemplateResponseSchema)` to create a new message.
  */
 export const DeleteTemplateResponseSchema: GenMessage<DeleteTemplateResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 29);
+  messageDesc(file_showrunner_jobs_v1_job_service, 35);
 
 /**
  * Request of RunTemplate.
@@ -779,7 +1003,7 @@ export type RunTemplateRequest = Message<"showrunner.jobs.v1.RunTemplateRequest"
  * Use `create(RunTemplateRequestSchema)` to create a new message.
  */
 export const RunTemplateRequestSchema: GenMessage<RunTemplateRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 30);
+  messageDesc(file_showrunner_jobs_v1_job_service, 36);
 
 /**
  * Response of RunTemplate.
@@ -807,7 +1031,7 @@ export type RunTemplateResponse = Message<"showrunner.jobs.v1.RunTemplateRespons
  * Use `create(RunTemplateResponseSchema)` to create a new message.
  */
 export const RunTemplateResponseSchema: GenMessage<RunTemplateResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 31);
+  messageDesc(file_showrunner_jobs_v1_job_service, 37);
 
 /**
  * Request of UnblockTemplate.
@@ -828,7 +1052,7 @@ export type UnblockTemplateRequest = Message<"showrunner.jobs.v1.UnblockTemplate
  * Use `create(UnblockTemplateRequestSchema)` to create a new message.
  */
 export const UnblockTemplateRequestSchema: GenMessage<UnblockTemplateRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 32);
+  messageDesc(file_showrunner_jobs_v1_job_service, 38);
 
 /**
  * Response of UnblockTemplate.
@@ -849,7 +1073,7 @@ export type UnblockTemplateResponse = Message<"showrunner.jobs.v1.UnblockTemplat
  * Use `create(UnblockTemplateResponseSchema)` to create a new message.
  */
 export const UnblockTemplateResponseSchema: GenMessage<UnblockTemplateResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 33);
+  messageDesc(file_showrunner_jobs_v1_job_service, 39);
 
 /**
  * Request of SetJobLimit.
@@ -870,7 +1094,7 @@ export type SetJobLimitRequest = Message<"showrunner.jobs.v1.SetJobLimitRequest"
  * Use `create(SetJobLimitRequestSchema)` to create a new message.
  */
 export const SetJobLimitRequestSchema: GenMessage<SetJobLimitRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 34);
+  messageDesc(file_showrunner_jobs_v1_job_service, 40);
 
 /**
  * Response of SetJobLimit.
@@ -891,7 +1115,7 @@ export type SetJobLimitResponse = Message<"showrunner.jobs.v1.SetJobLimitRespons
  * Use `create(SetJobLimitResponseSchema)` to create a new message.
  */
 export const SetJobLimitResponseSchema: GenMessage<SetJobLimitResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 35);
+  messageDesc(file_showrunner_jobs_v1_job_service, 41);
 
 /**
  * Request of ListJobLimits.
@@ -906,7 +1130,7 @@ export type ListJobLimitsRequest = Message<"showrunner.jobs.v1.ListJobLimitsRequ
  * Use `create(ListJobLimitsRequestSchema)` to create a new message.
  */
 export const ListJobLimitsRequestSchema: GenMessage<ListJobLimitsRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 36);
+  messageDesc(file_showrunner_jobs_v1_job_service, 42);
 
 /**
  * Response of ListJobLimits.
@@ -927,7 +1151,7 @@ export type ListJobLimitsResponse = Message<"showrunner.jobs.v1.ListJobLimitsRes
  * Use `create(ListJobLimitsResponseSchema)` to create a new message.
  */
 export const ListJobLimitsResponseSchema: GenMessage<ListJobLimitsResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 37);
+  messageDesc(file_showrunner_jobs_v1_job_service, 43);
 
 /**
  * Request of DeleteJobLimit.
@@ -948,7 +1172,7 @@ export type DeleteJobLimitRequest = Message<"showrunner.jobs.v1.DeleteJobLimitRe
  * Use `create(DeleteJobLimitRequestSchema)` to create a new message.
  */
 export const DeleteJobLimitRequestSchema: GenMessage<DeleteJobLimitRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 38);
+  messageDesc(file_showrunner_jobs_v1_job_service, 44);
 
 /**
  * Response of DeleteJobLimit.
@@ -963,7 +1187,7 @@ export type DeleteJobLimitResponse = Message<"showrunner.jobs.v1.DeleteJobLimitR
  * Use `create(DeleteJobLimitResponseSchema)` to create a new message.
  */
 export const DeleteJobLimitResponseSchema: GenMessage<DeleteJobLimitResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 39);
+  messageDesc(file_showrunner_jobs_v1_job_service, 45);
 
 /**
  * Long work on workers: at-least-once with idempotency keys, fenced, watched as a stream.
@@ -1026,7 +1250,8 @@ export const JobService: GenService<{
     output: typeof WatchJobResponseSchema;
   },
   /**
-   * Creates a schedule. ALREADY_EXISTS/SCHEDULE_EXISTS when the name is taken by a different one.
+   * Creates a schedule. ALREADY_EXISTS/SCHEDULE_EXISTS when the name is taken by a different one;
+   * INVALID_ARGUMENT/CRON_INVALID.
    *
    * @generated from rpc showrunner.jobs.v1.JobService.CreateSchedule
    */
@@ -1064,6 +1289,36 @@ export const JobService: GenService<{
     methodKind: "unary";
     input: typeof DeleteScheduleRequestSchema;
     output: typeof DeleteScheduleResponseSchema;
+  },
+  /**
+   * Replaces a schedule. With other times, or after a pause, it begins now: slots of the past are not made up for.
+   *
+   * @generated from rpc showrunner.jobs.v1.JobService.UpdateSchedule
+   */
+  updateSchedule: {
+    methodKind: "unary";
+    input: typeof UpdateScheduleRequestSchema;
+    output: typeof UpdateScheduleResponseSchema;
+  },
+  /**
+   * Makes a job of the schedule now, besides its slots.
+   *
+   * @generated from rpc showrunner.jobs.v1.JobService.RunSchedule
+   */
+  runSchedule: {
+    methodKind: "unary";
+    input: typeof RunScheduleRequestSchema;
+    output: typeof RunScheduleResponseSchema;
+  },
+  /**
+   * Makes the jobs of slots of the past that have none; a slot's earlier job is given instead of a second one.
+   *
+   * @generated from rpc showrunner.jobs.v1.JobService.BackfillSchedule
+   */
+  backfillSchedule: {
+    methodKind: "unary";
+    input: typeof BackfillScheduleRequestSchema;
+    output: typeof BackfillScheduleResponseSchema;
   },
   /**
    * Runs an ended job again with the same inputs, as a new job. FAILED_PRECONDITION/JOB_NOT_ENDED.
