@@ -60,6 +60,23 @@ describe('showrunner transcode', function () {
     );
   });
 
+  it('shows progress that never falls, though the job runs again when its parts have ended', async () => {
+    const { output } = await run(await shortSource(), '--title', 'titles/steady');
+    const name = output.match(/transcodes\/[a-z0-9]+/)?.[0] ?? '';
+    const fractions: number[] = [];
+    let starts = 0;
+    for await (const { event } of client.watchTranscode({ name })) {
+      if (event?.event.case === 'progress') fractions.push(event.event.value.fraction);
+      if (event?.event.case === 'attempt' && event.event.value.endTime === undefined) starts++;
+    }
+    assert.ok(starts > 1, `${starts} starts`);
+    assert.deepEqual(
+      fractions,
+      fractions.toSorted((a, b) => a - b),
+    );
+    assert.equal(fractions.at(-1), 1);
+  });
+
   it('tells why a source is refused, with the reason and exit code 1', async () => {
     const path = join(server.stateDir, 'notes.mp4');
     await writeFile(path, 'These are words, not pictures.\n');
