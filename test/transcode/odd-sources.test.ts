@@ -44,7 +44,7 @@ describe('transcode of odd sources', () => {
     const result = await fixture.transcode({ titleId, sourceKey, ladder: smallLadder });
     assert.deepEqual(
       result.files.map((file) => file.id),
-      ['video-144p', 'hls', 'dash'],
+      ['video-144p', 'thumbnails', 'hls', 'dash'],
     );
     const streams = await ffprobe([
       '-show_entries',
