@@ -2,8 +2,8 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { Client, credentials } from '@grpc/grpc-js';
-import { type ServerVariant, stream, streamLength, unary } from './service.ts';
+import { Client, credentials, Metadata } from '@grpc/grpc-js';
+import { benchKey, type ServerVariant, stream, streamLength, unary } from './service.ts';
 
 /** A server in a process of its own, and a client of it. */
 export interface ServerUnderTest {
@@ -14,7 +14,11 @@ export interface ServerUnderTest {
 
 /** `origin` is the address that a proxy calls. */
 export async function startServer(variant: ServerVariant, origin = ''): Promise<ServerUnderTest> {
-  const child = fork(join(import.meta.dirname, 'server-process.ts'), [variant, origin], { stdio: 'inherit' });
+  // Not with the flags of this process: they load the telemetry, with which bare grpc-js would not be bare.
+  const child = fork(join(import.meta.dirname, 'server-process.ts'), [variant, origin], {
+    stdio: 'inherit',
+    execArgv: ['--disable-warning=ExperimentalWarning'],
+  });
   const exited = once(child, 'exit').then(([code]) => {
     throw new Error(`the ${variant} server ended with code ${code} before it listened`);
   });
@@ -30,6 +34,9 @@ async function cpuMicros({ child }: ServerUnderTest): Promise<number> {
   return (message as { cpuMicros: number }).cpuMicros;
 }
 
+const metadata = new Metadata();
+metadata.set('x-api-key', benchKey);
+
 /** One unary call. */
 export function callUnary({ client }: ServerUnderTest): Promise<void> {
   const { service, method } = unary;
@@ -40,6 +47,7 @@ export function callUnary({ client }: ServerUnderTest): Promise<void> {
       () => Buffer.from(toBinary(method.input, request)),
       (bytes) => fromBinary(method.output, bytes),
       request,
+      metadata,
       (error) => (error ? reject(error) : resolve()),
     );
   });
@@ -53,6 +61,7 @@ export async function callStream({ client }: ServerUnderTest): Promise<void> {
     () => Buffer.alloc(0),
     (bytes: Buffer) => bytes.length,
     undefined,
+    metadata,
   );
   let received = 0;
   for await (const _length of call) received++;

@@ -6,13 +6,13 @@ import { pathToFileURL } from 'node:url';
 import { createFilterEngine } from '../../plugins/engine/engine.ts';
 import type { CallPipeline } from '../../server/core/call.ts';
 import { systemClock } from '../../server/core/clock.ts';
-import { silentLogger } from '../../server/core/log.ts';
+import { createLogger, silentLogger } from '../../server/core/log.ts';
 import { systemRandom } from '../../server/core/random.ts';
 import { createOrigins } from '../../server/rpc/raw-client.ts';
 import { startRpcServer } from '../../server/rpc/server.ts';
 import { startBareProxy } from './bare-proxy.ts';
 import { startBareServer } from './bare-server.ts';
-import { type ServerVariant, stream, streamAnswer, streamLength, unary, unaryAnswer } from './service.ts';
+import { benchKey, type ServerVariant, stream, streamAnswer, streamLength, unary, unaryAnswer } from './service.ts';
 
 async function startOurs(pipeline?: CallPipeline): Promise<string> {
   const server = await startRpcServer({
@@ -56,11 +56,46 @@ function start(): Promise<string> {
       return startOurs();
     case 'chain':
       return startOurs({ open: () => undefined });
+    case 'filters10':
+      return startFiltered();
     case 'routed':
       return startRouted('/no.such.Service/*', origin);
     case 'proxy':
       return startRouted('*', origin);
   }
+}
+
+/**
+ * With ten shipped filters that all take part in every call: authentication by key, access log (its lines are made and
+ * dropped), rate limit, concurrency limit, load shedding, breaker, bulkhead, deadline budget, debugging and routing.
+ */
+async function startFiltered(): Promise<string> {
+  const enabled = { enabled: true };
+  const filters = await createFilterEngine({
+    dirs: [join(import.meta.dirname, '../../plugins/filters')],
+    config: {
+      'showrunner.auth': { keys: [{ id: 'bench', secret: benchKey, scopes: ['bench'] }] },
+      'showrunner.rate-limit': { ratePerSecond: 1e6, burst: 1e6 },
+      'showrunner.concurrency-limit': { ...enabled, unary: { initial: 500, min: 200 } },
+      // A busy machine must not make it refuse calls.
+      'showrunner.load-shedding': { ...enabled, loopLagMs: { throttleAt: 10_000, saturateAt: 60_000 } },
+      'showrunner.circuit-breaker': enabled,
+      'showrunner.bulkhead': { ...enabled, limit: 10_000 },
+      'showrunner.deadline-budget': { ...enabled, maxMs: 30_000 },
+      'showrunner.surgical-debug': {
+        ...enabled,
+        rules: [{ name: 'nobody', principals: ['nobody'], expiresAt: new Date(Date.now() + 3_600_000).toISOString() }],
+      },
+      'showrunner.routing': {
+        clusters: { origin: { endpoints: [{ address: '127.0.0.1:1' }] } },
+        rules: [{ paths: ['/no.such.Service/*'], cluster: 'origin' }],
+      },
+    },
+    capabilities: { origins: createOrigins({ maxMessageBytes: 4_194_304 }) },
+    log: createLogger({ level: 'info', write: () => {} }),
+    ...{ clock: systemClock, random: systemRandom, watch: false },
+  });
+  return startOurs(filters);
 }
 
 /** With the shipped routing filter alone, whose one rule sends these paths to the origin. */

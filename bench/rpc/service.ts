@@ -30,5 +30,11 @@ export const streamAnswer = {
 /** Messages of one stream call. */
 export const streamLength = 500;
 
-/** `routed`: the routing filter with a rule that does not match; the proxies call another server. */
-export type ServerVariant = 'bare' | 'ours' | 'chain' | 'routed' | 'proxy' | 'bare-proxy';
+/** Sent with every call, to every variant. */
+export const benchKey = 'bench-key-of-32-characters-12345';
+
+/**
+ * `filters10`: ten shipped filters that all run; `routed`: the routing filter with a rule that does not match; the
+ * proxies call another server.
+ */
+export type ServerVariant = 'bare' | 'ours' | 'chain' | 'filters10' | 'routed' | 'proxy' | 'bare-proxy';

@@ -52,12 +52,10 @@ export function tracesOf(record: CallRecord): FilterTrace[] {
 
 /** The same as one line, made without the objects: access logs make one per call. */
 export function lineOf({ account, status, ns }: CallRecord): string {
-  let line = '';
-  for (const label of account.labels) {
-    const { index } = label;
-    if (line !== '') line += ', ';
-    if (index < 0) line += `${label.prefix}${statusText(label.status)}/0`;
-    else line += `${label.prefix}${statusText(status[index] ?? Status.pending)}/${Math.round(ns[index] ?? 0)}`;
+  const { texts, lineOrder } = account;
+  let line = texts[0] ?? '';
+  for (const [place, index] of lineOrder.entries()) {
+    line += `${statusText(status[index] ?? Status.pending)}/${Math.round(ns[index] ?? 0)}${texts[place + 1] ?? ''}`;
   }
   return line;
 }

@@ -1,7 +1,7 @@
 import type { Call } from '../../server/core/call.ts';
 import type { Criterion } from './criteria.ts';
 import { type FilterType, filterTypes } from './filter.ts';
-import { linePrefix, Status } from './filter-status.ts';
+import { linePrefix, Status, statusText } from './filter-status.ts';
 import { holdFilter, type LoadedFilter, releaseFilter } from './loaded-filter.ts';
 import type { ShadowSlot } from './shadow-run.ts';
 import type { Trial } from './trial.ts';
@@ -23,8 +23,6 @@ export interface ChainLabel {
   readonly type: FilterType;
   readonly index: number;
   readonly status: Status;
-  /** What its entry in a filter line begins with. */
-  readonly prefix: string;
 }
 
 /** What a call's record keeps of its chain. */
@@ -33,6 +31,10 @@ export interface ChainAccount {
   readonly labels: readonly ChainLabel[];
   /** Slots of the chain. */
   readonly size: number;
+  /** What a filter line has before, between and after the slots of `lineOrder`. */
+  readonly texts: readonly string[];
+  /** Indexes of slots in the order of the line. */
+  readonly lineOrder: readonly number[];
 }
 
 /** All filters of one method in running order, made once per snapshot and method. */
@@ -83,6 +85,22 @@ export function compareFilters(
   return byType || a.order - b.order || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
 }
 
+function accountOf(snapshotVersion: number, labels: readonly ChainLabel[], size: number): ChainAccount {
+  const texts = [''];
+  const lineOrder: number[] = [];
+  for (const [place, label] of labels.entries()) {
+    const last = texts.length - 1;
+    texts[last] += `${place === 0 ? '' : ', '}${linePrefix(label)}`;
+    if (label.index < 0) {
+      texts[last] += `${statusText(label.status)}/0`;
+      continue;
+    }
+    lineOrder.push(label.index);
+    texts.push('');
+  }
+  return { snapshotVersion, labels, size, texts, lineOrder };
+}
+
 /** Calls that the trial takes meet the candidate, all others the active version. */
 function criterionOf(filter: LoadedFilter, canaries: readonly Trial[]): Criterion | undefined {
   const { criterion } = filter;
@@ -120,11 +138,11 @@ function compileChain(
       slots.push({ index, filter, criterion: criterionOf(filter, canaries), shadow: shadowOf(filter, trials) });
     }
     const { id, version, type } = filter;
-    return { id, version, type, index, status, prefix: linePrefix(filter) };
+    return { id, version, type, index, status };
   });
   const ofType = (...types: FilterType[]) => slots.filter(({ filter }) => types.includes(filter.type));
   return {
-    account: { snapshotVersion: version, labels, size: slots.length },
+    account: accountOf(version, labels, slots.length),
     slots,
     inbound: ofType('inbound', 'endpoint'),
     requestMessage: slots.filter(({ filter }) => filter.onRequestMessage !== undefined),

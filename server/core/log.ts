@@ -37,22 +37,24 @@ function stringify(line: LogFields): string {
   return JSON.stringify(line);
 }
 
+/** A line of a call costs the call: what is the same in every line of a logger is made once. */
 export function createLogger(options: LoggerOptions, bindings: LogFields = {}): Logger {
+  const boundKeys = Object.keys(bindings);
+  const boundText = stringify(bindings).slice(1, -1);
   const least = levels[options.level];
   const now = options.now ?? Date.now;
   const write = options.write ?? ((line: string) => void process.stderr.write(line));
   const emit = (level: LogLevel, message: string, fields: LogFields | undefined) => {
     if (levels[level] < least) return;
     const span = trace.getActiveSpan()?.spanContext();
-    const line = {
-      time: new Date(now()).toISOString(),
-      level,
-      message,
-      ...(span ? { trace_id: span.traceId, span_id: span.spanId } : {}),
-      ...bindings,
-      ...fields,
-    };
-    write(`${stringify(line)}\n`);
+    const traced = span ? `,"trace_id":"${span.traceId}","span_id":"${span.spanId}"` : '';
+    // A field wins over a bound one of the same name.
+    const isBound = fields !== undefined && boundKeys.some((key) => key in fields);
+    const bound = isBound ? stringify({ ...bindings, ...fields }).slice(1, -1) : boundText;
+    const own = fields === undefined || isBound ? '' : stringify(fields).slice(1, -1);
+    const rest = `${bound && `,${bound}`}${own && `,${own}`}`;
+    const time = new Date(now()).toISOString();
+    write(`{"time":"${time}","level":"${level}","message":${JSON.stringify(message)}${traced}${rest}}\n`);
   };
   return {
     debug: (message, fields) => emit('debug', message, fields),
