@@ -190,6 +190,23 @@ describe('audio and text of a title', () => {
   });
 });
 
+describe('loudness of audio whose peaks leave no room for a gain', () => {
+  it('is brought up dynamically, in length and under the ceiling of its peaks', async () => {
+    await using fixture = await createTranscodeFixture();
+    const sound = "aevalsrc='if(lt(mod(t,2),0.001),0.9,0.04)*sin(1000*2*PI*t)':s=48000:d=6";
+    const inputs = ['-f', 'lavfi', '-i', numberedFrames('25/1', 6), '-f', 'lavfi', '-i', sound];
+    const sourceKey = await fixture.upload(await makeSource('peaks.mkv', [...inputs, ...sourceCodec, '-c:a', 'flac']));
+    const run = await fixture.run({ titleId: 'titles/peaks', sourceKey, ladder: smallLadder });
+    const audio = run.children.find(({ job }) => job.kind === 'encode-audio')?.result as { loudness: LoudnessReport };
+    const { mode, source, result } = audio.loudness;
+    assert.equal(mode, 'dynamic');
+    assert.ok((result.integratedLufs ?? -99) > (source.integratedLufs ?? 0) + 1, JSON.stringify(audio.loudness));
+    assert.ok((result.truePeakDb ?? 0) < 0, JSON.stringify(audio.loudness));
+    const { verification } = run.result as unknown as TranscodeResult;
+    assert.ok(verification.checks.every(({ ok }) => ok));
+  });
+});
+
 describe('text of cues', () => {
   it('keeps known tags and entities, and makes text of all other markup', () => {
     const text = 'a < b & c --> d <i>e</i> &amp; <script>f</script> <v Bob>g\n\n  h  ';
