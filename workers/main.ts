@@ -51,7 +51,7 @@ export async function runWorker(config: Config, options: RunWorkerOptions): Prom
     );
     const objects = await openFolderObjects({ dir: join(stateDir, 'objects'), clock, log });
     lifecycle.defer('objects', () => objects.close());
-    const kinds = createJobKinds({ config, objects, log, env });
+    const kinds = createJobKinds({ config, objects, log, env, defer: lifecycle.defer });
     const starting = createWorkerRunner({
       url,
       kinds,

@@ -1,5 +1,5 @@
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { killMarked } from './process-tree.ts';
 
@@ -15,7 +15,10 @@ export interface KernelFolders extends AsyncDisposable {
   readonly work: string;
 }
 
-const prefix = 'showrunner-kernel-';
+/** With the host's name: several may share a folder, and a pid means something on its own host only. */
+const prefix = `showrunner-kernel-${hostname()
+  .replace(/[^A-Za-z0-9]/g, '')
+  .slice(0, 40)}-`;
 /** In every kernel's environment, and so in that of whatever it starts: by this strays are found. */
 const markerName = 'NOTEBOOK_KERNEL_DIR';
 

@@ -38,6 +38,7 @@ import { openCacheStore } from './cache-store.ts';
 import { stateDirUnusable } from './errors.ts';
 import { registerEventRules } from './event-rules.ts';
 import { filterSettings } from './filter-settings.ts';
+import { notebookService } from './notebook-service.ts';
 import { describeOrigin } from './origin-appliance.ts';
 import { publishResults } from './publish-results.ts';
 import { readOriginTls, readServerTls } from './tls-files.ts';
@@ -175,6 +176,7 @@ async function build(config: Config, log: Logger, env: Environment, lifecycle: L
     createFilterAdminService(filters.admin, () => services.map(({ desc }) => desc)),
     createJobService(jobs),
     manifest.service,
+    notebookService(config, { jobs, objects, clock }),
     notifications.service,
     ranking.service,
     createTraceService(traces),

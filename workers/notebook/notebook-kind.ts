@@ -1,12 +1,17 @@
 import { constants } from 'node:fs';
 import { copyFile, mkdir, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type { KernelPool } from '../../notebooks-runner/kernel/kernel-pool.ts';
 import { runNotebook } from '../../notebooks-runner/run/run-notebook.ts';
+import type { RunNotebookOptions } from '../../notebooks-runner/run/run-options.ts';
 import type { RunEvent, RunRecord } from '../../notebooks-runner/run/run-record.ts';
+import type { SecretProvider } from '../../notebooks-runner/run/secrets.ts';
+import { messageOf } from '../../server/core/errors.ts';
 import type { Logger } from '../../server/core/log.ts';
 import type { ObjectStore } from '../../server/stores/objects/object-store.ts';
 import type { JobContext, JobKind } from '../queue/job-kind.ts';
 import { notebookFailed, notebookKernelKilled, shippedNotebookMissing } from './errors.ts';
+import { createLiveWriter, pruneLiveEvents } from './live-writer.ts';
 import { type NotebookParams, parseNotebookParams, shippedPrefix } from './params.ts';
 import { type NotebookResult, resultOf } from './result.ts';
 
@@ -21,6 +26,12 @@ export interface NotebookKindDeps {
   /** The process environment, of which kernels inherit PATH and locale. Default: a standard PATH. */
   readonly hostEnv?: Readonly<Record<string, string | undefined>>;
   readonly log: Logger;
+  /** Kernels that are started ahead. Default: each run starts its own. */
+  readonly pool?: KernelPool | undefined;
+  /** Parent of the kernels' private folders, in which runs work. Default: a folder of the attempt; needed with `pool`. */
+  readonly kernelDir?: string | undefined;
+  /** What `{"$secret": "NAME"}` parameters refer to. Default: every reference is refused. */
+  readonly secrets?: SecretProvider | undefined;
 }
 
 const timeoutMs = 4 * 60 * 60_000;
@@ -45,30 +56,27 @@ export function createNotebookKind(deps: NotebookKindDeps): JobKind<NotebookPara
 
 async function runJob(deps: NotebookKindDeps, context: JobContext, params: NotebookParams): Promise<NotebookResult> {
   const { objects, log } = deps;
-  const { jobId, attempt, signal, workDir } = context;
+  const { jobId, attempt, signal, workDir, clock } = context;
   const outputKey = params.outputKey || `notebooks/runs/${jobId}/output.ipynb`;
-  const inputPath = join(workDir, 'source.ipynb');
   const outputPath = join(workDir, 'output.ipynb');
-  const cwd = join(workDir, 'work');
-  await mkdir(cwd);
-  await fetchSource(deps, params.notebook, inputPath, signal);
-  await copyInputs(objects, params, cwd, signal);
-  const record = await runNotebook({
-    inputPath,
-    outputPath,
-    labels: { input: params.notebook, output: outputKey },
-    parameters: params.parameters,
-    kernels: { deno: deps.deno, dirs: deps.kernelDirs ?? [] },
-    cwd,
-    hostEnv: deps.hostEnv ?? {},
-    runtimeDir: join(workDir, 'kernel'),
-    cellTimeoutMs: params.cellTimeoutMs || undefined,
-    runTimeoutMs: params.runTimeoutMs || undefined,
-    signal,
-    clock: context.clock,
-    log: context.log,
-    onEvent: progressReporter(context),
+  await fetchSource(deps, params.notebook, join(workDir, 'source.ipynb'), signal);
+  pruneLiveEvents(objects, clock).catch((error: unknown) => {
+    log.warn('old live events not deleted', { error: messageOf(error) });
   });
+  const live = createLiveWriter({ objects, jobId, attempt, clock, log: context.log });
+  const report = progressReporter(context);
+  let record: RunRecord;
+  try {
+    record = await runNotebook({
+      ...(await readRunOptions(deps, context, params, outputKey)),
+      onEvent: (event) => {
+        live.add(event);
+        report(event);
+      },
+    });
+  } finally {
+    await live.close();
+  }
   if (signal.aborted) {
     const key = `notebooks/runs/${jobId}/attempt-${attempt}.ipynb`;
     await objects.putFile(key, outputPath, { contentType });
@@ -78,6 +86,42 @@ async function runJob(deps: NotebookKindDeps, context: JobContext, params: Noteb
   await objects.putFile(outputKey, outputPath, { contentType, signal });
   throwIfFailed(record, outputKey);
   return resultOf(record, outputKey);
+}
+
+async function readRunOptions(
+  deps: NotebookKindDeps,
+  context: JobContext,
+  params: NotebookParams,
+  outputKey: string,
+): Promise<RunNotebookOptions> {
+  const { objects, pool } = deps;
+  const { signal, workDir } = context;
+  const { onlyTags, skipTags, parameters } = params;
+  const isResumed = params.resumeFrom !== '';
+  const resumeFrom = isResumed ? join(workDir, 'earlier.ipynb') : undefined;
+  if (resumeFrom !== undefined) await fetchSource(deps, params.resumeFrom, resumeFrom, signal);
+  return {
+    inputPath: join(workDir, 'source.ipynb'),
+    outputPath: join(workDir, 'output.ipynb'),
+    labels: { input: params.notebook, output: outputKey },
+    // A resumed run without parameters takes those of the earlier one.
+    ...(isResumed && Object.keys(parameters).length === 0 ? {} : { parameters }),
+    kernels: { deno: deps.deno, dirs: deps.kernelDirs ?? [] },
+    fillCwd: (cwd) => copyInputs(objects, params, cwd, signal),
+    hostEnv: deps.hostEnv ?? {},
+    runtimeDir: deps.kernelDir ?? join(workDir, 'kernel'),
+    pool,
+    secrets: deps.secrets,
+    select: { onlyTags: onlyTags.length === 0 ? undefined : onlyTags, skipTags },
+    resumeFrom,
+    isReport: params.report,
+    cellTimeoutMs: params.cellTimeoutMs || undefined,
+    runTimeoutMs: params.runTimeoutMs || undefined,
+    idleTimeoutMs: params.idleTimeoutMs || undefined,
+    signal,
+    clock: context.clock,
+    log: context.log,
+  };
 }
 
 function throwIfFailed(record: RunRecord, outputKey: string): void {

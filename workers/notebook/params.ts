@@ -22,6 +22,16 @@ export interface NotebookParams {
   readonly cellTimeoutMs: number;
   /** 0 = none but the job's own. */
   readonly runTimeoutMs: number;
+  /** How long a cell may put nothing out; 0 = for ever. */
+  readonly idleTimeoutMs: number;
+  /** Hides the source of code cells in the output. */
+  readonly report: boolean;
+  /** Only cells with one of these tags run, and those of parameters; empty = all. */
+  readonly onlyTags: readonly string[];
+  /** Cells with one of these tags do not run. */
+  readonly skipTags: readonly string[];
+  /** Object key of the output of an earlier run of the same notebook that is resumed; empty = a run from the start. */
+  readonly resumeFrom: string;
 }
 
 /** Notebooks of this repository are named with this prefix. */
@@ -31,7 +41,20 @@ const maxInputs = 100;
 const maxTimeoutMs = 86_400_000;
 const shippedName = /^[a-z0-9]+(-[a-z0-9]+)*$/;
 const fileSegment = /^[A-Za-z0-9_][A-Za-z0-9_. -]{0,199}$/;
-const known = ['notebook', 'outputKey', 'parameters', 'inputs', 'cellTimeoutMs', 'runTimeoutMs'];
+const maxTags = 100;
+const known = [
+  'notebook',
+  'outputKey',
+  'parameters',
+  'inputs',
+  'cellTimeoutMs',
+  'runTimeoutMs',
+  'idleTimeoutMs',
+  'report',
+  'onlyTags',
+  'skipTags',
+  'resumeFrom',
+];
 
 type Fields = { readonly [name: string]: Json };
 
@@ -54,7 +77,13 @@ export function parseNotebookParams(value: Json): NotebookParams {
     inputs: parseInputs(given['inputs'] ?? [], fault),
     cellTimeoutMs: parseTimeout(given['cellTimeoutMs'] ?? 0, '.cellTimeoutMs', fault),
     runTimeoutMs: parseTimeout(given['runTimeoutMs'] ?? 0, '.runTimeoutMs', fault),
+    idleTimeoutMs: parseTimeout(given['idleTimeoutMs'] ?? 0, '.idleTimeoutMs', fault),
+    report: given['report'] === true,
+    onlyTags: parseTags(given['onlyTags'] ?? [], '.onlyTags', fault),
+    skipTags: parseTags(given['skipTags'] ?? [], '.skipTags', fault),
+    resumeFrom: parseOutputKey(given['resumeFrom'] ?? '', notebook, fault, '.resumeFrom'),
   };
+  if (typeof (given['report'] ?? false) !== 'boolean') fault('.report', 'must be true or false');
   if (faults.length > 0) throw invalidFields(faults);
   return params;
 }
@@ -79,15 +108,23 @@ function parseNotebook(value: Json | undefined, fault: Fault): string {
 }
 
 /** Outputs stay below `notebooks/`, so that a notebook job cannot replace titles or models. */
-function parseOutputKey(value: Json, notebook: string, fault: Fault): string {
+function parseOutputKey(value: Json, notebook: string, fault: Fault, field = '.outputKey'): string {
   if (value === '') return '';
   if (typeof value !== 'string' || !value.startsWith('notebooks/') || !value.endsWith('.ipynb')) {
-    fault('.outputKey', 'must be an object key like "notebooks/….ipynb"');
+    fault(field, 'must be an object key like "notebooks/….ipynb"');
     return '';
   }
-  if (value === notebook) fault('.outputKey', 'must not be the source notebook');
-  checkKey(value, '.outputKey', fault);
+  if (value === notebook) fault(field, 'must not be the source notebook');
+  checkKey(value, field, fault);
   return value;
+}
+
+function parseTags(value: Json, field: string, fault: Fault): string[] {
+  if (Array.isArray(value) && value.length <= maxTags && value.every((tag) => typeof tag === 'string' && tag !== '')) {
+    return value.map(String);
+  }
+  fault(field, `must be a list of at most ${maxTags} tags`);
+  return [];
 }
 
 function parseInputs(value: Json, fault: Fault): NotebookInput[] {

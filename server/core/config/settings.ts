@@ -45,6 +45,16 @@ export const settings = {
   ),
   FFPROBE: setting(optionalText, undefined, 'Path of ffprobe; empty = beside ffmpeg, then PATH.'),
   DENO: setting(optionalText, undefined, 'Path of deno for the TypeScript notebook kernel; empty = the npm package.'),
+  NOTEBOOK_KERNELS_AHEAD: setting(
+    integer(0, 64),
+    1,
+    'Notebook kernels that each worker process keeps started ahead of runs, about 200 MB each; 0 = none.',
+  ),
+  NOTEBOOK_SECRETS: setting(
+    text,
+    '',
+    'Comma-separated names of environment variables that notebook parameters may take by {"$secret": "NAME"}.',
+  ),
   FILTERS_DIR: setting(
     optionalText,
     undefined,

@@ -1,0 +1,56 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Notebook } from '../../notebooks-runner/nbformat/notebook.ts';
+import { readNotebook } from '../../notebooks-runner/nbformat/read-notebook.ts';
+import { Code } from '../core/codes.ts';
+import { AppError } from '../core/errors.ts';
+import { checkObjectKey } from '../stores/objects/object-key.ts';
+import type { ObjectStore } from '../stores/objects/object-store.ts';
+import { notebookNotFound } from './errors.ts';
+
+/** Where notebooks are read from: those of this release, and the object store. */
+export interface NotebookSource {
+  /** Names `shipped/{name}`, in order. */
+  listShipped(): Promise<string[]>;
+  /** Throws NOTEBOOK_NOT_FOUND, NOTEBOOK_INVALID, INVALID_FIELDS. */
+  read(name: string, signal: AbortSignal): Promise<Notebook>;
+}
+
+const shippedPrefix = 'shipped/';
+const shippedName = /^[a-z0-9]+(-[a-z0-9]+)*$/;
+const maxBytes = 64 * 1_048_576;
+
+export function createNotebookSource(objects: ObjectStore, shippedDir: string): NotebookSource {
+  async function readBytes(name: string, signal: AbortSignal): Promise<Uint8Array> {
+    if (!name.startsWith(shippedPrefix)) {
+      checkObjectKey(name);
+      return objects.read(name, { maxBytes, signal });
+    }
+    const file = name.slice(shippedPrefix.length);
+    if (!shippedName.test(file)) throw notebookNotFound(name);
+    return readFile(join(shippedDir, `${file}.ipynb`));
+  }
+
+  return {
+    listShipped: async () => {
+      const files = await readdir(shippedDir);
+      const names = files.filter((file) => file.endsWith('.ipynb')).map((file) => file.slice(0, -'.ipynb'.length));
+      return names.sort().map((name) => `${shippedPrefix}${name}`);
+    },
+    read: async (name, signal) => {
+      try {
+        return readNotebook(await readBytes(name, signal), { maxBytes }).notebook;
+      } catch (error) {
+        const isMissing =
+          error instanceof AppError ? error.reason === 'OBJECT_NOT_FOUND' : error instanceof Error && 'code' in error;
+        if (isMissing) throw notebookNotFound(name);
+        throw error;
+      }
+    },
+  };
+}
+
+/** The code of an area's error that says a thing is not there. */
+export function isNotFound(error: unknown): boolean {
+  return error instanceof AppError && error.code === Code.NOT_FOUND;
+}
