@@ -37,7 +37,7 @@ export const commands: readonly Command[] = [
   },
   {
     name: 'call',
-    usage: 'call SERVICE/METHOD [JSON]',
+    usage: 'call SERVICE/METHOD [JSON] [--header K=V]...',
     doc: 'call a method with a JSON request',
     load: async () => (await import('./call.ts')).call,
   },

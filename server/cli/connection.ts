@@ -12,6 +12,7 @@ export const connectionOptions = {
   address: { type: 'string' },
   key: { type: 'string' },
   timeout: { type: 'string', default: '30000' },
+  header: { type: 'string', multiple: true },
 } as const;
 
 export interface ConnectionValues {
@@ -19,6 +20,8 @@ export interface ConnectionValues {
   readonly key?: string | undefined;
   /** Whole milliseconds. */
   readonly timeout: string;
+  /** Metadata to send, each `key=value`. */
+  readonly header?: readonly string[] | undefined;
 }
 
 export interface CallOptions {
@@ -42,7 +45,7 @@ export async function withConnection<D extends DescService>(
   const apiKey = values.key ?? readKey(join(config.STATE_DIR, apiKeyFile));
   const client = createRpcClient(desc, {
     address: values.address ?? config.ADDRESS,
-    metadata: apiKey ? { 'x-api-key': apiKey } : {},
+    metadata: { ...(apiKey ? { 'x-api-key': apiKey } : {}), ...readHeaders(values.header ?? []) },
   });
   const interrupt = new AbortController();
   process.once('SIGINT', () => interrupt.abort());
@@ -57,6 +60,17 @@ export async function withConnection<D extends DescService>(
   } finally {
     client.close();
   }
+}
+
+function readHeaders(headers: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    headers.map((header) => {
+      const [, key, value] = /^([A-Za-z0-9_.-]+)=(.*)$/.exec(header) ?? [];
+      if (key === undefined || value === undefined)
+        throw invalidField('--header', `expected key=value, got "${header}"`);
+      return [key.toLowerCase(), value];
+    }),
+  );
 }
 
 function readTimeout(text: string): number {
