@@ -42,7 +42,10 @@ export function createJobKinds(deps: JobKindsDeps): readonly JobKind[] {
       kernelDirs: jupyterKernelDirs(env),
       notebooksDir: fileURLToPath(new URL('../notebooks', import.meta.url)),
       hostEnv: env,
-      secrets: createEnvSecrets(env, config.NOTEBOOK_SECRETS.split(',')),
+      secrets: createEnvSecrets(
+        env,
+        config.NOTEBOOK_SECRETS.split(',').map((name) => name.trim()),
+      ),
       ...openKernels(deps),
     }),
     createTrainKind({ objects, log }),

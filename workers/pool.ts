@@ -97,7 +97,8 @@ function startWorker(options: WorkerPoolOptions, name: string): ChildProcess {
   });
   child.stdin?.on('error', () => {});
   // Left open: its end tells the worker that the server is gone.
-  child.stdin?.write(`${JSON.stringify({ config: options.config, name })}\n`);
+  const secrets = secretsOf(options);
+  child.stdin?.write(`${JSON.stringify({ config: options.config, name, secrets })}\n`);
   return child;
 }
 
@@ -114,4 +115,15 @@ function killGroup(pid: number): void {
   } catch {
     // Nobody is left in the group.
   }
+}
+
+/** The variables that notebooks may take as secrets; not in the workers' environment, where others could read them. */
+function secretsOf({ config, env }: WorkerPoolOptions): Record<string, string> {
+  const names = config.NOTEBOOK_SECRETS.split(',').map((name) => name.trim());
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const value = env[name];
+      return name === '' || value === undefined ? [] : [[name, value]];
+    }),
+  );
 }

@@ -13,6 +13,8 @@ import { runWorker } from './main.ts';
 export interface PooledWorkerStart {
   readonly config: Config;
   readonly name: string;
+  /** Values of NOTEBOOK_SECRETS by name. */
+  readonly secrets: Readonly<Record<string, string>>;
 }
 
 /** Without a server nobody waits for results: running jobs are handed back soon. */
@@ -31,11 +33,11 @@ input.once('close', () => {
 
 const line = await first.promise;
 if (line !== undefined) {
-  const { config, name } = JSON.parse(line) as PooledWorkerStart;
+  const { config, name, secrets } = JSON.parse(line) as PooledWorkerStart;
   const drainTimeoutMs = () => (serverGone.signal.aborted ? orphanDrainMs : config.DRAIN_TIMEOUT_MS);
   try {
     await Promise.race([
-      runWorker(config, { env: process.env, name, signal: serverGone.signal, drainTimeoutMs }),
+      runWorker(config, { env: { ...process.env, ...secrets }, name, signal: serverGone.signal, drainTimeoutMs }),
       afterAbort(serverGone.signal, orphanEndMs),
     ]);
   } catch (error) {

@@ -50,9 +50,11 @@ export function stampNotebook(metadata: JsonObject, facts: RunFacts): void {
     start_time: isoTime(startedAtMs),
     version: `showrunner-${recordVersion}`,
   };
-  const declared = isJsonObject(metadata['showrunner']) ? metadata['showrunner']['parameters'] : undefined;
+  // What the author declared stays, so that the output can be run and tested again.
+  const { parameters, test } = (isJsonObject(metadata['showrunner']) ? metadata['showrunner'] : {}) as JsonObject;
   metadata['showrunner'] = {
-    ...(declared === undefined ? {} : { parameters: declared }),
+    ...(parameters === undefined ? {} : { parameters }),
+    ...(test === undefined ? {} : { test }),
     version: recordVersion,
     status,
     start_time: isoTime(startedAtMs),
