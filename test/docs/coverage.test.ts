@@ -12,6 +12,7 @@ import { docsDir, examplesOf, readPage } from './bed/page.ts';
 import { pages } from './pages.ts';
 
 const root = join(import.meta.dirname, '../..');
+const pageNames = readdirSync(docsDir).filter((name) => name.endsWith('.md'));
 /** Reasons of faults in our own code, which no caller can bring about. */
 const ownFaults = new Set(['KERNEL_MISUSE']);
 
@@ -25,7 +26,11 @@ const subjects: Readonly<Record<string, { area?: string; sources: readonly strin
   'ranking.md': { area: 'ranking', sources: ['server/ranking'] },
   'telemetry.md': { area: 'telemetry', sources: ['server/telemetry'] },
   'transcoding.md': { area: 'transcode', sources: ['workers/transcode', 'server/transcode'] },
-  'notebooks.md': { sources: ['workers/notebook', 'notebooks-runner/errors.ts'] },
+  'notebooks.md': {
+    area: 'notebooks',
+    sources: ['workers/notebook', 'notebooks-runner/errors.ts', 'server/notebooks'],
+  },
+  'filters.md': { area: 'filters', sources: ['server/filters'] },
 };
 
 function filesBelow(path: string, ending: string): string[] {
@@ -83,7 +88,10 @@ describe('pages of docs', () => {
   it('cover every service that is served', () => {
     const areas = Object.values(subjects).map(({ area }) => `showrunner.${area}.v1`);
     const missing = callableServices.filter(({ file }) => !areas.includes(file.proto.package));
-    assert.deepEqual(missing, []);
+    assert.deepEqual(
+      missing.map(({ typeName }) => typeName),
+      [],
+    );
   });
 
   it('list every kind of event and every kind of job', async () => {
@@ -103,7 +111,7 @@ describe('pages of docs', () => {
   });
 
   it('name only settings that exist', () => {
-    for (const page of readdirSync(docsDir)) {
+    for (const page of pageNames) {
       const named = [...readPage(page).matchAll(/SHOWRUNNER_([A-Z_]+[A-Z])/g)].map(([, name = '']) => name);
       // One is misspelt to show what happens, one names the file of the others.
       const unknown = named.filter((name) => !(name in settings) && !['ADRESS', 'CONFIG'].includes(name));
@@ -112,7 +120,7 @@ describe('pages of docs', () => {
   });
 
   it('link only to what is there', () => {
-    for (const page of readdirSync(docsDir)) {
+    for (const page of pageNames) {
       const links = [...readPage(page).matchAll(/\]\(([^)\s]+)\)/g)].map(([, target = '']) => target);
       for (const link of links.filter((target) => !target.includes('://'))) {
         const [file = '', anchor] = link.split('#');
@@ -126,11 +134,12 @@ describe('pages of docs', () => {
 
   it('are all in the index, and those with examples are all run', () => {
     const index = readPage('README.md');
-    for (const page of readdirSync(docsDir)) {
+    for (const page of pageNames) {
       if (page !== 'README.md') assert.ok(index.includes(`](${page})`), `${page} is not in the index`);
       if (examplesOf(readPage(page)).length > 0)
         assert.ok(
-          pages.some((name) => name === page),
+          // The tutorial of the filters has a test of its own: test/filters/docs-tutorial.test.ts.
+          page === 'filters.md' || pages.some((name) => name === page),
           `${page} is not run`,
         );
     }
