@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline';
 import { systemClock } from '../server/core/clock.ts';
 import { silentLogger } from '../server/core/log.ts';
 import { createJobs, type Jobs } from '../server/jobs/create-jobs.ts';
+import { openFolderObjects } from '../server/stores/objects/folder-objects.ts';
 import { openSqliteRecords } from '../server/stores/records/sqlite-records.ts';
 import { createJobQueue } from '../workers/queue/job-queue.ts';
 import { openRedis } from '../workers/redis/private-redis.ts';
@@ -27,7 +28,8 @@ export async function runJobsBench(jobCount = 2_000): Promise<BenchReport> {
   const redis = await openRedis({ ...common, dir: join(dir, 'redis') });
   const records = await openSqliteRecords({ ...common, path: join(dir, 'records.db') });
   const queue = createJobQueue({ ...common, url: redis.url });
-  const jobs = createJobs({ ...common, records, queue, kinds });
+  const objects = await openFolderObjects({ ...common, dir: join(dir, 'objects') });
+  const jobs = createJobs({ ...common, records, objects, queue, kinds });
   await jobs.start();
   const workers = [await startWorker(redis.url, dir)];
   try {
@@ -42,6 +44,7 @@ export async function runJobsBench(jobCount = 2_000): Promise<BenchReport> {
     await jobs.close();
     await queue.close();
     await records.close();
+    await objects.close();
     await redis.close();
     await rm(dir, { recursive: true, force: true });
   }

@@ -43,6 +43,7 @@ import { describeOrigin } from './origin-appliance.ts';
 import { publishResults } from './publish-results.ts';
 import { readOriginTls, readServerTls } from './tls-files.ts';
 import { transcodeJobs } from './transcode-jobs.ts';
+import { registerWorkflowSignals } from './workflow-signals.ts';
 
 /** The running server. */
 export interface App {
@@ -120,7 +121,8 @@ async function buildAreas(config: Config, log: Logger, env: Environment, lifecyc
   const traces = keepTraces(config, redis.url, log, lifecycle);
   const queue = createJobQueue({ url: redis.url, clock, log });
   lifecycle.defer('job queue', () => queue.close());
-  const jobs = createJobs({ records, queue, kinds: createJobKinds({ config, objects, log, env }), clock, log });
+  const kinds = createJobKinds({ config, objects, log, env });
+  const jobs = createJobs({ records, objects, queue, kinds, clock, log });
   lifecycle.defer('jobs', () => jobs.close());
   const manifest = createManifest({ records, objects, clock });
   const ranking = await createRanking({
@@ -138,6 +140,7 @@ async function buildAreas(config: Config, log: Logger, env: Environment, lifecyc
   const notifications = createNotifications({ log: eventLog, records, clock, random: systemRandom, logger: log });
   const events = createEvents({ log: eventLog, records, clock, logger: log });
   registerEventRules(events, ranking, notifications);
+  registerWorkflowSignals(events, jobs);
   publishResults({ jobs, manifest, ranking, events });
   const cache = createCache({ store: cacheStore, maxBulkBytes: Math.floor(config.MAX_MESSAGE_BYTES * 0.95) });
   return { ...stores, traces, jobs, manifest, ranking, notifications, events, cache };

@@ -16,6 +16,9 @@ export interface CreateOptions {
   readonly startByMs?: number;
   readonly policy?: JobPolicy;
   readonly restartOf?: string;
+  /** The node of a workflow run that it does the work of; such a job does not count against the most open jobs. */
+  readonly node?: JobRecord['node'];
+  readonly keepMs?: number;
 }
 
 export interface Created {

@@ -1,6 +1,6 @@
 import { cancelledOutcome } from '../../workers/queue/cancel-tree.ts';
 import type { Json } from '../../workers/queue/job-kind.ts';
-import { failureOf } from '../../workers/queue/job-outcome.ts';
+import { failureOf, type JobOutcome } from '../../workers/queue/job-outcome.ts';
 import type { JobQueue } from '../../workers/queue/job-queue.ts';
 import { jsonDigest } from '../core/canonical-json.ts';
 import type { Clock } from '../core/clock.ts';
@@ -8,6 +8,7 @@ import { invalidField, messageOf } from '../core/errors.ts';
 import { newId } from '../core/ids.ts';
 import type { Logger } from '../core/log.ts';
 import { activeTraceparent } from '../core/telemetry/trace-parent.ts';
+import type { ObjectStore } from '../stores/objects/object-store.ts';
 import type { RecordsStore } from '../stores/records/records-store.ts';
 import { applyOutcome, end } from './apply-event.ts';
 import { checkJob, type JobKindInfo, type JobSpec } from './check-job.ts';
@@ -21,14 +22,24 @@ import { createJobPublisher, type JobHook } from './job-publisher.ts';
 import { runJobPump } from './job-pump.ts';
 import { isTerminal, type JobRecord, type JobState } from './job-record.ts';
 import { createJobStore } from './job-store.ts';
+import { createNextChange } from './next-change.ts';
 import { createJobSchedules, type JobSchedules } from './schedules/job-schedules.ts';
 import { createJobTemplates, type JobTemplates } from './templates/job-templates.ts';
 import { createWatchJob, type WatchJob } from './watch-job.ts';
+import { createForEachRunner } from './workflows/for-each-runner.ts';
+import { createNodeJobs } from './workflows/node-jobs.ts';
+import { createRunRows } from './workflows/run-rows.ts';
+import { createRunViews, type RunViews } from './workflows/watch-run.ts';
+import { workflowKind } from './workflows/workflow.ts';
+import { createWorkflowEngine, type WorkflowEvent } from './workflows/workflow-engine.ts';
+import { createWorkflows, type Workflows, workflowKindInfo } from './workflows/workflows.ts';
 
 export interface JobsOptions {
   readonly records: RecordsStore;
   readonly queue: JobQueue;
   readonly kinds: readonly JobKindInfo[];
+  /** Keeps the results of workflow nodes that run once per item. */
+  readonly objects: Pick<ObjectStore, 'put' | 'read'>;
   readonly clock: Clock;
   readonly log: Logger;
   /** Jobs that may wait or run at once, without their parts. Default 10,000. */
@@ -80,6 +91,10 @@ export interface Jobs {
   /** Makes a job of a template. Throws TEMPLATE_NOT_FOUND, TOO_MANY_RUNS_WAIT, and what `create` does. */
   runTemplate(id: string, run: TemplateRun): Promise<Created>;
   readonly templates: JobTemplates;
+  readonly workflows: Workflows;
+  readonly runs: RunViews;
+  /** An event of the bus, which workflow runs may wait for. The same one again changes nothing. */
+  onEvent(event: WorkflowEvent): Promise<void>;
   /** What limits how many jobs run at once. */
   readonly limits: JobLimitsStore;
   readonly gate: Pick<JobGate, 'blockedBy' | 'unblock' | 'recheck' | 'permitsTaken'>;
@@ -100,10 +115,11 @@ const requestPollMs = 10;
 
 export function createJobs(options: JobsOptions): Jobs {
   const { records, queue, clock, log, maxOpenJobs = 10_000 } = options;
-  const kinds = new Map(options.kinds.map((kind) => [kind.name, kind]));
+  const kinds = new Map([...options.kinds, workflowKindInfo].map((kind) => [kind.name, kind]));
+  const retentionMs = options.retentionMs ?? 30 * 24 * 3_600_000;
   const store = createJobStore(records, {
     maxEvents: options.maxEvents ?? 1_000,
-    retentionMs: options.retentionMs ?? 30 * 24 * 3_600_000,
+    retentionMs,
   });
   const stopping = new AbortController();
   let running: Promise<unknown> = Promise.resolve();
@@ -121,12 +137,39 @@ export function createJobs(options: JobsOptions): Jobs {
       log.warn('job is stored, and queued when the queue is back', { job_id: job.id, error: messageOf(error) });
     });
   const gate = createJobGate({ records, store, limits, clock, launch, drop: (id, reason) => drop(id, reason) });
-  const outbox = createJobOutbox({ store, queue, publisher, gate, limits, clock, log, sweepIntervalMs });
   const templates = createJobTemplates(records, kinds, clock);
+  const workflows = createWorkflows(records, kinds, clock);
+  const createJob = createNodeJobs({ templates, create: (spec, nodeOptions) => create(spec, nodeOptions) });
+  const cancelNode = (id: string) => cancel(id);
+  const runRows = createRunRows(records);
+  const nextChange = createNextChange(store, clock);
+  const engine = createWorkflowEngine({
+    store,
+    rows: runRows,
+    items: createForEachRunner({ store, objects: options.objects, createJob, cancel: cancelNode }),
+    createJob,
+    getWorkflow: (id) => workflows.get(id),
+    cancel: cancelNode,
+    endRun: (id, outcome) => endFromHere(id, outcome),
+    clock,
+    log,
+    retentionMs,
+  });
+  const outbox = createJobOutbox({
+    store,
+    queue,
+    publisher,
+    gate,
+    limits,
+    workflows: engine,
+    clock,
+    log,
+    sweepIntervalMs,
+  });
 
-  const create: Jobs['create'] = async (spec, createOptions = {}) => {
-    const { requestId = '', owner = '', requestScope = owner, requestContent = spec } = createOptions;
-    const { queueClass } = checkJob(spec, kinds, 'job');
+  const create: Jobs['create'] = async (given, createOptions = {}) => {
+    const { requestId = '', owner = '', requestScope = owner, requestContent = given } = createOptions;
+    const { queueClass } = checkJob(given, kinds, 'job');
     if (requestId.length > maxRequestIdChars || !requestId.isWellFormed()) {
       throw invalidField('request_id', `must be at most ${maxRequestIdChars} characters`);
     }
@@ -134,8 +177,11 @@ export function createJobs(options: JobsOptions): Jobs {
       requestId === '' ? undefined : { key: `${requestScope}/${requestId}`, digest: jsonDigest(requestContent) };
     const earlier = request && (await findEarlier(request, requestId));
     if (earlier !== undefined) return { job: earlier, existed: true };
-    if (store.openCount() >= maxOpenJobs) throw tooManyJobs(maxOpenJobs);
-    const held = await heldOf(createOptions);
+    if (store.openCount() >= maxOpenJobs && createOptions.node === undefined) throw tooManyJobs(maxOpenJobs);
+    const asked = { spec: given, policy: createOptions.policy ?? {} };
+    const isNewRun = given.kind === workflowKind && createOptions.restartOf === undefined;
+    const { spec, policy } = isNewRun ? await workflows.prepare(given, asked.policy) : asked;
+    const held = await heldOf({ ...createOptions, policy });
     const createMs = clock.now();
     const record: JobRecord = {
       id: newId(createMs),
@@ -150,14 +196,14 @@ export function createJobs(options: JobsOptions): Jobs {
       sequence: 0,
       applied: '0-0',
       ...(request === undefined ? {} : { requestKey: request.key }),
-      ...settingsOf(createOptions),
+      ...settingsOf({ ...createOptions, policy }),
       ...held,
     };
     if (!(await store.create({ record, events: [{ state: 'queued' }], atMs: createMs }, request))) {
       // Another create with the same request id was faster.
       const job = request && (await findEarlier(request, requestId));
       if (job !== undefined) return { job, existed: true };
-      return create(spec, createOptions);
+      return create(given, createOptions);
     }
     await launch(record);
     // The gate may have let it through or dropped it.
@@ -217,6 +263,18 @@ export function createJobs(options: JobsOptions): Jobs {
         },
       },
     );
+  };
+
+  /** Ends a job that this server itself runs. */
+  const endFromHere = async (id: string, outcome: JobOutcome): Promise<void> => {
+    let ends = false;
+    const job = await store.update(id, (record) => {
+      ends = !isTerminal(record.state) && record.publishing === undefined;
+      return ends ? applyOutcome(record, outcome, clock.now(), publisher.has(record.kind)) : undefined;
+    });
+    if (!ends || job === undefined) return;
+    if (job.publishing !== undefined) publisher.push(id);
+    else onEnded(job);
   };
 
   /** Ends a run that its strategy does not let run, or not any longer. */
@@ -280,9 +338,12 @@ export function createJobs(options: JobsOptions): Jobs {
       return create(spec, { requestId, owner, policy, requestContent: { template: id, params, labels } });
     },
     templates,
+    workflows,
+    runs: createRunViews(store, runRows, nextChange),
+    onEvent: (event) => engine.onEvent(event),
     limits,
     gate,
-    watch: createWatchJob(store, clock),
+    watch: createWatchJob(store, nextChange),
     schedules,
     onJobSucceeded: (kind, hook) => publisher.on(kind, hook),
     start: async () => {
@@ -296,13 +357,15 @@ export function createJobs(options: JobsOptions): Jobs {
       await schedules.close();
       stopping.abort();
       await running;
+      await engine.close();
       await publisher.close();
     },
   };
 }
 
 /** What the options add to a record. */
-function settingsOf({ owner = '', schedule, startByMs, restartOf, policy }: CreateOptions): Partial<JobRecord> {
+function settingsOf(options: CreateOptions): Partial<JobRecord> {
+  const { owner = '', schedule, startByMs, restartOf, policy, node, keepMs } = options;
   const { gate: _held, ...settings } = policy ?? {};
   return {
     ...settings,
@@ -310,6 +373,8 @@ function settingsOf({ owner = '', schedule, startByMs, restartOf, policy }: Crea
     ...(schedule === undefined ? {} : { schedule }),
     ...(startByMs === undefined ? {} : { startByMs }),
     ...(restartOf === undefined ? {} : { restartOf }),
+    ...(node === undefined ? {} : { node, parent: node.run }),
+    ...(keepMs === undefined ? {} : { keepMs }),
   };
 }
 

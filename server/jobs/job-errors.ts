@@ -73,21 +73,21 @@ export function jobNotEnded(job: string): AppError {
   });
 }
 
-/** The name is taken by a template with other contents. */
-export function templateExists(name: string): AppError {
+/** The name is taken by a resource with other contents. */
+export function resourceExists(kind: 'template' | 'workflow', name: string): AppError {
   return new AppError({
     code: Code.ALREADY_EXISTS,
-    reason: 'TEMPLATE_EXISTS',
+    reason: kind === 'template' ? 'TEMPLATE_EXISTS' : 'WORKFLOW_EXISTS',
     message: `${name} exists with other contents`,
     metadata: { name },
   });
 }
 
-/** The template was changed by somebody else. */
-export function templateChanged(name: string, revision: number): AppError {
+/** The resource was changed by somebody else. */
+export function resourceChanged(kind: 'template' | 'workflow', name: string, revision: number): AppError {
   return new AppError({
     code: Code.ABORTED,
-    reason: 'TEMPLATE_CHANGED',
+    reason: kind === 'template' ? 'TEMPLATE_CHANGED' : 'WORKFLOW_CHANGED',
     message: `${name} has revision ${revision} meanwhile: read it again`,
     metadata: { name, revision: String(revision) },
   });
@@ -139,4 +139,12 @@ function fieldFault(reason: string, field: string, description: string, metadata
     metadata: { field, ...metadata },
     fields: [{ field, description }],
   });
+}
+
+/** A node of a workflow cannot do its work: the caller's fault, as `field` or the message tells. */
+export function workflowFault(
+  reason: 'WORKFLOW_TOO_DEEP' | 'FOREACH_INVALID' | 'FOREACH_TOO_MANY_FAILED',
+  message: string,
+): AppError {
+  return new AppError({ code: Code.FAILED_PRECONDITION, reason, message });
 }

@@ -55,6 +55,7 @@ export function toJobMessage(job: JobRecord): MessageInitShape<typeof JobSchema>
     template: job.template === undefined ? '' : `templates/${job.template}`,
     tags: [...(job.tags ?? [])],
     heldBy: job.heldBy ?? '',
+    node: job.node?.id ?? '',
     restartOf: job.restartOf === undefined ? '' : `jobs/${job.restartOf}`,
     ...(shown === undefined ? {} : { result: toObject(shown) }),
     ...(job.error === undefined ? {} : { error: toErrorMessage(job.error) }),
@@ -105,7 +106,11 @@ function toAttemptMessage(attempt: AttemptRecord): MessageInitShape<typeof JobAt
   };
 }
 
-function toErrorMessage(error: JobFailure): MessageInitShape<typeof JobErrorSchema> {
+export function toJobState(state: JobState): Job_State {
+  return states[state];
+}
+
+export function toErrorMessage(error: JobFailure): MessageInitShape<typeof JobErrorSchema> {
   const { code, reason, message, metadata } = error;
   return { class: classes[error.class], code, reason, message, metadata: { ...metadata } };
 }

@@ -8,7 +8,9 @@ import type { JobGate } from './gate/job-gate.ts';
 import type { JobLimitsStore } from './gate/job-limits-store.ts';
 import type { JobPublisher } from './job-publisher.ts';
 import { isTerminal, type JobRecord } from './job-record.ts';
-import type { JobStore } from './job-store.ts';
+import { isPartId, type JobStore } from './job-store.ts';
+import { workflowKind } from './workflows/workflow.ts';
+import type { WorkflowEngine } from './workflows/workflow-engine.ts';
 
 export interface JobOutboxDeps {
   readonly store: JobStore;
@@ -16,6 +18,7 @@ export interface JobOutboxDeps {
   readonly publisher: JobPublisher;
   readonly gate: Pick<JobGate, 'admit' | 'leave' | 'recheck'>;
   readonly limits: Pick<JobLimitsStore, 'weightOf' | 'load'>;
+  readonly workflows: Pick<WorkflowEngine, 'launch' | 'nodeEnded' | 'stop'>;
   readonly clock: Clock;
   readonly log: Logger;
   /** Pause between two sweeps, in ms. */
@@ -39,11 +42,14 @@ const endedFromOutside: ReadonlySet<string> = new Set(['JOB_CANCELLED', 'RUN_SUP
 
 /** The guarantee that no acknowledged job is lost: a record is stored first, and this sees to the rest. */
 export function createJobOutbox(deps: JobOutboxDeps): JobOutbox {
-  const { store, queue, publisher, gate, limits, clock, log } = deps;
+  const { store, queue, publisher, gate, limits, workflows, clock, log } = deps;
   /** Jobs whose outcome was in Redis at the last sweep, though no event has told of it yet. */
   let untold = new Set<string>();
 
-  const send = (job: JobRecord) => (job.heldBy === undefined ? enqueue(job) : gate.admit(job));
+  const send = (job: JobRecord) => {
+    if (job.heldBy !== undefined) return gate.admit(job);
+    return job.kind === workflowKind ? workflows.launch(job) : enqueue(job);
+  };
   const enqueue = (job: JobRecord) =>
     queue.enqueue(
       {
@@ -61,9 +67,15 @@ export function createJobOutbox(deps: JobOutboxDeps): JobOutbox {
     );
   const settle = async (job: JobRecord) => {
     // Other cancelled ones are parts that the queue itself ended together with their job.
-    if (endedFromOutside.has(job.error?.reason ?? '')) await queue.cancel(job.id, job.queueClass, job.parent);
-    // Parts are released with the job that they belong to, which still reads their outcomes.
-    if (job.parent === undefined) await queue.release(job.id);
+    const isPart = isPartId(job.id);
+    if (job.kind === workflowKind) await workflows.stop(job);
+    else {
+      const reason = job.error?.reason ?? '';
+      if (endedFromOutside.has(reason)) await queue.cancel(job.id, job.queueClass, isPart ? job.parent : undefined);
+      // Parts are released with the job that they belong to, which still reads their outcomes.
+      if (!isPart) await queue.release(job.id);
+    }
+    await workflows.nodeEnded(job);
     await gate.leave(job);
     await store.closeOpen(job.id);
   };
@@ -74,8 +86,10 @@ export function createJobOutbox(deps: JobOutboxDeps): JobOutbox {
       if (job.publishing !== undefined) publisher.push(job.id);
       if (isTerminal(job.state)) await settle(job);
     }
-    const states = await queue.inspect(running.map(({ id, queueClass }) => ({ jobId: id, queueClass })));
-    for (const [index, job] of running.entries()) {
+    const onQueue = running.filter((job) => job.kind !== workflowKind && job.heldBy === undefined);
+    for (const job of running) if (!onQueue.includes(job)) await send(job);
+    const states = await queue.inspect(onQueue.map(({ id, queueClass }) => ({ jobId: id, queueClass })));
+    for (const [index, job] of onQueue.entries()) {
       const state = states[index];
       if (state?.ended !== undefined) {
         // Its event is most likely on the way and knows more (the time, the attempts): wait for it one sweep.
@@ -95,9 +109,9 @@ export function createJobOutbox(deps: JobOutboxDeps): JobOutbox {
   };
   /** A job that the queue does not know is queued again; a part is queued by its parent, or ends with it. */
   const replace = async (job: JobRecord) => {
-    if (job.parent === undefined) {
+    if (job.parent === undefined || !isPartId(job.id)) {
       await send(job);
-      if (job.heldBy === undefined) log.info('job queued from its record', { job_id: job.id, job_kind: job.kind });
+      log.info('job queued from its record', { job_id: job.id, job_kind: job.kind });
       return;
     }
     const parent = await store.find(job.parent);

@@ -70,6 +70,10 @@ export interface JobRecord {
   readonly heldBy?: 'RUN_STRATEGY' | 'CONCURRENCY_LIMIT';
   /** Id of the job that this one runs again. */
   readonly restartOf?: string;
+  /** The node of a workflow run (`parent` too) whose work it is; `index` of an item of foreach. */
+  readonly node?: { readonly run: string; readonly id: string; readonly depth: number; readonly index?: number };
+  /** How long it is kept after its end, in ms, when not as long as others. */
+  readonly keepMs?: number;
   /** Parts that were queued and that have ended. */
   readonly parts?: { readonly total: number; readonly done: number; readonly baseFraction: number };
 }

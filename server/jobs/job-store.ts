@@ -71,12 +71,13 @@ export function createJobStore(records: RecordsStore, { maxEvents, retentionMs }
     const record = { ...change.record, sequence: change.record.sequence + change.events.length };
     const events = change.events.map((body, i): JobEventRecord => ({ sequence: first + i, atMs: change.atMs, body }));
     const ended = isTerminal(record.state);
-    const ttl = ended ? { ttlMs: retentionMs } : {};
+    const keptMs = Math.min(retentionMs, record.keepMs ?? retentionMs);
+    const ttl = ended ? { ttlMs: keptMs } : {};
     const partition = partitions.events(record.id);
     await records.batch([
       { kind: 'put', partition: partitions.jobs, key: record.id, value: encode(record), ifVersion, ...ttl },
       ...events.flatMap((event): BatchOperation[] => [
-        { kind: 'put', partition, key: sequenceKey(event.sequence), value: encode(event), ttlMs: retentionMs },
+        { kind: 'put', partition, key: sequenceKey(event.sequence), value: encode(event), ttlMs: keptMs },
         ...(event.sequence > maxEvents
           ? [{ kind: 'delete' as const, partition, key: sequenceKey(event.sequence - maxEvents) }]
           : []),
@@ -86,12 +87,20 @@ export function createJobStore(records: RecordsStore, { maxEvents, retentionMs }
     for (const listener of listeners) listener(record.id);
     return record;
   };
-  const endRequest = async ({ requestKey, state }: JobRecord): Promise<BatchOperation[]> => {
+  const endRequest = async ({ requestKey, state, keepMs = retentionMs }: JobRecord): Promise<BatchOperation[]> => {
     if (requestKey === undefined || !isTerminal(state)) return [];
     const row = await records.get(partitions.requests, requestKey);
     if (row === undefined) return [];
     // From now on the request row lives as long as the job.
-    return [{ kind: 'put', partition: partitions.requests, key: requestKey, value: row.value, ttlMs: retentionMs }];
+    return [
+      {
+        kind: 'put',
+        partition: partitions.requests,
+        key: requestKey,
+        value: row.value,
+        ttlMs: Math.min(retentionMs, keepMs),
+      },
+    ];
   };
 
   return {
@@ -178,7 +187,7 @@ export function createJobStore(records: RecordsStore, { maxEvents, retentionMs }
 }
 
 /** Ids of parts are the id of their job, then group and key behind dots. */
-function isPartId(id: string): boolean {
+export function isPartId(id: string): boolean {
   return id.includes('.');
 }
 

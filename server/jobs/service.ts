@@ -6,16 +6,15 @@ import { encodePageToken, readPageToken } from '../rpc/edge/page-token.ts';
 import { readResourceName } from '../rpc/edge/resource-name.ts';
 import { type ServiceRegistration, serviceOf } from '../rpc/handler.ts';
 import type { Jobs } from './create-jobs.ts';
+import { jobId } from './edge/job-id.ts';
 import { limitHandlers } from './edge/limit-handlers.ts';
 import { pageSizes } from './edge/page-sizes.ts';
 import { readJobSpec } from './edge/read-job-spec.ts';
 import { scheduleHandlers } from './edge/schedule-handlers.ts';
 import { templateHandlers } from './edge/template-handlers.ts';
+import { workflowHandlers } from './edge/workflow-handlers.ts';
 import { findState, toEventMessage, toJobMessage } from './job-message.ts';
 import type { JobState } from './job-record.ts';
-
-/** Ids given by the server; parts carry their group and key behind dots. */
-const jobId = /^[a-z0-9]{1,63}(\.[A-Za-z0-9_-]{1,64}){0,20}$/;
 
 /** JobService of showrunner.jobs.v1 on the jobs domain. */
 export function createJobService(jobs: Jobs): ServiceRegistration {
@@ -49,6 +48,7 @@ export function createJobService(jobs: Jobs): ServiceRegistration {
     },
     ...templateHandlers(jobs),
     ...limitHandlers(jobs),
+    ...workflowHandlers(jobs),
     cancelJob: async ({ name }) => ({ job: toJobMessage(await jobs.cancel(idOf(name))) }),
     watchJob: async function* ({ name, afterSequence }, { signal }) {
       const after = Number(afterSequence);

@@ -243,7 +243,14 @@ describe('the watermark of a schedule', () => {
 
   it('is one for two servers on the same records: each slot makes one job', async () => {
     const queue = createJobQueue({ url: harness.redis.url, prefix: harness.prefix, clock, log: silentLogger });
-    const other = createJobs({ records: harness.records, queue, kinds: testKinds, clock, log: silentLogger });
+    const other = createJobs({
+      records: harness.records,
+      objects: harness.objects,
+      queue,
+      kinds: testKinds,
+      clock,
+      log: silentLogger,
+    });
     try {
       for (let i = 0; i < 5; i++) await create(`s${i}`, 'all', { cron: '* * * * * *', timeZone: '' });
       await other.start();

@@ -3,6 +3,7 @@ import type { BatchOperation, RecordsStore } from '../../stores/records/records-
 import { jobBusy } from '../job-errors.ts';
 import { isTerminal, type JobRecord } from '../job-record.ts';
 import { decode, encode, isConflict, type JobStore } from '../job-store.ts';
+import { createTurns } from '../turns.ts';
 import type { AppliedLimit, JobLimitsStore } from './job-limits-store.ts';
 import {
   arrive,
@@ -58,18 +59,8 @@ interface Loaded {
 }
 
 export function createJobGate({ records, store, limits, clock, launch, drop }: JobGateDeps): JobGate {
-  const turns = new Map<string, Promise<unknown>>();
-
-  /** One change of a scope after the other within this process; those of other processes conflict and are repeated. */
-  const inTurn = async <T>(scope: string, work: () => Promise<T>): Promise<T> => {
-    const turn = (turns.get(scope) ?? Promise.resolve()).then(work, work);
-    turns.set(scope, turn);
-    try {
-      return await turn;
-    } finally {
-      if (turns.get(scope) === turn) turns.delete(scope);
-    }
-  };
+  // One change of a scope after the other within this process; those of other processes conflict and are repeated.
+  const inTurn = createTurns();
   const load = async (scope: string): Promise<Loaded> => {
     const stored = await records.get(gates, scope);
     if (stored === undefined) return { row: emptyRow({ kind: 'unlimited' }), version: 'absent' };

@@ -1,6 +1,7 @@
 import type { Json } from '../../../workers/queue/job-kind.ts';
 import type { JobLimits } from '../../../workers/queue/job-limits.ts';
 import type { RunStrategy } from '../gate/run-strategy.ts';
+import type { Stamp } from '../resource-store.ts';
 import type { ParameterSchema } from './parameter-schema.ts';
 
 /** What a caller says of a template. */
@@ -19,9 +20,4 @@ export interface TemplateSpec {
 }
 
 /** A template as it is stored. */
-export interface TemplateRecord extends TemplateSpec {
-  readonly createMs: number;
-  readonly updateMs: number;
-  /** From 1. */
-  readonly revision: number;
-}
+export type TemplateRecord = TemplateSpec & Stamp;

@@ -94,6 +94,15 @@ function schemaFaults(value: Json, field: string, depth: number): FieldViolation
   return valueFaults(withDefaults(schema.default, schema), schema, `${field}.default`);
 }
 
+/** The parameters with defaults. Throws INVALID_FIELDS that names every way in which they break the schema. */
+export function fillParameters(params: Json, schema: ParameterSchema | undefined, field: string): Json {
+  if (schema === undefined) return params;
+  const filled = withDefaults(params, schema);
+  const faults = valueFaults(filled, schema, field);
+  if (faults.length > 0) throw invalidFields(faults);
+  return filled;
+}
+
 /** The value with the defaults of the schema where it says nothing, at every depth. */
 export function withDefaults(value: Json, schema: ParameterSchema): Json {
   if (isList(value)) {

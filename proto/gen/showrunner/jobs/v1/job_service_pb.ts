@@ -8,13 +8,15 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Job, Job_State, JobEvent, JobLimit, JobSchedule, JobTemplate, ScheduleSlot } from "./job_pb.ts";
 import { file_showrunner_jobs_v1_job } from "./job_pb.ts";
+import type { Workflow, WorkflowRun } from "./workflow_pb.ts";
+import { file_showrunner_jobs_v1_workflow } from "./workflow_pb.ts";
 import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file showrunner/jobs/v1/job_service.proto.
  */
 export const file_showrunner_jobs_v1_job_service: GenFile = /*@__PURE__*/
-  fileDesc("CiRzaG93cnVubmVyL2pvYnMvdjEvam9iX3NlcnZpY2UucHJvdG8SEnNob3dydW5uZXIuam9icy52MSJMChBDcmVhdGVKb2JSZXF1ZXN0EiQKA2pvYhgBIAEoCzIXLnNob3dydW5uZXIuam9icy52MS5Kb2ISEgoKcmVxdWVzdF9pZBgCIAEoCSJKChFDcmVhdGVKb2JSZXNwb25zZRIkCgNqb2IYASABKAsyFy5zaG93cnVubmVyLmpvYnMudjEuSm9iEg8KB2V4aXN0ZWQYAiABKAgiHQoNR2V0Sm9iUmVxdWVzdBIMCgRuYW1lGAEgASgJIjYKDkdldEpvYlJlc3BvbnNlEiQKA2pvYhgBIAEoCzIXLnNob3dydW5uZXIuam9icy52MS5Kb2IigAIKD0xpc3RKb2JzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRINCgVraW5kcxgDIAMoCRItCgZzdGF0ZXMYBCADKA4yHS5zaG93cnVubmVyLmpvYnMudjEuSm9iLlN0YXRlEj8KBmxhYmVscxgFIAMoCzIvLnNob3dydW5uZXIuam9icy52MS5MaXN0Sm9ic1JlcXVlc3QuTGFiZWxzRW50cnkSGAoQaW5jbHVkZV9jaGlsZHJlbhgGIAEoCBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIlIKEExpc3RKb2JzUmVzcG9uc2USJQoEam9icxgBIAMoCzIXLnNob3dydW5uZXIuam9icy52MS5Kb2ISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIiAKEENhbmNlbEpvYlJlcXVlc3QSDAoEbmFtZRgBIAEoCSI5ChFDYW5jZWxKb2JSZXNwb25zZRIkCgNqb2IYASABKAsyFy5zaG93cnVubmVyLmpvYnMudjEuSm9iIjcKD1dhdGNoSm9iUmVxdWVzdBIMCgRuYW1lGAEgASgJEhYKDmFmdGVyX3NlcXVlbmNlGAIgASgEIj8KEFdhdGNoSm9iUmVzcG9uc2USKwoFZXZlbnQYASABKAsyHC5zaG93cnVubmVyLmpvYnMudjEuSm9iRXZlbnQiSgoVQ3JlYXRlU2NoZWR1bGVSZXF1ZXN0EjEKCHNjaGVkdWxlGAEgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlNjaGVkdWxlIksKFkNyZWF0ZVNjaGVkdWxlUmVzcG9uc2USMQoIc2NoZWR1bGUYASABKAsyHy5zaG93cnVubmVyLmpvYnMudjEuSm9iU2NoZWR1bGUiIgoSR2V0U2NoZWR1bGVSZXF1ZXN0EgwKBG5hbWUYASABKAkiSAoTR2V0U2NoZWR1bGVSZXNwb25zZRIxCghzY2hlZHVsZRgBIAEoCzIfLnNob3dydW5uZXIuam9icy52MS5Kb2JTY2hlZHVsZSI9ChRMaXN0U2NoZWR1bGVzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJkChVMaXN0U2NoZWR1bGVzUmVzcG9uc2USMgoJc2NoZWR1bGVzGAEgAygLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlNjaGVkdWxlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIlChVEZWxldGVTY2hlZHVsZVJlcXVlc3QSDAoEbmFtZRgBIAEoCSIYChZEZWxldGVTY2hlZHVsZVJlc3BvbnNlIkoKFVVwZGF0ZVNjaGVkdWxlUmVxdWVzdBIxCghzY2hlZHVsZRgBIAEoCzIfLnNob3dydW5uZXIuam9icy52MS5Kb2JTY2hlZHVsZSJLChZVcGRhdGVTY2hlZHVsZVJlc3BvbnNlEjEKCHNjaGVkdWxlGAEgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlNjaGVkdWxlIjYKElJ1blNjaGVkdWxlUmVxdWVzdBIMCgRuYW1lGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkiTAoTUnVuU2NoZWR1bGVSZXNwb25zZRIkCgNqb2IYASABKAsyFy5zaG93cnVubmVyLmpvYnMudjEuSm9iEg8KB2V4aXN0ZWQYAiABKAgitQIKF0JhY2tmaWxsU2NoZWR1bGVSZXF1ZXN0EgwKBG5hbWUYASABKAkSLQoJZnJvbV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgd0b190aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVsaW1pdBgEIAEoBRJACgVvcmRlchgFIAEoDjIxLnNob3dydW5uZXIuam9icy52MS5CYWNrZmlsbFNjaGVkdWxlUmVxdWVzdC5PcmRlchIPCgdkcnlfcnVuGAYgASgIIk4KBU9yZGVyEhUKEU9SREVSX1VOU1BFQ0lGSUVEEAASFgoST1JERVJfT0xERVNUX0ZJUlNUEAESFgoST1JERVJfTkVXRVNUX0ZJUlNUEAIiYAoYQmFja2ZpbGxTY2hlZHVsZVJlc3BvbnNlEi8KBXNsb3RzGAEgAygLMiAuc2hvd3J1bm5lci5qb2JzLnYxLlNjaGVkdWxlU2xvdBITCgt0b3RhbF9zbG90cxgCIAEoBSI1ChFSZXN0YXJ0Sm9iUmVxdWVzdBIMCgRuYW1lGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkiSwoSUmVzdGFydEpvYlJlc3BvbnNlEiQKA2pvYhgBIAEoCzIXLnNob3dydW5uZXIuam9icy52MS5Kb2ISDwoHZXhpc3RlZBgCIAEoCCJKChVDcmVhdGVUZW1wbGF0ZVJlcXVlc3QSMQoIdGVtcGxhdGUYASABKAsyHy5zaG93cnVubmVyLmpvYnMudjEuSm9iVGVtcGxhdGUiSwoWQ3JlYXRlVGVtcGxhdGVSZXNwb25zZRIxCgh0ZW1wbGF0ZRgBIAEoCzIfLnNob3dydW5uZXIuam9icy52MS5Kb2JUZW1wbGF0ZSIiChJHZXRUZW1wbGF0ZVJlcXVlc3QSDAoEbmFtZRgBIAEoCSJIChNHZXRUZW1wbGF0ZVJlc3BvbnNlEjEKCHRlbXBsYXRlGAEgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlRlbXBsYXRlIj0KFExpc3RUZW1wbGF0ZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJImQKFUxpc3RUZW1wbGF0ZXNSZXNwb25zZRIyCgl0ZW1wbGF0ZXMYASADKAsyHy5zaG93cnVubmVyLmpvYnMudjEuSm9iVGVtcGxhdGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIkoKFVVwZGF0ZVRlbXBsYXRlUmVxdWVzdBIxCgh0ZW1wbGF0ZRgBIAEoCzIfLnNob3dydW5uZXIuam9icy52MS5Kb2JUZW1wbGF0ZSJLChZVcGRhdGVUZW1wbGF0ZVJlc3BvbnNlEjEKCHRlbXBsYXRlGAEgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlRlbXBsYXRlIiUKFURlbGV0ZVRlbXBsYXRlUmVxdWVzdBIMCgRuYW1lGAEgASgJIhgKFkRlbGV0ZVRlbXBsYXRlUmVzcG9uc2Ui0gEKElJ1blRlbXBsYXRlUmVxdWVzdBIMCgRuYW1lGAEgASgJEicKBnBhcmFtcxgCIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSEgoKcmVxdWVzdF9pZBgDIAEoCRJCCgZsYWJlbHMYBCADKAsyMi5zaG93cnVubmVyLmpvYnMudjEuUnVuVGVtcGxhdGVSZXF1ZXN0LkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiTAoTUnVuVGVtcGxhdGVSZXNwb25zZRIkCgNqb2IYASABKAsyFy5zaG93cnVubmVyLmpvYnMudjEuSm9iEg8KB2V4aXN0ZWQYAiABKAgiJgoWVW5ibG9ja1RlbXBsYXRlUmVxdWVzdBIMCgRuYW1lGAEgASgJIkwKF1VuYmxvY2tUZW1wbGF0ZVJlc3BvbnNlEjEKCHRlbXBsYXRlGAEgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlRlbXBsYXRlIkEKElNldEpvYkxpbWl0UmVxdWVzdBIrCgVsaW1pdBgBIAEoCzIcLnNob3dydW5uZXIuam9icy52MS5Kb2JMaW1pdCJCChNTZXRKb2JMaW1pdFJlc3BvbnNlEisKBWxpbWl0GAEgASgLMhwuc2hvd3J1bm5lci5qb2JzLnYxLkpvYkxpbWl0IhYKFExpc3RKb2JMaW1pdHNSZXF1ZXN0IkUKFUxpc3RKb2JMaW1pdHNSZXNwb25zZRIsCgZsaW1pdHMYASADKAsyHC5zaG93cnVubmVyLmpvYnMudjEuSm9iTGltaXQiJQoVRGVsZXRlSm9iTGltaXRSZXF1ZXN0EgwKBG5hbWUYASABKAkiGAoWRGVsZXRlSm9iTGltaXRSZXNwb25zZTLJEgoKSm9iU2VydmljZRJYCglDcmVhdGVKb2ISJC5zaG93cnVubmVyLmpvYnMudjEuQ3JlYXRlSm9iUmVxdWVzdBolLnNob3dydW5uZXIuam9icy52MS5DcmVhdGVKb2JSZXNwb25zZRJUCgZHZXRKb2ISIS5zaG93cnVubmVyLmpvYnMudjEuR2V0Sm9iUmVxdWVzdBoiLnNob3dydW5uZXIuam9icy52MS5HZXRKb2JSZXNwb25zZSIDkAIBEloKCExpc3RKb2JzEiMuc2hvd3J1bm5lci5qb2JzLnYxLkxpc3RKb2JzUmVxdWVzdBokLnNob3dydW5uZXIuam9icy52MS5MaXN0Sm9ic1Jlc3BvbnNlIgOQAgESXQoJQ2FuY2VsSm9iEiQuc2hvd3J1bm5lci5qb2JzLnYxLkNhbmNlbEpvYlJlcXVlc3QaJS5zaG93cnVubmVyLmpvYnMudjEuQ2FuY2VsSm9iUmVzcG9uc2UiA5ACAhJcCghXYXRjaEpvYhIjLnNob3dydW5uZXIuam9icy52MS5XYXRjaEpvYlJlcXVlc3QaJC5zaG93cnVubmVyLmpvYnMudjEuV2F0Y2hKb2JSZXNwb25zZSIDkAIBMAESbAoOQ3JlYXRlU2NoZWR1bGUSKS5zaG93cnVubmVyLmpvYnMudjEuQ3JlYXRlU2NoZWR1bGVSZXF1ZXN0Giouc2hvd3J1bm5lci5qb2JzLnYxLkNyZWF0ZVNjaGVkdWxlUmVzcG9uc2UiA5ACAhJjCgtHZXRTY2hlZHVsZRImLnNob3dydW5uZXIuam9icy52MS5HZXRTY2hlZHVsZVJlcXVlc3QaJy5zaG93cnVubmVyLmpvYnMudjEuR2V0U2NoZWR1bGVSZXNwb25zZSIDkAIBEmkKDUxpc3RTY2hlZHVsZXMSKC5zaG93cnVubmVyLmpvYnMudjEuTGlzdFNjaGVkdWxlc1JlcXVlc3QaKS5zaG93cnVubmVyLmpvYnMudjEuTGlzdFNjaGVkdWxlc1Jlc3BvbnNlIgOQAgESbAoORGVsZXRlU2NoZWR1bGUSKS5zaG93cnVubmVyLmpvYnMudjEuRGVsZXRlU2NoZWR1bGVSZXF1ZXN0Giouc2hvd3J1bm5lci5qb2JzLnYxLkRlbGV0ZVNjaGVkdWxlUmVzcG9uc2UiA5ACAhJsCg5VcGRhdGVTY2hlZHVsZRIpLnNob3dydW5uZXIuam9icy52MS5VcGRhdGVTY2hlZHVsZVJlcXVlc3QaKi5zaG93cnVubmVyLmpvYnMudjEuVXBkYXRlU2NoZWR1bGVSZXNwb25zZSIDkAICEl4KC1J1blNjaGVkdWxlEiYuc2hvd3J1bm5lci5qb2JzLnYxLlJ1blNjaGVkdWxlUmVxdWVzdBonLnNob3dydW5uZXIuam9icy52MS5SdW5TY2hlZHVsZVJlc3BvbnNlEnIKEEJhY2tmaWxsU2NoZWR1bGUSKy5zaG93cnVubmVyLmpvYnMudjEuQmFja2ZpbGxTY2hlZHVsZVJlcXVlc3QaLC5zaG93cnVubmVyLmpvYnMudjEuQmFja2ZpbGxTY2hlZHVsZVJlc3BvbnNlIgOQAgISWwoKUmVzdGFydEpvYhIlLnNob3dydW5uZXIuam9icy52MS5SZXN0YXJ0Sm9iUmVxdWVzdBomLnNob3dydW5uZXIuam9icy52MS5SZXN0YXJ0Sm9iUmVzcG9uc2USbAoOQ3JlYXRlVGVtcGxhdGUSKS5zaG93cnVubmVyLmpvYnMudjEuQ3JlYXRlVGVtcGxhdGVSZXF1ZXN0Giouc2hvd3J1bm5lci5qb2JzLnYxLkNyZWF0ZVRlbXBsYXRlUmVzcG9uc2UiA5ACAhJjCgtHZXRUZW1wbGF0ZRImLnNob3dydW5uZXIuam9icy52MS5HZXRUZW1wbGF0ZVJlcXVlc3QaJy5zaG93cnVubmVyLmpvYnMudjEuR2V0VGVtcGxhdGVSZXNwb25zZSIDkAIBEmkKDUxpc3RUZW1wbGF0ZXMSKC5zaG93cnVubmVyLmpvYnMudjEuTGlzdFRlbXBsYXRlc1JlcXVlc3QaKS5zaG93cnVubmVyLmpvYnMudjEuTGlzdFRlbXBsYXRlc1Jlc3BvbnNlIgOQAgESbAoOVXBkYXRlVGVtcGxhdGUSKS5zaG93cnVubmVyLmpvYnMudjEuVXBkYXRlVGVtcGxhdGVSZXF1ZXN0Giouc2hvd3J1bm5lci5qb2JzLnYxLlVwZGF0ZVRlbXBsYXRlUmVzcG9uc2UiA5ACAhJsCg5EZWxldGVUZW1wbGF0ZRIpLnNob3dydW5uZXIuam9icy52MS5EZWxldGVUZW1wbGF0ZVJlcXVlc3QaKi5zaG93cnVubmVyLmpvYnMudjEuRGVsZXRlVGVtcGxhdGVSZXNwb25zZSIDkAICEl4KC1J1blRlbXBsYXRlEiYuc2hvd3J1bm5lci5qb2JzLnYxLlJ1blRlbXBsYXRlUmVxdWVzdBonLnNob3dydW5uZXIuam9icy52MS5SdW5UZW1wbGF0ZVJlc3BvbnNlEm8KD1VuYmxvY2tUZW1wbGF0ZRIqLnNob3dydW5uZXIuam9icy52MS5VbmJsb2NrVGVtcGxhdGVSZXF1ZXN0Gisuc2hvd3J1bm5lci5qb2JzLnYxLlVuYmxvY2tUZW1wbGF0ZVJlc3BvbnNlIgOQAgISYwoLU2V0Sm9iTGltaXQSJi5zaG93cnVubmVyLmpvYnMudjEuU2V0Sm9iTGltaXRSZXF1ZXN0Gicuc2hvd3J1bm5lci5qb2JzLnYxLlNldEpvYkxpbWl0UmVzcG9uc2UiA5ACAhJpCg1MaXN0Sm9iTGltaXRzEiguc2hvd3J1bm5lci5qb2JzLnYxLkxpc3RKb2JMaW1pdHNSZXF1ZXN0Gikuc2hvd3J1bm5lci5qb2JzLnYxLkxpc3RKb2JMaW1pdHNSZXNwb25zZSIDkAIBEmwKDkRlbGV0ZUpvYkxpbWl0Eikuc2hvd3J1bm5lci5qb2JzLnYxLkRlbGV0ZUpvYkxpbWl0UmVxdWVzdBoqLnNob3dydW5uZXIuam9icy52MS5EZWxldGVKb2JMaW1pdFJlc3BvbnNlIgOQAgJiBnByb3RvMw", [file_google_protobuf_struct, file_google_protobuf_timestamp, file_showrunner_jobs_v1_job]);
+  fileDesc("CiRzaG93cnVubmVyL2pvYnMvdjEvam9iX3NlcnZpY2UucHJvdG8SEnNob3dydW5uZXIuam9icy52MSJMChBDcmVhdGVKb2JSZXF1ZXN0EiQKA2pvYhgBIAEoCzIXLnNob3dydW5uZXIuam9icy52MS5Kb2ISEgoKcmVxdWVzdF9pZBgCIAEoCSJKChFDcmVhdGVKb2JSZXNwb25zZRIkCgNqb2IYASABKAsyFy5zaG93cnVubmVyLmpvYnMudjEuSm9iEg8KB2V4aXN0ZWQYAiABKAgiHQoNR2V0Sm9iUmVxdWVzdBIMCgRuYW1lGAEgASgJIjYKDkdldEpvYlJlc3BvbnNlEiQKA2pvYhgBIAEoCzIXLnNob3dydW5uZXIuam9icy52MS5Kb2IigAIKD0xpc3RKb2JzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRINCgVraW5kcxgDIAMoCRItCgZzdGF0ZXMYBCADKA4yHS5zaG93cnVubmVyLmpvYnMudjEuSm9iLlN0YXRlEj8KBmxhYmVscxgFIAMoCzIvLnNob3dydW5uZXIuam9icy52MS5MaXN0Sm9ic1JlcXVlc3QuTGFiZWxzRW50cnkSGAoQaW5jbHVkZV9jaGlsZHJlbhgGIAEoCBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIlIKEExpc3RKb2JzUmVzcG9uc2USJQoEam9icxgBIAMoCzIXLnNob3dydW5uZXIuam9icy52MS5Kb2ISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIiAKEENhbmNlbEpvYlJlcXVlc3QSDAoEbmFtZRgBIAEoCSI5ChFDYW5jZWxKb2JSZXNwb25zZRIkCgNqb2IYASABKAsyFy5zaG93cnVubmVyLmpvYnMudjEuSm9iIjcKD1dhdGNoSm9iUmVxdWVzdBIMCgRuYW1lGAEgASgJEhYKDmFmdGVyX3NlcXVlbmNlGAIgASgEIj8KEFdhdGNoSm9iUmVzcG9uc2USKwoFZXZlbnQYASABKAsyHC5zaG93cnVubmVyLmpvYnMudjEuSm9iRXZlbnQiSgoVQ3JlYXRlU2NoZWR1bGVSZXF1ZXN0EjEKCHNjaGVkdWxlGAEgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlNjaGVkdWxlIksKFkNyZWF0ZVNjaGVkdWxlUmVzcG9uc2USMQoIc2NoZWR1bGUYASABKAsyHy5zaG93cnVubmVyLmpvYnMudjEuSm9iU2NoZWR1bGUiIgoSR2V0U2NoZWR1bGVSZXF1ZXN0EgwKBG5hbWUYASABKAkiSAoTR2V0U2NoZWR1bGVSZXNwb25zZRIxCghzY2hlZHVsZRgBIAEoCzIfLnNob3dydW5uZXIuam9icy52MS5Kb2JTY2hlZHVsZSI9ChRMaXN0U2NoZWR1bGVzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJkChVMaXN0U2NoZWR1bGVzUmVzcG9uc2USMgoJc2NoZWR1bGVzGAEgAygLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlNjaGVkdWxlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIlChVEZWxldGVTY2hlZHVsZVJlcXVlc3QSDAoEbmFtZRgBIAEoCSIYChZEZWxldGVTY2hlZHVsZVJlc3BvbnNlIkoKFVVwZGF0ZVNjaGVkdWxlUmVxdWVzdBIxCghzY2hlZHVsZRgBIAEoCzIfLnNob3dydW5uZXIuam9icy52MS5Kb2JTY2hlZHVsZSJLChZVcGRhdGVTY2hlZHVsZVJlc3BvbnNlEjEKCHNjaGVkdWxlGAEgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlNjaGVkdWxlIjYKElJ1blNjaGVkdWxlUmVxdWVzdBIMCgRuYW1lGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkiTAoTUnVuU2NoZWR1bGVSZXNwb25zZRIkCgNqb2IYASABKAsyFy5zaG93cnVubmVyLmpvYnMudjEuSm9iEg8KB2V4aXN0ZWQYAiABKAgitQIKF0JhY2tmaWxsU2NoZWR1bGVSZXF1ZXN0EgwKBG5hbWUYASABKAkSLQoJZnJvbV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgd0b190aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVsaW1pdBgEIAEoBRJACgVvcmRlchgFIAEoDjIxLnNob3dydW5uZXIuam9icy52MS5CYWNrZmlsbFNjaGVkdWxlUmVxdWVzdC5PcmRlchIPCgdkcnlfcnVuGAYgASgIIk4KBU9yZGVyEhUKEU9SREVSX1VOU1BFQ0lGSUVEEAASFgoST1JERVJfT0xERVNUX0ZJUlNUEAESFgoST1JERVJfTkVXRVNUX0ZJUlNUEAIiYAoYQmFja2ZpbGxTY2hlZHVsZVJlc3BvbnNlEi8KBXNsb3RzGAEgAygLMiAuc2hvd3J1bm5lci5qb2JzLnYxLlNjaGVkdWxlU2xvdBITCgt0b3RhbF9zbG90cxgCIAEoBSI1ChFSZXN0YXJ0Sm9iUmVxdWVzdBIMCgRuYW1lGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkiSwoSUmVzdGFydEpvYlJlc3BvbnNlEiQKA2pvYhgBIAEoCzIXLnNob3dydW5uZXIuam9icy52MS5Kb2ISDwoHZXhpc3RlZBgCIAEoCCJKChVDcmVhdGVUZW1wbGF0ZVJlcXVlc3QSMQoIdGVtcGxhdGUYASABKAsyHy5zaG93cnVubmVyLmpvYnMudjEuSm9iVGVtcGxhdGUiSwoWQ3JlYXRlVGVtcGxhdGVSZXNwb25zZRIxCgh0ZW1wbGF0ZRgBIAEoCzIfLnNob3dydW5uZXIuam9icy52MS5Kb2JUZW1wbGF0ZSIiChJHZXRUZW1wbGF0ZVJlcXVlc3QSDAoEbmFtZRgBIAEoCSJIChNHZXRUZW1wbGF0ZVJlc3BvbnNlEjEKCHRlbXBsYXRlGAEgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlRlbXBsYXRlIj0KFExpc3RUZW1wbGF0ZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJImQKFUxpc3RUZW1wbGF0ZXNSZXNwb25zZRIyCgl0ZW1wbGF0ZXMYASADKAsyHy5zaG93cnVubmVyLmpvYnMudjEuSm9iVGVtcGxhdGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIkoKFVVwZGF0ZVRlbXBsYXRlUmVxdWVzdBIxCgh0ZW1wbGF0ZRgBIAEoCzIfLnNob3dydW5uZXIuam9icy52MS5Kb2JUZW1wbGF0ZSJLChZVcGRhdGVUZW1wbGF0ZVJlc3BvbnNlEjEKCHRlbXBsYXRlGAEgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlRlbXBsYXRlIiUKFURlbGV0ZVRlbXBsYXRlUmVxdWVzdBIMCgRuYW1lGAEgASgJIhgKFkRlbGV0ZVRlbXBsYXRlUmVzcG9uc2Ui0gEKElJ1blRlbXBsYXRlUmVxdWVzdBIMCgRuYW1lGAEgASgJEicKBnBhcmFtcxgCIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSEgoKcmVxdWVzdF9pZBgDIAEoCRJCCgZsYWJlbHMYBCADKAsyMi5zaG93cnVubmVyLmpvYnMudjEuUnVuVGVtcGxhdGVSZXF1ZXN0LkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiTAoTUnVuVGVtcGxhdGVSZXNwb25zZRIkCgNqb2IYASABKAsyFy5zaG93cnVubmVyLmpvYnMudjEuSm9iEg8KB2V4aXN0ZWQYAiABKAgiJgoWVW5ibG9ja1RlbXBsYXRlUmVxdWVzdBIMCgRuYW1lGAEgASgJIkwKF1VuYmxvY2tUZW1wbGF0ZVJlc3BvbnNlEjEKCHRlbXBsYXRlGAEgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlRlbXBsYXRlIkcKFUNyZWF0ZVdvcmtmbG93UmVxdWVzdBIuCgh3b3JrZmxvdxgBIAEoCzIcLnNob3dydW5uZXIuam9icy52MS5Xb3JrZmxvdyJIChZDcmVhdGVXb3JrZmxvd1Jlc3BvbnNlEi4KCHdvcmtmbG93GAEgASgLMhwuc2hvd3J1bm5lci5qb2JzLnYxLldvcmtmbG93IiIKEkdldFdvcmtmbG93UmVxdWVzdBIMCgRuYW1lGAEgASgJIkUKE0dldFdvcmtmbG93UmVzcG9uc2USLgoId29ya2Zsb3cYASABKAsyHC5zaG93cnVubmVyLmpvYnMudjEuV29ya2Zsb3ciPQoUTGlzdFdvcmtmbG93c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiYQoVTGlzdFdvcmtmbG93c1Jlc3BvbnNlEi8KCXdvcmtmbG93cxgBIAMoCzIcLnNob3dydW5uZXIuam9icy52MS5Xb3JrZmxvdxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiRwoVVXBkYXRlV29ya2Zsb3dSZXF1ZXN0Ei4KCHdvcmtmbG93GAEgASgLMhwuc2hvd3J1bm5lci5qb2JzLnYxLldvcmtmbG93IkgKFlVwZGF0ZVdvcmtmbG93UmVzcG9uc2USLgoId29ya2Zsb3cYASABKAsyHC5zaG93cnVubmVyLmpvYnMudjEuV29ya2Zsb3ciJQoVRGVsZXRlV29ya2Zsb3dSZXF1ZXN0EgwKBG5hbWUYASABKAkiGAoWRGVsZXRlV29ya2Zsb3dSZXNwb25zZSLSAQoSUnVuV29ya2Zsb3dSZXF1ZXN0EgwKBG5hbWUYASABKAkSJwoGcGFyYW1zGAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBISCgpyZXF1ZXN0X2lkGAMgASgJEkIKBmxhYmVscxgEIAMoCzIyLnNob3dydW5uZXIuam9icy52MS5SdW5Xb3JrZmxvd1JlcXVlc3QuTGFiZWxzRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJMChNSdW5Xb3JrZmxvd1Jlc3BvbnNlEiQKA2pvYhgBIAEoCzIXLnNob3dydW5uZXIuam9icy52MS5Kb2ISDwoHZXhpc3RlZBgCIAEoCCIlChVHZXRXb3JrZmxvd1J1blJlcXVlc3QSDAoEbmFtZRgBIAEoCSJGChZHZXRXb3JrZmxvd1J1blJlc3BvbnNlEiwKA3J1bhgBIAEoCzIfLnNob3dydW5uZXIuam9icy52MS5Xb3JrZmxvd1J1biInChdXYXRjaFdvcmtmbG93UnVuUmVxdWVzdBIMCgRuYW1lGAEgASgJIkgKGFdhdGNoV29ya2Zsb3dSdW5SZXNwb25zZRIsCgNydW4YASABKAsyHy5zaG93cnVubmVyLmpvYnMudjEuV29ya2Zsb3dSdW4iJwoXR2V0V29ya2Zsb3dHcmFwaFJlcXVlc3QSDAoEbmFtZRgBIAEoCSInChhHZXRXb3JrZmxvd0dyYXBoUmVzcG9uc2USCwoDc3ZnGAEgASgJIkEKElNldEpvYkxpbWl0UmVxdWVzdBIrCgVsaW1pdBgBIAEoCzIcLnNob3dydW5uZXIuam9icy52MS5Kb2JMaW1pdCJCChNTZXRKb2JMaW1pdFJlc3BvbnNlEisKBWxpbWl0GAEgASgLMhwuc2hvd3J1bm5lci5qb2JzLnYxLkpvYkxpbWl0IhYKFExpc3RKb2JMaW1pdHNSZXF1ZXN0IkUKFUxpc3RKb2JMaW1pdHNSZXNwb25zZRIsCgZsaW1pdHMYASADKAsyHC5zaG93cnVubmVyLmpvYnMudjEuSm9iTGltaXQiJQoVRGVsZXRlSm9iTGltaXRSZXF1ZXN0EgwKBG5hbWUYASABKAkiGAoWRGVsZXRlSm9iTGltaXRSZXNwb25zZTKbGgoKSm9iU2VydmljZRJYCglDcmVhdGVKb2ISJC5zaG93cnVubmVyLmpvYnMudjEuQ3JlYXRlSm9iUmVxdWVzdBolLnNob3dydW5uZXIuam9icy52MS5DcmVhdGVKb2JSZXNwb25zZRJUCgZHZXRKb2ISIS5zaG93cnVubmVyLmpvYnMudjEuR2V0Sm9iUmVxdWVzdBoiLnNob3dydW5uZXIuam9icy52MS5HZXRKb2JSZXNwb25zZSIDkAIBEloKCExpc3RKb2JzEiMuc2hvd3J1bm5lci5qb2JzLnYxLkxpc3RKb2JzUmVxdWVzdBokLnNob3dydW5uZXIuam9icy52MS5MaXN0Sm9ic1Jlc3BvbnNlIgOQAgESXQoJQ2FuY2VsSm9iEiQuc2hvd3J1bm5lci5qb2JzLnYxLkNhbmNlbEpvYlJlcXVlc3QaJS5zaG93cnVubmVyLmpvYnMudjEuQ2FuY2VsSm9iUmVzcG9uc2UiA5ACAhJcCghXYXRjaEpvYhIjLnNob3dydW5uZXIuam9icy52MS5XYXRjaEpvYlJlcXVlc3QaJC5zaG93cnVubmVyLmpvYnMudjEuV2F0Y2hKb2JSZXNwb25zZSIDkAIBMAESbAoOQ3JlYXRlU2NoZWR1bGUSKS5zaG93cnVubmVyLmpvYnMudjEuQ3JlYXRlU2NoZWR1bGVSZXF1ZXN0Giouc2hvd3J1bm5lci5qb2JzLnYxLkNyZWF0ZVNjaGVkdWxlUmVzcG9uc2UiA5ACAhJjCgtHZXRTY2hlZHVsZRImLnNob3dydW5uZXIuam9icy52MS5HZXRTY2hlZHVsZVJlcXVlc3QaJy5zaG93cnVubmVyLmpvYnMudjEuR2V0U2NoZWR1bGVSZXNwb25zZSIDkAIBEmkKDUxpc3RTY2hlZHVsZXMSKC5zaG93cnVubmVyLmpvYnMudjEuTGlzdFNjaGVkdWxlc1JlcXVlc3QaKS5zaG93cnVubmVyLmpvYnMudjEuTGlzdFNjaGVkdWxlc1Jlc3BvbnNlIgOQAgESbAoORGVsZXRlU2NoZWR1bGUSKS5zaG93cnVubmVyLmpvYnMudjEuRGVsZXRlU2NoZWR1bGVSZXF1ZXN0Giouc2hvd3J1bm5lci5qb2JzLnYxLkRlbGV0ZVNjaGVkdWxlUmVzcG9uc2UiA5ACAhJsCg5VcGRhdGVTY2hlZHVsZRIpLnNob3dydW5uZXIuam9icy52MS5VcGRhdGVTY2hlZHVsZVJlcXVlc3QaKi5zaG93cnVubmVyLmpvYnMudjEuVXBkYXRlU2NoZWR1bGVSZXNwb25zZSIDkAICEl4KC1J1blNjaGVkdWxlEiYuc2hvd3J1bm5lci5qb2JzLnYxLlJ1blNjaGVkdWxlUmVxdWVzdBonLnNob3dydW5uZXIuam9icy52MS5SdW5TY2hlZHVsZVJlc3BvbnNlEnIKEEJhY2tmaWxsU2NoZWR1bGUSKy5zaG93cnVubmVyLmpvYnMudjEuQmFja2ZpbGxTY2hlZHVsZVJlcXVlc3QaLC5zaG93cnVubmVyLmpvYnMudjEuQmFja2ZpbGxTY2hlZHVsZVJlc3BvbnNlIgOQAgISWwoKUmVzdGFydEpvYhIlLnNob3dydW5uZXIuam9icy52MS5SZXN0YXJ0Sm9iUmVxdWVzdBomLnNob3dydW5uZXIuam9icy52MS5SZXN0YXJ0Sm9iUmVzcG9uc2USbAoOQ3JlYXRlVGVtcGxhdGUSKS5zaG93cnVubmVyLmpvYnMudjEuQ3JlYXRlVGVtcGxhdGVSZXF1ZXN0Giouc2hvd3J1bm5lci5qb2JzLnYxLkNyZWF0ZVRlbXBsYXRlUmVzcG9uc2UiA5ACAhJjCgtHZXRUZW1wbGF0ZRImLnNob3dydW5uZXIuam9icy52MS5HZXRUZW1wbGF0ZVJlcXVlc3QaJy5zaG93cnVubmVyLmpvYnMudjEuR2V0VGVtcGxhdGVSZXNwb25zZSIDkAIBEmkKDUxpc3RUZW1wbGF0ZXMSKC5zaG93cnVubmVyLmpvYnMudjEuTGlzdFRlbXBsYXRlc1JlcXVlc3QaKS5zaG93cnVubmVyLmpvYnMudjEuTGlzdFRlbXBsYXRlc1Jlc3BvbnNlIgOQAgESbAoOVXBkYXRlVGVtcGxhdGUSKS5zaG93cnVubmVyLmpvYnMudjEuVXBkYXRlVGVtcGxhdGVSZXF1ZXN0Giouc2hvd3J1bm5lci5qb2JzLnYxLlVwZGF0ZVRlbXBsYXRlUmVzcG9uc2UiA5ACAhJsCg5EZWxldGVUZW1wbGF0ZRIpLnNob3dydW5uZXIuam9icy52MS5EZWxldGVUZW1wbGF0ZVJlcXVlc3QaKi5zaG93cnVubmVyLmpvYnMudjEuRGVsZXRlVGVtcGxhdGVSZXNwb25zZSIDkAICEl4KC1J1blRlbXBsYXRlEiYuc2hvd3J1bm5lci5qb2JzLnYxLlJ1blRlbXBsYXRlUmVxdWVzdBonLnNob3dydW5uZXIuam9icy52MS5SdW5UZW1wbGF0ZVJlc3BvbnNlEm8KD1VuYmxvY2tUZW1wbGF0ZRIqLnNob3dydW5uZXIuam9icy52MS5VbmJsb2NrVGVtcGxhdGVSZXF1ZXN0Gisuc2hvd3J1bm5lci5qb2JzLnYxLlVuYmxvY2tUZW1wbGF0ZVJlc3BvbnNlIgOQAgISbAoOQ3JlYXRlV29ya2Zsb3cSKS5zaG93cnVubmVyLmpvYnMudjEuQ3JlYXRlV29ya2Zsb3dSZXF1ZXN0Giouc2hvd3J1bm5lci5qb2JzLnYxLkNyZWF0ZVdvcmtmbG93UmVzcG9uc2UiA5ACAhJjCgtHZXRXb3JrZmxvdxImLnNob3dydW5uZXIuam9icy52MS5HZXRXb3JrZmxvd1JlcXVlc3QaJy5zaG93cnVubmVyLmpvYnMudjEuR2V0V29ya2Zsb3dSZXNwb25zZSIDkAIBEmkKDUxpc3RXb3JrZmxvd3MSKC5zaG93cnVubmVyLmpvYnMudjEuTGlzdFdvcmtmbG93c1JlcXVlc3QaKS5zaG93cnVubmVyLmpvYnMudjEuTGlzdFdvcmtmbG93c1Jlc3BvbnNlIgOQAgESbAoOVXBkYXRlV29ya2Zsb3cSKS5zaG93cnVubmVyLmpvYnMudjEuVXBkYXRlV29ya2Zsb3dSZXF1ZXN0Giouc2hvd3J1bm5lci5qb2JzLnYxLlVwZGF0ZVdvcmtmbG93UmVzcG9uc2UiA5ACAhJsCg5EZWxldGVXb3JrZmxvdxIpLnNob3dydW5uZXIuam9icy52MS5EZWxldGVXb3JrZmxvd1JlcXVlc3QaKi5zaG93cnVubmVyLmpvYnMudjEuRGVsZXRlV29ya2Zsb3dSZXNwb25zZSIDkAICEl4KC1J1bldvcmtmbG93EiYuc2hvd3J1bm5lci5qb2JzLnYxLlJ1bldvcmtmbG93UmVxdWVzdBonLnNob3dydW5uZXIuam9icy52MS5SdW5Xb3JrZmxvd1Jlc3BvbnNlEmwKDkdldFdvcmtmbG93UnVuEikuc2hvd3J1bm5lci5qb2JzLnYxLkdldFdvcmtmbG93UnVuUmVxdWVzdBoqLnNob3dydW5uZXIuam9icy52MS5HZXRXb3JrZmxvd1J1blJlc3BvbnNlIgOQAgESdAoQV2F0Y2hXb3JrZmxvd1J1bhIrLnNob3dydW5uZXIuam9icy52MS5XYXRjaFdvcmtmbG93UnVuUmVxdWVzdBosLnNob3dydW5uZXIuam9icy52MS5XYXRjaFdvcmtmbG93UnVuUmVzcG9uc2UiA5ACATABEnIKEEdldFdvcmtmbG93R3JhcGgSKy5zaG93cnVubmVyLmpvYnMudjEuR2V0V29ya2Zsb3dHcmFwaFJlcXVlc3QaLC5zaG93cnVubmVyLmpvYnMudjEuR2V0V29ya2Zsb3dHcmFwaFJlc3BvbnNlIgOQAgESYwoLU2V0Sm9iTGltaXQSJi5zaG93cnVubmVyLmpvYnMudjEuU2V0Sm9iTGltaXRSZXF1ZXN0Gicuc2hvd3J1bm5lci5qb2JzLnYxLlNldEpvYkxpbWl0UmVzcG9uc2UiA5ACAhJpCg1MaXN0Sm9iTGltaXRzEiguc2hvd3J1bm5lci5qb2JzLnYxLkxpc3RKb2JMaW1pdHNSZXF1ZXN0Gikuc2hvd3J1bm5lci5qb2JzLnYxLkxpc3RKb2JMaW1pdHNSZXNwb25zZSIDkAIBEmwKDkRlbGV0ZUpvYkxpbWl0Eikuc2hvd3J1bm5lci5qb2JzLnYxLkRlbGV0ZUpvYkxpbWl0UmVxdWVzdBoqLnNob3dydW5uZXIuam9icy52MS5EZWxldGVKb2JMaW1pdFJlc3BvbnNlIgOQAgJiBnByb3RvMw", [file_google_protobuf_struct, file_google_protobuf_timestamp, file_showrunner_jobs_v1_job, file_showrunner_jobs_v1_workflow]);
 
 /**
  * Request of CreateJob.
@@ -1076,6 +1078,420 @@ export const UnblockTemplateResponseSchema: GenMessage<UnblockTemplateResponse> 
   messageDesc(file_showrunner_jobs_v1_job_service, 39);
 
 /**
+ * Request of CreateWorkflow.
+ *
+ * @generated from message showrunner.jobs.v1.CreateWorkflowRequest
+ */
+export type CreateWorkflowRequest = Message<"showrunner.jobs.v1.CreateWorkflowRequest"> & {
+  /**
+   * The workflow; output only fields are ignored.
+   *
+   * @generated from field: showrunner.jobs.v1.Workflow workflow = 1;
+   */
+  workflow?: Workflow | undefined;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.CreateWorkflowRequest.
+ * Use `create(CreateWorkflowRequestSchema)` to create a new message.
+ */
+export const CreateWorkflowRequestSchema: GenMessage<CreateWorkflowRequest> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 40);
+
+/**
+ * Response of CreateWorkflow.
+ *
+ * @generated from message showrunner.jobs.v1.CreateWorkflowResponse
+ */
+export type CreateWorkflowResponse = Message<"showrunner.jobs.v1.CreateWorkflowResponse"> & {
+  /**
+   * The stored workflow.
+   *
+   * @generated from field: showrunner.jobs.v1.Workflow workflow = 1;
+   */
+  workflow?: Workflow | undefined;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.CreateWorkflowResponse.
+ * Use `create(CreateWorkflowResponseSchema)` to create a new message.
+ */
+export const CreateWorkflowResponseSchema: GenMessage<CreateWorkflowResponse> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 41);
+
+/**
+ * Request of GetWorkflow.
+ *
+ * @generated from message showrunner.jobs.v1.GetWorkflowRequest
+ */
+export type GetWorkflowRequest = Message<"showrunner.jobs.v1.GetWorkflowRequest"> & {
+  /**
+   * `workflows/{workflow}`.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.GetWorkflowRequest.
+ * Use `create(GetWorkflowRequestSchema)` to create a new message.
+ */
+export const GetWorkflowRequestSchema: GenMessage<GetWorkflowRequest> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 42);
+
+/**
+ * Response of GetWorkflow.
+ *
+ * @generated from message showrunner.jobs.v1.GetWorkflowResponse
+ */
+export type GetWorkflowResponse = Message<"showrunner.jobs.v1.GetWorkflowResponse"> & {
+  /**
+   * The workflow.
+   *
+   * @generated from field: showrunner.jobs.v1.Workflow workflow = 1;
+   */
+  workflow?: Workflow | undefined;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.GetWorkflowResponse.
+ * Use `create(GetWorkflowResponseSchema)` to create a new message.
+ */
+export const GetWorkflowResponseSchema: GenMessage<GetWorkflowResponse> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 43);
+
+/**
+ * Request of ListWorkflows.
+ *
+ * @generated from message showrunner.jobs.v1.ListWorkflowsRequest
+ */
+export type ListWorkflowsRequest = Message<"showrunner.jobs.v1.ListWorkflowsRequest"> & {
+  /**
+   * 0 = 50, at most 500 (more is capped), negative is INVALID_ARGUMENT.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before; empty = first page.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.ListWorkflowsRequest.
+ * Use `create(ListWorkflowsRequestSchema)` to create a new message.
+ */
+export const ListWorkflowsRequestSchema: GenMessage<ListWorkflowsRequest> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 44);
+
+/**
+ * Response of ListWorkflows.
+ *
+ * @generated from message showrunner.jobs.v1.ListWorkflowsResponse
+ */
+export type ListWorkflowsResponse = Message<"showrunner.jobs.v1.ListWorkflowsResponse"> & {
+  /**
+   * One page, by name.
+   *
+   * @generated from field: repeated showrunner.jobs.v1.Workflow workflows = 1;
+   */
+  workflows: Workflow[];
+
+  /**
+   * Empty at the end.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.ListWorkflowsResponse.
+ * Use `create(ListWorkflowsResponseSchema)` to create a new message.
+ */
+export const ListWorkflowsResponseSchema: GenMessage<ListWorkflowsResponse> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 45);
+
+/**
+ * Request of UpdateWorkflow.
+ *
+ * @generated from message showrunner.jobs.v1.UpdateWorkflowRequest
+ */
+export type UpdateWorkflowRequest = Message<"showrunner.jobs.v1.UpdateWorkflowRequest"> & {
+  /**
+   * The workflow as it is to be; `revision` 0 = whatever is stored is replaced.
+   *
+   * @generated from field: showrunner.jobs.v1.Workflow workflow = 1;
+   */
+  workflow?: Workflow | undefined;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.UpdateWorkflowRequest.
+ * Use `create(UpdateWorkflowRequestSchema)` to create a new message.
+ */
+export const UpdateWorkflowRequestSchema: GenMessage<UpdateWorkflowRequest> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 46);
+
+/**
+ * Response of UpdateWorkflow.
+ *
+ * @generated from message showrunner.jobs.v1.UpdateWorkflowResponse
+ */
+export type UpdateWorkflowResponse = Message<"showrunner.jobs.v1.UpdateWorkflowResponse"> & {
+  /**
+   * The stored workflow.
+   *
+   * @generated from field: showrunner.jobs.v1.Workflow workflow = 1;
+   */
+  workflow?: Workflow | undefined;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.UpdateWorkflowResponse.
+ * Use `create(UpdateWorkflowResponseSchema)` to create a new message.
+ */
+export const UpdateWorkflowResponseSchema: GenMessage<UpdateWorkflowResponse> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 47);
+
+/**
+ * Request of DeleteWorkflow.
+ *
+ * @generated from message showrunner.jobs.v1.DeleteWorkflowRequest
+ */
+export type DeleteWorkflowRequest = Message<"showrunner.jobs.v1.DeleteWorkflowRequest"> & {
+  /**
+   * `workflows/{workflow}`.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.DeleteWorkflowRequest.
+ * Use `create(DeleteWorkflowRequestSchema)` to create a new message.
+ */
+export const DeleteWorkflowRequestSchema: GenMessage<DeleteWorkflowRequest> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 48);
+
+/**
+ * Response of DeleteWorkflow.
+ *
+ * @generated from message showrunner.jobs.v1.DeleteWorkflowResponse
+ */
+export type DeleteWorkflowResponse = Message<"showrunner.jobs.v1.DeleteWorkflowResponse"> & {
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.DeleteWorkflowResponse.
+ * Use `create(DeleteWorkflowResponseSchema)` to create a new message.
+ */
+export const DeleteWorkflowResponseSchema: GenMessage<DeleteWorkflowResponse> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 49);
+
+/**
+ * Request of RunWorkflow.
+ *
+ * @generated from message showrunner.jobs.v1.RunWorkflowRequest
+ */
+export type RunWorkflowRequest = Message<"showrunner.jobs.v1.RunWorkflowRequest"> & {
+  /**
+   * `workflows/{workflow}`.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Parameters of the run, checked against the workflow's schema.
+   *
+   * @generated from field: google.protobuf.Struct params = 2;
+   */
+  params?: JsonObject | undefined;
+
+  /**
+   * Idempotency key, as of CreateJob.
+   *
+   * @generated from field: string request_id = 3;
+   */
+  requestId: string;
+
+  /**
+   * Labels on top of the workflow's.
+   *
+   * @generated from field: map<string, string> labels = 4;
+   */
+  labels: { [key: string]: string };
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.RunWorkflowRequest.
+ * Use `create(RunWorkflowRequestSchema)` to create a new message.
+ */
+export const RunWorkflowRequestSchema: GenMessage<RunWorkflowRequest> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 50);
+
+/**
+ * Response of RunWorkflow.
+ *
+ * @generated from message showrunner.jobs.v1.RunWorkflowResponse
+ */
+export type RunWorkflowResponse = Message<"showrunner.jobs.v1.RunWorkflowResponse"> & {
+  /**
+   * The job of the run.
+   *
+   * @generated from field: showrunner.jobs.v1.Job job = 1;
+   */
+  job?: Job | undefined;
+
+  /**
+   * True when request_id was known and the job is an earlier one.
+   *
+   * @generated from field: bool existed = 2;
+   */
+  existed: boolean;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.RunWorkflowResponse.
+ * Use `create(RunWorkflowResponseSchema)` to create a new message.
+ */
+export const RunWorkflowResponseSchema: GenMessage<RunWorkflowResponse> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 51);
+
+/**
+ * Request of GetWorkflowRun.
+ *
+ * @generated from message showrunner.jobs.v1.GetWorkflowRunRequest
+ */
+export type GetWorkflowRunRequest = Message<"showrunner.jobs.v1.GetWorkflowRunRequest"> & {
+  /**
+   * `jobs/{job}` of kind `workflow`.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.GetWorkflowRunRequest.
+ * Use `create(GetWorkflowRunRequestSchema)` to create a new message.
+ */
+export const GetWorkflowRunRequestSchema: GenMessage<GetWorkflowRunRequest> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 52);
+
+/**
+ * Response of GetWorkflowRun.
+ *
+ * @generated from message showrunner.jobs.v1.GetWorkflowRunResponse
+ */
+export type GetWorkflowRunResponse = Message<"showrunner.jobs.v1.GetWorkflowRunResponse"> & {
+  /**
+   * The run.
+   *
+   * @generated from field: showrunner.jobs.v1.WorkflowRun run = 1;
+   */
+  run?: WorkflowRun | undefined;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.GetWorkflowRunResponse.
+ * Use `create(GetWorkflowRunResponseSchema)` to create a new message.
+ */
+export const GetWorkflowRunResponseSchema: GenMessage<GetWorkflowRunResponse> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 53);
+
+/**
+ * Request of WatchWorkflowRun.
+ *
+ * @generated from message showrunner.jobs.v1.WatchWorkflowRunRequest
+ */
+export type WatchWorkflowRunRequest = Message<"showrunner.jobs.v1.WatchWorkflowRunRequest"> & {
+  /**
+   * `jobs/{job}` of kind `workflow`.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.WatchWorkflowRunRequest.
+ * Use `create(WatchWorkflowRunRequestSchema)` to create a new message.
+ */
+export const WatchWorkflowRunRequestSchema: GenMessage<WatchWorkflowRunRequest> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 54);
+
+/**
+ * One state of the run.
+ *
+ * @generated from message showrunner.jobs.v1.WatchWorkflowRunResponse
+ */
+export type WatchWorkflowRunResponse = Message<"showrunner.jobs.v1.WatchWorkflowRunResponse"> & {
+  /**
+   * The run.
+   *
+   * @generated from field: showrunner.jobs.v1.WorkflowRun run = 1;
+   */
+  run?: WorkflowRun | undefined;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.WatchWorkflowRunResponse.
+ * Use `create(WatchWorkflowRunResponseSchema)` to create a new message.
+ */
+export const WatchWorkflowRunResponseSchema: GenMessage<WatchWorkflowRunResponse> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 55);
+
+/**
+ * Request of GetWorkflowGraph.
+ *
+ * @generated from message showrunner.jobs.v1.GetWorkflowGraphRequest
+ */
+export type GetWorkflowGraphRequest = Message<"showrunner.jobs.v1.GetWorkflowGraphRequest"> & {
+  /**
+   * `workflows/{workflow}`, or `jobs/{job}` of kind `workflow`.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.GetWorkflowGraphRequest.
+ * Use `create(GetWorkflowGraphRequestSchema)` to create a new message.
+ */
+export const GetWorkflowGraphRequestSchema: GenMessage<GetWorkflowGraphRequest> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 56);
+
+/**
+ * Response of GetWorkflowGraph.
+ *
+ * @generated from message showrunner.jobs.v1.GetWorkflowGraphResponse
+ */
+export type GetWorkflowGraphResponse = Message<"showrunner.jobs.v1.GetWorkflowGraphResponse"> & {
+  /**
+   * An SVG document without scripts or references to elsewhere.
+   *
+   * @generated from field: string svg = 1;
+   */
+  svg: string;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.GetWorkflowGraphResponse.
+ * Use `create(GetWorkflowGraphResponseSchema)` to create a new message.
+ */
+export const GetWorkflowGraphResponseSchema: GenMessage<GetWorkflowGraphResponse> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 57);
+
+/**
  * Request of SetJobLimit.
  *
  * @generated from message showrunner.jobs.v1.SetJobLimitRequest
@@ -1094,7 +1510,7 @@ export type SetJobLimitRequest = Message<"showrunner.jobs.v1.SetJobLimitRequest"
  * Use `create(SetJobLimitRequestSchema)` to create a new message.
  */
 export const SetJobLimitRequestSchema: GenMessage<SetJobLimitRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 40);
+  messageDesc(file_showrunner_jobs_v1_job_service, 58);
 
 /**
  * Response of SetJobLimit.
@@ -1115,7 +1531,7 @@ export type SetJobLimitResponse = Message<"showrunner.jobs.v1.SetJobLimitRespons
  * Use `create(SetJobLimitResponseSchema)` to create a new message.
  */
 export const SetJobLimitResponseSchema: GenMessage<SetJobLimitResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 41);
+  messageDesc(file_showrunner_jobs_v1_job_service, 59);
 
 /**
  * Request of ListJobLimits.
@@ -1130,7 +1546,7 @@ export type ListJobLimitsRequest = Message<"showrunner.jobs.v1.ListJobLimitsRequ
  * Use `create(ListJobLimitsRequestSchema)` to create a new message.
  */
 export const ListJobLimitsRequestSchema: GenMessage<ListJobLimitsRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 42);
+  messageDesc(file_showrunner_jobs_v1_job_service, 60);
 
 /**
  * Response of ListJobLimits.
@@ -1151,7 +1567,7 @@ export type ListJobLimitsResponse = Message<"showrunner.jobs.v1.ListJobLimitsRes
  * Use `create(ListJobLimitsResponseSchema)` to create a new message.
  */
 export const ListJobLimitsResponseSchema: GenMessage<ListJobLimitsResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 43);
+  messageDesc(file_showrunner_jobs_v1_job_service, 61);
 
 /**
  * Request of DeleteJobLimit.
@@ -1172,7 +1588,7 @@ export type DeleteJobLimitRequest = Message<"showrunner.jobs.v1.DeleteJobLimitRe
  * Use `create(DeleteJobLimitRequestSchema)` to create a new message.
  */
 export const DeleteJobLimitRequestSchema: GenMessage<DeleteJobLimitRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 44);
+  messageDesc(file_showrunner_jobs_v1_job_service, 62);
 
 /**
  * Response of DeleteJobLimit.
@@ -1187,7 +1603,7 @@ export type DeleteJobLimitResponse = Message<"showrunner.jobs.v1.DeleteJobLimitR
  * Use `create(DeleteJobLimitResponseSchema)` to create a new message.
  */
 export const DeleteJobLimitResponseSchema: GenMessage<DeleteJobLimitResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 45);
+  messageDesc(file_showrunner_jobs_v1_job_service, 63);
 
 /**
  * Long work on workers: at-least-once with idempotency keys, fenced, watched as a stream.
@@ -1401,6 +1817,100 @@ export const JobService: GenService<{
     methodKind: "unary";
     input: typeof UnblockTemplateRequestSchema;
     output: typeof UnblockTemplateResponseSchema;
+  },
+  /**
+   * Creates a workflow. ALREADY_EXISTS/WORKFLOW_EXISTS when the name is taken by a different one;
+   * INVALID_ARGUMENT/CONDITION_INVALID.
+   *
+   * @generated from rpc showrunner.jobs.v1.JobService.CreateWorkflow
+   */
+  createWorkflow: {
+    methodKind: "unary";
+    input: typeof CreateWorkflowRequestSchema;
+    output: typeof CreateWorkflowResponseSchema;
+  },
+  /**
+   * Reads one workflow. NOT_FOUND/WORKFLOW_NOT_FOUND.
+   *
+   * @generated from rpc showrunner.jobs.v1.JobService.GetWorkflow
+   */
+  getWorkflow: {
+    methodKind: "unary";
+    input: typeof GetWorkflowRequestSchema;
+    output: typeof GetWorkflowResponseSchema;
+  },
+  /**
+   * Lists workflows by name.
+   *
+   * @generated from rpc showrunner.jobs.v1.JobService.ListWorkflows
+   */
+  listWorkflows: {
+    methodKind: "unary";
+    input: typeof ListWorkflowsRequestSchema;
+    output: typeof ListWorkflowsResponseSchema;
+  },
+  /**
+   * Replaces a workflow; runs that have begun go on with what they began with. ABORTED/WORKFLOW_CHANGED when `revision`
+   * is given and another one is stored.
+   *
+   * @generated from rpc showrunner.jobs.v1.JobService.UpdateWorkflow
+   */
+  updateWorkflow: {
+    methodKind: "unary";
+    input: typeof UpdateWorkflowRequestSchema;
+    output: typeof UpdateWorkflowResponseSchema;
+  },
+  /**
+   * Deletes a workflow; its runs go on.
+   *
+   * @generated from rpc showrunner.jobs.v1.JobService.DeleteWorkflow
+   */
+  deleteWorkflow: {
+    methodKind: "unary";
+    input: typeof DeleteWorkflowRequestSchema;
+    output: typeof DeleteWorkflowResponseSchema;
+  },
+  /**
+   * Starts a run of a workflow: a job of kind `workflow`. A known request_id gives the earlier one. RestartJob of a run
+   * that ended keeps the nodes (and items) that succeeded.
+   *
+   * @generated from rpc showrunner.jobs.v1.JobService.RunWorkflow
+   */
+  runWorkflow: {
+    methodKind: "unary";
+    input: typeof RunWorkflowRequestSchema;
+    output: typeof RunWorkflowResponseSchema;
+  },
+  /**
+   * Reads the nodes of a run. NOT_FOUND/WORKFLOW_RUN_NOT_FOUND for a job that is none, or that has not begun.
+   *
+   * @generated from rpc showrunner.jobs.v1.JobService.GetWorkflowRun
+   */
+  getWorkflowRun: {
+    methodKind: "unary";
+    input: typeof GetWorkflowRunRequestSchema;
+    output: typeof GetWorkflowRunResponseSchema;
+  },
+  /**
+   * Streams the run as it is now, then whenever it has changed, and ends with the run. Changes that follow each other
+   * faster than they are read are sent as one.
+   *
+   * @generated from rpc showrunner.jobs.v1.JobService.WatchWorkflowRun
+   */
+  watchWorkflowRun: {
+    methodKind: "server_streaming";
+    input: typeof WatchWorkflowRunRequestSchema;
+    output: typeof WatchWorkflowRunResponseSchema;
+  },
+  /**
+   * Draws a workflow, or a run with the states of its nodes, as SVG.
+   *
+   * @generated from rpc showrunner.jobs.v1.JobService.GetWorkflowGraph
+   */
+  getWorkflowGraph: {
+    methodKind: "unary";
+    input: typeof GetWorkflowGraphRequestSchema;
+    output: typeof GetWorkflowGraphResponseSchema;
   },
   /**
    * Sets or replaces how many jobs of an owner or with a tag run at once. Jobs that run already are not counted when

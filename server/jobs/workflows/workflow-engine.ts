@@ -1,0 +1,342 @@
+import type { Json } from '../../../workers/queue/job-kind.ts';
+import { failedOutcome, failureOf, type JobOutcome } from '../../../workers/queue/job-outcome.ts';
+import { jobTimedOut } from '../../../workers/queue/queue-errors.ts';
+import type { Clock } from '../../core/clock.ts';
+import { isPermanent } from '../../core/codes.ts';
+import { AppError, messageOf } from '../../core/errors.ts';
+import type { Logger } from '../../core/log.ts';
+import { parseCondition } from '../expressions/condition.ts';
+import { resolveReferences } from '../expressions/resolve-references.ts';
+import { jobBusy } from '../job-errors.ts';
+import { isTerminal, type JobRecord } from '../job-record.ts';
+import type { JobStore } from '../job-store.ts';
+import { createTurns } from '../turns.ts';
+import type { ForEachRunner } from './for-each-runner.ts';
+import type { CreateNodeJob } from './node-jobs.ts';
+import type { RunRows } from './run-rows.ts';
+import { namesIn, namesOfEdges, namesOfWork, scopeOf } from './run-scope.ts';
+import { beginRow, failureOfRun, hasEnded, isOver, type NodeRun, type RunRow, readinessOf } from './run-state.ts';
+import type { WorkflowDefinition, WorkflowNode } from './workflow.ts';
+
+/** An event of the bus, as much as workflows see of it. */
+export interface WorkflowEvent {
+  readonly eventId: string;
+  readonly kind: string;
+  readonly subject: string;
+  readonly profile: string;
+  readonly data: Json;
+  /** Unix ms. */
+  readonly acceptedMs: number;
+}
+
+export interface WorkflowEngineDeps {
+  readonly store: JobStore;
+  readonly rows: RunRows;
+  readonly items: ForEachRunner;
+  readonly createJob: CreateNodeJob;
+  readonly getWorkflow: (id: string) => Promise<WorkflowDefinition>;
+  readonly cancel: (jobId: string) => Promise<unknown>;
+  /** Ends a run; one that has ended stays as it is. */
+  readonly endRun: (runId: string, outcome: JobOutcome) => Promise<void>;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** How long the row of an ended run is kept, in ms. */
+  readonly retentionMs: number;
+}
+
+/** Runs workflows on the server; what it knows is stored, so it goes on after a crash where it was. */
+export interface WorkflowEngine {
+  /** Starts a run, or goes on with it. */
+  launch(run: JobRecord): Promise<void>;
+  /** The job of a node has ended. */
+  nodeEnded(job: JobRecord): Promise<void>;
+  /** A run has ended, perhaps from outside: what it still does is cancelled. Repeating it is harmless. */
+  stop(run: JobRecord): Promise<void>;
+  /** An event may be what runs wait for. The same one again changes nothing. */
+  onEvent(event: WorkflowEvent): Promise<void>;
+  close(): Promise<void>;
+}
+
+const retryMs = 1_000;
+const maxTries = 50;
+
+export function createWorkflowEngine(deps: WorkflowEngineDeps): WorkflowEngine {
+  const { store, rows, items, createJob, clock, log } = deps;
+  const inTurn = createTurns();
+  /** Runs that are to be looked at: one look serves all who asked before it began. */
+  const asked = new Set<string>();
+  const timers = new Map<string, () => void>();
+  let closed = false;
+
+  const advance = async (runId: string, verifies = false): Promise<void> => {
+    if (asked.has(runId) && !verifies) return;
+    asked.add(runId);
+    await inTurn(runId, async () => {
+      asked.delete(runId);
+      if (closed) return;
+      try {
+        await work(runId, verifies);
+      } catch (error) {
+        log.warn('workflow run is looked at again', { job_id: runId, error: messageOf(error) });
+        later(`${runId} retry`, retryMs, () => advance(runId));
+      }
+    });
+  };
+  const later = (key: string, ms: number, run: () => Promise<void>) => {
+    if (closed || timers.has(key)) return;
+    const cancel = clock.schedule(ms, () => {
+      timers.delete(key);
+      run().catch((error: unknown) => log.debug('workflow run waits for the next sweep', { error: messageOf(error) }));
+    });
+    timers.set(key, cancel);
+  };
+
+  /** Takes the run on until only others can take it further. */
+  const work = async (runId: string, verifies: boolean): Promise<void> => {
+    for (let tries = 0; tries < maxTries; tries++) {
+      const run = await store.find(runId);
+      if (run === undefined || isTerminal(run.state)) return;
+      const loaded = await rows.find(runId);
+      if (loaded === undefined) return;
+      const nodes = await takeOn(run, loaded.row, verifies);
+      if (nodes === undefined) {
+        if (isOver(loaded.row)) await conclude(run, loaded.row);
+        return;
+      }
+      const row = { ...loaded.row, nodes };
+      if (await rows.replace(runId, row, loaded.version)) await tell(runId, loaded.row, row);
+    }
+    throw jobBusy(`jobs/${runId}`);
+  };
+
+  /** Nodes after what has ended was taken in and what may start was started; undefined when nothing changed. */
+  const takeOn = async (run: JobRecord, row: RunRow, verifies: boolean): Promise<RunRow['nodes'] | undefined> => {
+    let now = row;
+    for (const node of row.workflow.nodes) {
+      const state = now.nodes[node.id];
+      if (state === undefined || hasEnded(state)) continue;
+      const after = await guarded(state, () =>
+        state.state === 'running' ? goOn(run, node, state, now, verifies) : start(run, node, state, now),
+      );
+      if (JSON.stringify(after) !== JSON.stringify(state)) now = { ...now, nodes: { ...now.nodes, [node.id]: after } };
+    }
+    return now === row ? undefined : now.nodes;
+  };
+  /** What is the caller's fault fails the node; anything else is tried again. */
+  const guarded = async (state: NodeRun, act: () => Promise<NodeRun>): Promise<NodeRun> => {
+    try {
+      return await act();
+    } catch (error) {
+      if (!(error instanceof AppError) || !isPermanent(error.code)) throw error;
+      return { startMs: clock.now(), ...state, state: 'failed', error: failureOf(error), endMs: clock.now() };
+    }
+  };
+
+  const start = async (run: JobRecord, node: WorkflowNode, state: NodeRun, row: RunRow): Promise<NodeRun> => {
+    const readiness = readinessOf(node, row, await scopeOf(run.id, row, namesOfEdges(node), store));
+    if (readiness === 'wait') return state;
+    if (readiness === 'skip') return { ...state, state: 'skipped', endMs: clock.now() };
+    const begun: NodeRun = { ...state, state: 'running', startMs: clock.now() };
+    if (node.work.type === 'signal' || node.foreach !== undefined) return goOn(run, node, begun, row, false);
+    const job = await createJob(run, node, await scopeOf(run.id, row, namesOfWork(node), store));
+    return goOn(run, node, { ...begun, job: job.id }, row, false);
+  };
+  const goOn = async (
+    run: JobRecord,
+    node: WorkflowNode,
+    state: NodeRun,
+    row: RunRow,
+    verifies: boolean,
+  ): Promise<NodeRun> => {
+    if (node.work.type === 'signal') {
+      return state.event === undefined ? state : { ...state, state: 'succeeded', endMs: clock.now() };
+    }
+    if (node.foreach !== undefined) {
+      const scope = await scopeOf(run.id, row, namesOfWork(node), store);
+      const after = await items.advance(run, node, state, scope, verifies);
+      return hasEnded(after) ? { ...after, endMs: clock.now() } : after;
+    }
+    const job = state.job === undefined ? undefined : await store.find(state.job);
+    if (job === undefined || !isTerminal(job.state)) return state;
+    return {
+      ...state,
+      state: job.state as NodeRun['state'],
+      endMs: job.endMs ?? clock.now(),
+      ...(job.error === undefined ? {} : { error: job.error }),
+    };
+  };
+
+  /** Progress of the run's own job: watchers of it see each node end. */
+  const tell = async (runId: string, before: RunRow, after: RunRow) => {
+    const ids = Object.keys(after.nodes);
+    const done = ids.filter((id) => hasEnded(after.nodes[id])).length;
+    const changed = ids.filter((id) => after.nodes[id]?.state !== before.nodes[id]?.state);
+    const last = changed.at(-1) ?? '';
+    const progress = {
+      fraction: done / ids.length,
+      stage: last,
+      message: changed
+        .map((id) => `${id} ${after.nodes[id]?.state}`)
+        .join(', ')
+        .slice(0, 500),
+      detail: { nodes_done: done, nodes_total: ids.length },
+    };
+    await store.update(runId, (record) =>
+      isTerminal(record.state)
+        ? undefined
+        : {
+            record: changed.length === 0 ? record : { ...record, progress },
+            events: changed.length === 0 ? [] : [{ progress }],
+            atMs: clock.now(),
+          },
+    );
+  };
+  const conclude = async (run: JobRecord, row: RunRow) => {
+    const failed = failureOfRun(row);
+    if (failed !== undefined) {
+      const { id, node } = failed;
+      const error = node.error ?? failureOf(new Error(`node ${id} ended as ${node.state}`));
+      await deps.endRun(run.id, failedOutcome({ ...error, metadata: { ...error.metadata, node: id } }));
+      return;
+    }
+    const outputs = row.workflow.outputs ?? {};
+    let outcome: JobOutcome;
+    try {
+      const scope = await scopeOf(run.id, row, namesIn(outputs), store);
+      outcome = { state: 'succeeded', result: resolveReferences(outputs, scope, 'outputs') };
+    } catch (error) {
+      if (!(error instanceof AppError) || !isPermanent(error.code)) throw error;
+      outcome = failedOutcome(failureOf(error));
+    }
+    await deps.endRun(run.id, outcome);
+  };
+
+  /** The row of a run that begins. */
+  const firstRow = async (run: JobRecord): Promise<RunRow> => {
+    const { workflow, params = {} } = run.params as { workflow: string; params?: Json };
+    const earlier = run.restartOf === undefined ? undefined : await rows.find(run.restartOf);
+    if (run.restartOf === undefined || earlier === undefined) return beginRow(await deps.getWorkflow(workflow), params);
+    return beginRow(earlier.row.workflow, earlier.row.params, { id: run.restartOf, row: earlier.row });
+  };
+
+  return {
+    launch: async (run) => {
+      if ((await rows.find(run.id)) === undefined) {
+        try {
+          await rows.create(run.id, await firstRow(run));
+        } catch (error) {
+          if (!(error instanceof AppError) || !isPermanent(error.code)) throw error;
+          await deps.endRun(run.id, failedOutcome(failureOf(error)));
+          return;
+        }
+      }
+      const begun = await store.update(run.id, (record) => {
+        if (record.state !== 'queued') return undefined;
+        const atMs = clock.now();
+        return { record: { ...record, state: 'running', startMs: atMs }, events: [{ state: 'running' }], atMs };
+      });
+      watchTime(begun ?? run);
+      await advance(run.id, true);
+    },
+    nodeEnded: async (job) => {
+      if (job.node === undefined) return;
+      items.itemEnded(job);
+      await advance(job.node.run);
+    },
+    stop: async (run) => {
+      timers.get(`${run.id} limit`)?.();
+      timers.delete(`${run.id} limit`);
+      await inTurn(run.id, async () => {
+        for (let tries = 0; tries < maxTries; tries++) {
+          const loaded = await rows.find(run.id);
+          if (loaded === undefined) return;
+          const nodes = await stopNodes(run, loaded.row);
+          await rows.forgetSignals(run.id, loaded.row);
+          if (await rows.replace(run.id, { ...loaded.row, nodes }, loaded.version, deps.retentionMs)) return;
+        }
+        throw jobBusy(`jobs/${run.id}`);
+      });
+    },
+    onEvent: async (event) => {
+      for (const runId of await rows.waitingFor(event.kind)) {
+        if (await offer(runId, event)) await advance(runId);
+      }
+    },
+    close: async () => {
+      closed = true;
+      for (const cancel of timers.values()) cancel();
+      timers.clear();
+      await inTurn.idle();
+    },
+  };
+
+  async function stopNodes(run: JobRecord, row: RunRow): Promise<RunRow['nodes']> {
+    const nodes: Record<string, NodeRun> = { ...row.nodes };
+    for (const node of row.workflow.nodes) {
+      const state = nodes[node.id];
+      if (state === undefined || hasEnded(state)) continue;
+      if (state.state === 'waiting') {
+        nodes[node.id] = { ...state, state: 'skipped', endMs: clock.now() };
+        continue;
+      }
+      if (state.job !== undefined) await deps.cancel(state.job);
+      const stopped = node.foreach === undefined ? state : await items.stop(run, node, state);
+      nodes[node.id] = { ...stopped, state: 'cancelled', endMs: clock.now() };
+    }
+    return nodes;
+  }
+
+  /** Ends a run over its time limit. */
+  function watchTime({ id, startMs, limits }: JobRecord): void {
+    const timeoutMs = limits?.timeoutMs;
+    if (timeoutMs === undefined || startMs === undefined) return;
+    const leftMs = Math.min(2 ** 31 - 1, Math.max(0, startMs + timeoutMs - clock.now()));
+    later(`${id} limit`, leftMs, async () => {
+      if (clock.now() < startMs + timeoutMs) return;
+      await deps.endRun(id, { state: 'timed_out', error: { ...failureOf(jobTimedOut(timeoutMs)), class: 'timeout' } });
+    });
+  }
+
+  /** Notes the event at the nodes of a run that wait for it; true when one does. */
+  async function offer(runId: string, event: WorkflowEvent): Promise<boolean> {
+    for (let tries = 0; tries < maxTries; tries++) {
+      const run = await store.find(runId);
+      const loaded = await rows.find(runId);
+      if (run === undefined || loaded === undefined || isTerminal(run.state) || event.acceptedMs < run.createMs)
+        return false;
+      const { row, version } = loaded;
+      const { eventId, kind, subject, profile, data } = event;
+      const value: Json = { eventId, kind, subject, profile, data };
+      const nodes: Record<string, NodeRun> = { ...row.nodes };
+      for (const node of row.workflow.nodes) {
+        const state = nodes[node.id];
+        if (state === undefined || hasEnded(state) || state.event !== undefined) continue;
+        if (await isMeant(runId, row, node, value, event)) nodes[node.id] = { ...state, event: value };
+      }
+      if (Object.keys(nodes).every((id) => nodes[id] === row.nodes[id])) return false;
+      if (await rows.replace(runId, { ...row, nodes }, version)) return true;
+    }
+    throw jobBusy(`jobs/${runId}`);
+  }
+
+  async function isMeant(
+    runId: string,
+    row: RunRow,
+    node: WorkflowNode,
+    value: Json,
+    event: WorkflowEvent,
+  ): Promise<boolean> {
+    const { work: signal } = node;
+    if (signal.type !== 'signal' || signal.eventKind !== event.kind) return false;
+    const scope = await scopeOf(runId, row, namesOfWork(node), store);
+    if (signal.subject !== '') {
+      try {
+        if (resolveReferences(signal.subject, scope, 'subject') !== event.subject) return false;
+      } catch {
+        // The node that the subject comes from has not ended: the event cannot be meant yet.
+        return false;
+      }
+    }
+    return signal.when === '' || parseCondition(signal.when, 'when').holds({ ...scope, event: value });
+  }
+}
