@@ -39,7 +39,7 @@ export interface FilterKit extends AsyncDisposable {
  */
 export async function openFilterKit(place: string, options: FilterKitOptions = {}): Promise<FilterKit> {
   const { clock = systemClock, random = createSeededRandom(1), log = silentLogger } = options;
-  const source = readFolder(place.startsWith('file:') ? dirname(fileURLToPath(place)) : place);
+  const source = await readFolder(place.startsWith('file:') ? dirname(fileURLToPath(place)) : place);
   const module = await importFilter(source);
   const definition = checkFilter(module.filter, source.file);
   const open: OpenFilterOptions = {

@@ -3,22 +3,18 @@ import { defaultTrialLimits, type TrialLimits } from './compare-versions.ts';
 import { filterLoadFailed, filterRefused, filterUnknown } from './filter-errors.ts';
 import { createFilterGroups, type FilterGroup, type FilterGroups, type Promotion } from './filter-groups.ts';
 import type { FilterMetrics } from './filter-metrics.ts';
+import { changesOf, createFolderLoader, type FilterChanges, type FolderLoader } from './folder-loader.ts';
 import type { GroupStore, StoredSettings } from './group-store.ts';
-import { loadFilters } from './load-filters.ts';
 import { holdFilter, type LoadedFilter, releaseFilter } from './loaded-filter.ts';
 import { createPastVersions, type PastVersions } from './past-versions.ts';
-import { type FilterFolder, readFolders } from './read-folders.ts';
 import { createSnapshot, type Snapshot } from './snapshot.ts';
 import type { FilterSource, StageOptions } from './stage-filter.ts';
 
 /** What a reload did. */
-export interface ReloadReport {
+export interface ReloadReport extends FilterChanges {
   readonly result: 'ok' | 'unchanged' | 'failed';
   /** Version of the set that serves now. */
   readonly snapshotVersion: number;
-  readonly added: readonly string[];
-  readonly replaced: readonly string[];
-  readonly removed: readonly string[];
   /** Why the old set was kept. */
   readonly error: AppError | undefined;
   readonly durationMs: number;
@@ -60,52 +56,14 @@ export interface FilterSetsOptions extends Omit<StageOptions, 'checkVersion'> {
   readonly onChange: (ids: readonly string[]) => void;
 }
 
-type Changes = Pick<ReloadReport, 'added' | 'replaced' | 'removed'>;
-
-function changesOf(before: readonly LoadedFilter[], after: readonly LoadedFilter[]): Changes {
-  const old = new Map(before.map((filter) => [filter.id, filter]));
-  const ids = new Set(after.map((filter) => filter.id));
-  return {
-    added: after.filter(({ id }) => !old.has(id)).map(({ id }) => id),
-    replaced: after.filter((filter) => old.has(filter.id) && old.get(filter.id) !== filter).map(({ id }) => id),
-    removed: before.filter(({ id }) => !ids.has(id)).map(({ id }) => id),
-  };
-}
-
-function fingerprintOf(folders: readonly FilterFolder[]): string {
-  return folders.map(({ file, hash }) => `${file}\0${hash}`).join('\n');
-}
-
-/**
- * Loads the first set from the folders. Throws what is wrong with it: a server must not start with part of its
- * filters. A stored configuration that no longer fits is dropped instead, and the server's own taken.
- */
-async function loadFirst(options: FilterSetsOptions, stored: Record<string, unknown>): Promise<LoadedFilter[]> {
-  const { dirs, log } = options;
-  for (;;) {
-    try {
-      const config = { ...options.config, ...stored };
-      const first = await loadFilters(readFolders(dirs), [], { ...options, config });
-      const surplus = Object.keys(options.config).find((id) => !first.some((filter) => filter.id === id));
-      if (surplus === undefined) return first;
-      await Promise.all(first.map((filter) => filter.close()));
-      throw filterUnknown(surplus);
-    } catch (error) {
-      const id = error instanceof AppError && error.reason === 'FILTER_CONFIG_INVALID' ? error.metadata['filter'] : '';
-      if (id === undefined || !(id in stored)) throw error;
-      log.error('stored configuration dropped: it no longer fits', { filter: id, error });
-      delete stored[id];
-    }
-  }
-}
-
 /** Throws what `loadFirst` throws. Stored groups are staged again after it; one that is refused is set aside. */
 export async function createFilterSets(options: FilterSetsOptions): Promise<FilterSets> {
   const { log, clock, store } = options;
   const settings = await store.readSettings();
   const configs: Record<string, unknown> = { ...settings.config };
-  const base = await loadFirst(options, configs);
-  const sets = new Sets(options, base, configs, settings);
+  const folders = createFolderLoader(options);
+  const base = await folders.loadFirst(configs);
+  const sets = new Sets(options, folders, base, configs, settings);
   for (const { group, why } of await sets.groups.restore()) {
     for (const { id } of group.sources)
       sets.past.add({ id, version: '', stage: 'closed', explanation: why }, clock.now());
@@ -124,21 +82,23 @@ class Sets implements FilterSets {
   current: Snapshot;
   swapMs = 0;
   readonly #options: FilterSetsOptions;
+  readonly #folders: FolderLoader;
   readonly #configs: Record<string, unknown>;
   readonly #retiring = new Map<Snapshot, Promise<void>>();
   #disabled: ReadonlySet<string>;
-  #refusedFingerprint = '';
   #queue: Promise<unknown> = Promise.resolve();
   #saving: Promise<void> = Promise.resolve();
   #closing: Promise<void> | undefined;
 
   constructor(
     options: FilterSetsOptions,
+    folders: FolderLoader,
     base: readonly LoadedFilter[],
     configs: Record<string, unknown>,
     { disabled }: StoredSettings,
   ) {
     this.#options = options;
+    this.#folders = folders;
     this.#configs = configs;
     this.#disabled = new Set(disabled.filter((id) => !options.required.includes(id)));
     this.base = base;
@@ -194,8 +154,8 @@ class Sets implements FilterSets {
   async #reloadNow(isWatched: boolean): Promise<ReloadReport> {
     const { clock, metrics, log, dirs } = this.#options;
     const startedAt = clock.monotonic();
-    const none: Changes = { added: [], replaced: [], removed: [] };
-    const report = (result: ReloadReport['result'], changes: Changes, error?: AppError): ReloadReport => {
+    const none: FilterChanges = { added: [], replaced: [], removed: [] };
+    const report = (result: ReloadReport['result'], changes: FilterChanges, error?: AppError): ReloadReport => {
       metrics.reloaded(result);
       const durationMs = clock.monotonic() - startedAt;
       const swapMs = result === 'ok' ? this.swapMs : 0;
@@ -213,17 +173,10 @@ class Sets implements FilterSets {
   }
 
   /** Gives the changes that were made, or undefined when there were none. */
-  async #loadNext(isWatched: boolean): Promise<Changes | undefined> {
-    const { dirs, log, clock, onChange } = this.#options;
-    const folders = readFolders(dirs);
-    const fingerprint = fingerprintOf(folders);
-    // The watcher reports one save many times: refused content is tried again by hand only.
-    if (isWatched && fingerprint === this.#refusedFingerprint) return undefined;
-    // Stands for as long as loading does not succeed.
-    this.#refusedFingerprint = fingerprint;
-    const config = { ...this.#options.config, ...this.#configs };
-    const filters = await loadFilters(folders, this.base, { ...this.#options, config });
-    this.#refusedFingerprint = '';
+  async #loadNext(isWatched: boolean): Promise<FilterChanges | undefined> {
+    const { log, clock, onChange } = this.#options;
+    const filters = await this.#folders.loadNext(this.base, this.#configs, isWatched);
+    if (filters === undefined) return undefined;
     const before = this.base;
     const changes = changesOf(before, filters);
     const ids = [...changes.added, ...changes.replaced, ...changes.removed];

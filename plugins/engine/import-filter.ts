@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { createRequire, type RegisterHooksOptions, registerHooks, stripTypeScriptTypes } from 'node:module';
 import { dirname } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -83,7 +83,7 @@ class FilterModules {
   async #evaluate(url: string, trail: readonly string[]): Promise<ModuleNamespace> {
     const { text: entryText, file, hash } = this.#source;
     const path = fileURLToPath(url);
-    const text = path === file && entryText !== undefined ? entryText : readFileSync(path, 'utf8');
+    const text = path === file && entryText !== undefined ? entryText : await readFile(path, 'utf8');
     if (url.endsWith('.json')) return { default: JSON.parse(text) };
     const module = await compileFile(text, url, hash.slice(0, 12));
     const imports: ModuleNamespace[] = [];

@@ -55,7 +55,7 @@ async function importSettled(found: FilterFolder, options: LoadOptions): Promise
   let source = found;
   for (let tries = 1; ; tries++) {
     const module = await importFilter(source);
-    const hash = hashFolder(source.folder);
+    const hash = await hashFolder(source.folder);
     if (hash === source.hash) return { source, definition: place(source, module.filter, options) };
     if (tries === maxTries) throw filterLoadFailed(source.file, 'keeps changing while it is loaded');
     source = { ...source, hash };

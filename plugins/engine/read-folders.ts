@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { type Dirent, readdirSync, readFileSync, statSync } from 'node:fs';
+import type { Dirent } from 'node:fs';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { messageOf } from '../../server/core/errors.ts';
 import { filterLoadFailed } from './filter-errors.ts';
@@ -27,30 +28,38 @@ function isIgnored(name: string): boolean {
   return name.startsWith('.') || name.startsWith('_') || name === 'node_modules' || name.endsWith('~');
 }
 
-function entriesOf(folder: string): Dirent[] {
+async function reading<T>(path: string, work: Promise<T>): Promise<T> {
   try {
-    return readdirSync(folder, { withFileTypes: true }).toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    return await work;
   } catch (error) {
-    throw filterLoadFailed(folder, `cannot be read: ${messageOf(error)}`, error);
+    throw filterLoadFailed(path, `cannot be read: ${messageOf(error)}`, error);
   }
 }
 
-/** Hash of a folder's content. Reads synchronously: a few small files, and no other reload can come between. */
-export function hashFolder(root: string): string {
+async function entriesOf(folder: string): Promise<Dirent[]> {
+  const entries = await reading(folder, readdir(folder, { withFileTypes: true }));
+  return entries.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+async function isDirectory(entry: Dirent, path: string): Promise<boolean> {
+  return entry.isSymbolicLink() ? (await reading(path, stat(path))).isDirectory() : entry.isDirectory();
+}
+
+/** Hash of a folder's content, file by file, so that calls go on meanwhile. */
+export async function hashFolder(root: string): Promise<string> {
   const hash = createHash('sha256');
   let files = 0;
   let bytes = 0;
-  const visit = (folder: string, prefix: string, depth: number): void => {
+  const visit = async (folder: string, prefix: string, depth: number): Promise<void> => {
     if (depth > 8) throw filterLoadFailed(root, 'has folders more than 8 deep');
-    for (const entry of entriesOf(folder)) {
+    for (const entry of await entriesOf(folder)) {
       if (isIgnored(entry.name)) continue;
       const path = join(folder, entry.name);
-      const isFolder = entry.isSymbolicLink() ? statSync(path).isDirectory() : entry.isDirectory();
-      if (isFolder) {
-        visit(path, `${prefix}${entry.name}/`, depth + 1);
+      if (await isDirectory(entry, path)) {
+        await visit(path, `${prefix}${entry.name}/`, depth + 1);
         continue;
       }
-      const content = readFileSync(path);
+      const content = await reading(path, readFile(path));
       files += 1;
       bytes += content.length;
       if (files > maxFiles || bytes > maxBytes) {
@@ -59,32 +68,32 @@ export function hashFolder(root: string): string {
       hash.update(`${prefix}${entry.name}\0${content.length}\0`).update(content);
     }
   };
-  visit(root, '', 0);
+  await visit(root, '', 0);
   return hash.digest('hex');
 }
 
 /** The filter of one folder. Throws FILTER_LOAD_FAILED. */
-export function readFolder(folder: string): FilterFolder {
-  const names = entriesOf(folder).map((inner) => inner.name);
+export async function readFolder(folder: string): Promise<FilterFolder> {
+  const names = (await entriesOf(folder)).map((inner) => inner.name);
   const [name, second] = fileNames.filter((candidate) => names.includes(candidate));
   if (name === undefined) {
     throw filterLoadFailed(folder, 'holds no filter.ts or filter.js; start its name with _ to have it ignored');
   }
   if (second !== undefined) throw filterLoadFailed(folder, `holds both ${name} and ${second}`);
-  return { folder, file: join(folder, name), hash: hashFolder(folder) };
+  return { folder, file: join(folder, name), hash: await hashFolder(folder) };
 }
 
 /**
  * All filter folders in `dirs`: each direct subfolder, except those whose name starts with `.` or `_`, must hold one
  * filter.ts (or .mts, .js, .mjs). Throws FILTER_LOAD_FAILED.
  */
-export function readFolders(dirs: readonly string[]): FilterFolder[] {
+export async function readFolders(dirs: readonly string[]): Promise<FilterFolder[]> {
   const found: FilterFolder[] = [];
   for (const dir of dirs) {
-    for (const entry of entriesOf(resolve(dir))) {
+    for (const entry of await entriesOf(resolve(dir))) {
       const folder = join(resolve(dir), entry.name);
-      if (isIgnored(entry.name) || !(entry.isSymbolicLink() ? statSync(folder) : entry).isDirectory()) continue;
-      found.push(readFolder(folder));
+      if (isIgnored(entry.name) || !(await isDirectory(entry, folder))) continue;
+      found.push(await readFolder(folder));
       if (found.length > maxFolders) throw filterLoadFailed(dir, `holds more than ${maxFolders} filters`);
     }
   }

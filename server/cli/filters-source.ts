@@ -19,9 +19,9 @@ function idOf(source: string, path: string): string {
 }
 
 /** Reads a filter file, or the one of a folder; signs it with the ed25519 private key of a PEM file, if given. */
-export function readSource(path: string, keyFile: string | undefined): SourceInit {
+export async function readSource(path: string, keyFile: string | undefined): Promise<SourceInit> {
   try {
-    const file = statSync(path).isDirectory() ? readFolder(path).file : path;
+    const file = statSync(path).isDirectory() ? (await readFolder(path)).file : path;
     const source = readFileSync(file, 'utf8');
     const id = idOf(source, file);
     if (keyFile === undefined) return { id, source };

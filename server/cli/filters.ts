@@ -105,7 +105,8 @@ const subcommands: Readonly<Record<string, Subcommand>> = {
       if (args.length === 0) throw invalidField('FILTER', 'expected files or folders of filters');
       if (values.config !== undefined && args.length > 1) throw invalidField('--config', 'is for one filter');
       const config = values.config === undefined ? {} : { config: readConfigJson(values.config) };
-      const sources = args.map((path) => ({ ...readSource(path, values.sign), ...config }));
+      const read = await Promise.all(args.map((path) => readSource(path, values.sign)));
+      const sources = read.map((source) => ({ ...source, ...config }));
       const { group, filters } = await client.stageFilters({ sources }, call);
       for (const filter of filters) process.stderr.write(`${formatChange(filter)}\n`);
       print(group);

@@ -1,5 +1,5 @@
-import { mkdir, rm, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { createFilterEngine, type FilterEngine, type FilterEngineOptions } from '../../../plugins/engine/engine.ts';
 import { systemClock } from '../../../server/core/clock.ts';
@@ -25,8 +25,12 @@ export async function createFilterFolders(): Promise<FilterFolders> {
   const dir = await createTempDir();
   const engines: FilterEngine[] = [];
   const file = async (path: string, source: string) => {
-    await mkdir(dirname(join(dir.path, path)), { recursive: true });
-    await writeFile(join(dir.path, path), source);
+    const target = join(dir.path, path);
+    // As editors do it: a reload that runs at this moment sees the old file or the new one, never half of it.
+    const temporary = join(dirname(target), `.${basename(target)}.tmp`);
+    await mkdir(dirname(target), { recursive: true });
+    await writeFile(temporary, source);
+    await rename(temporary, target);
   };
   return {
     path: dir.path,
