@@ -33,6 +33,7 @@ import { lockStateDir } from '../stores/state-lock.ts';
 import { createTraceService } from '../telemetry/service.ts';
 import { createTranscodeService } from '../transcode/service.ts';
 import { createUploads } from '../transcode/uploads.ts';
+import { announceJobs } from './announce-jobs.ts';
 import { openLocalApiKey } from './api-key.ts';
 import { openCacheStore } from './cache-store.ts';
 import { stateDirUnusable } from './errors.ts';
@@ -122,7 +123,7 @@ async function buildAreas(config: Config, log: Logger, env: Environment, lifecyc
   const queue = createJobQueue({ url: redis.url, clock, log });
   lifecycle.defer('job queue', () => queue.close());
   const kinds = createJobKinds({ config, objects, log, env });
-  const jobs = createJobs({ records, objects, queue, kinds, clock, log });
+  const jobs = createJobs({ records, objects, queue, kinds, webhookOrigins: config.JOB_WEBHOOK_ORIGINS, clock, log });
   lifecycle.defer('jobs', () => jobs.close());
   const manifest = createManifest({ records, objects, clock });
   const ranking = await createRanking({
@@ -141,6 +142,7 @@ async function buildAreas(config: Config, log: Logger, env: Environment, lifecyc
   const events = createEvents({ log: eventLog, records, clock, logger: log });
   registerEventRules(events, ranking, notifications);
   registerWorkflowSignals(events, jobs);
+  announceJobs(jobs, events);
   publishResults({ jobs, manifest, ranking, events });
   const cache = createCache({ store: cacheStore, maxBulkBytes: Math.floor(config.MAX_MESSAGE_BYTES * 0.95) });
   return { ...stores, traces, jobs, manifest, ranking, notifications, events, cache };

@@ -23,5 +23,10 @@ export const eventKinds: Readonly<Record<string, EventKind>> = {
   'title.available': { maxAgeMs: 7 * dayMs, description: 'A title became playable, e.g. after its transcode.' },
   'model.published': { maxAgeMs: dayMs, description: 'A new ranking model is in use; data.model names it.' },
   'profile.changed': { maxAgeMs: 7 * dayMs, description: 'Settings of a profile changed, e.g. its maturity level.' },
+  'job.ended': { maxAgeMs: 7 * dayMs, description: 'A job of its own has ended; data.state says how.' },
+  'job.sla-missed': {
+    maxAgeMs: 7 * dayMs,
+    description: 'A job has not begun, or not ended, in time; data.promise says which.',
+  },
   diagnostic: { maxAgeMs: 15 * minuteMs, description: 'A signal of a device for operators.' },
 };

@@ -1,7 +1,13 @@
 import type { JobRecord } from './job-record.ts';
 
 /** What a template, a schedule or a workflow adds to a job. */
-export type JobPolicy = Pick<JobRecord, 'template' | 'tags' | 'limits' | 'gate'>;
+export type JobPolicy = Pick<JobRecord, 'template' | 'tags' | 'limits' | 'gate'> & { readonly sla?: Sla };
+
+/** Promises of a job, counted from its slot or its creation, in ms. */
+export interface Sla {
+  readonly startWithinMs?: number;
+  readonly finishWithinMs?: number;
+}
 
 export interface CreateOptions {
   /** Idempotency key; empty = none. */
@@ -14,6 +20,8 @@ export interface CreateOptions {
   readonly requestContent?: unknown;
   readonly schedule?: string;
   readonly startByMs?: number;
+  /** Unix ms from which its promises are counted. Default: its creation. */
+  readonly slotMs?: number;
   readonly policy?: JobPolicy;
   readonly restartOf?: string;
   /** The node of a workflow run that it does the work of; such a job does not count against the most open jobs. */

@@ -4,15 +4,17 @@ import { failureOf, type JobOutcome } from '../../workers/queue/job-outcome.ts';
 import type { JobQueue } from '../../workers/queue/job-queue.ts';
 import { jsonDigest } from '../core/canonical-json.ts';
 import type { Clock } from '../core/clock.ts';
-import { invalidField, messageOf } from '../core/errors.ts';
+import { isPermanent } from '../core/codes.ts';
+import { AppError, invalidField, messageOf } from '../core/errors.ts';
 import { newId } from '../core/ids.ts';
 import type { Logger } from '../core/log.ts';
+import { type Random, systemRandom } from '../core/random.ts';
 import { activeTraceparent } from '../core/telemetry/trace-parent.ts';
 import type { ObjectStore } from '../stores/objects/object-store.ts';
 import type { RecordsStore } from '../stores/records/records-store.ts';
 import { applyOutcome, end } from './apply-event.ts';
 import { checkJob, type JobKindInfo, type JobSpec } from './check-job.ts';
-import type { Created, CreateOptions } from './create-job-options.ts';
+import type { Created, CreateOptions, Sla } from './create-job-options.ts';
 import { createJobGate, type JobGate, maxWaiting } from './gate/job-gate.ts';
 import { createJobLimitsStore, type JobLimitsStore } from './gate/job-limits-store.ts';
 import type { DroppedReason } from './gate/run-strategy.ts';
@@ -24,8 +26,12 @@ import { isTerminal, type JobRecord, type JobState } from './job-record.ts';
 import { createJobStore } from './job-store.ts';
 import { createNextChange } from './next-change.ts';
 import { createJobSchedules, type JobSchedules } from './schedules/job-schedules.ts';
+import { createSlaWatch } from './sla/sla-watch.ts';
 import { createJobTemplates, type JobTemplates } from './templates/job-templates.ts';
 import { createWatchJob, type WatchJob } from './watch-job.ts';
+import { endNotice, missNotice } from './webhooks/job-notice.ts';
+import type { JobNotice } from './webhooks/webhook.ts';
+import { createWebhooks, type Webhooks, type WebhooksDeps } from './webhooks/webhooks.ts';
 import { createForEachRunner } from './workflows/for-each-runner.ts';
 import { createNodeJobs } from './workflows/node-jobs.ts';
 import { createRunRows } from './workflows/run-rows.ts';
@@ -50,6 +56,12 @@ export interface JobsOptions {
   readonly retentionMs?: number;
   /** Pause between two sweeps of the outbox, in ms. Default 15,000. */
   readonly sweepIntervalMs?: number;
+  /** Origins that webhooks may call. Default: none. */
+  readonly webhookOrigins?: readonly string[];
+  /** Times and bounds of webhooks, see {@link WebhooksDeps}. */
+  readonly webhooks?: Pick<WebhooksDeps, 'baseBackoffMs' | 'maxPending' | 'timeoutMs'>;
+  /** Jitter of retries. Default: the system's. */
+  readonly random?: Random;
 }
 
 export interface ListQuery {
@@ -93,6 +105,9 @@ export interface Jobs {
   readonly templates: JobTemplates;
   readonly workflows: Workflows;
   readonly runs: RunViews;
+  readonly webhooks: Webhooks;
+  /** Tells of ends of jobs and of missed promises, at least once each; a rejection is tried again. Before `start`. */
+  onNotice(listener: (notice: JobNotice) => Promise<void>): void;
   /** An event of the bus, which workflow runs may wait for. The same one again changes nothing. */
   onEvent(event: WorkflowEvent): Promise<void>;
   /** What limits how many jobs run at once. */
@@ -121,6 +136,8 @@ export function createJobs(options: JobsOptions): Jobs {
     maxEvents: options.maxEvents ?? 1_000,
     retentionMs,
   });
+  const random = options.random ?? systemRandom;
+  const listeners: ((notice: JobNotice) => Promise<void>)[] = [];
   const stopping = new AbortController();
   let running: Promise<unknown> = Promise.resolve();
 
@@ -155,8 +172,30 @@ export function createJobs(options: JobsOptions): Jobs {
     log,
     retentionMs,
   });
+  const webhooks = createWebhooks({
+    records,
+    clock,
+    random,
+    log,
+    origins: options.webhookOrigins ?? [],
+    ...options.webhooks,
+  });
+  const tell = async (notice: JobNotice) => {
+    await webhooks.tell(notice);
+    for (const listener of listeners) {
+      try {
+        await listener(notice);
+      } catch (error) {
+        if (!(error instanceof AppError) || !isPermanent(error.code)) throw error;
+        log.error('notice of a job was refused', { notice: notice.id, error: error.message });
+      }
+    }
+  };
+  const sla = createSlaWatch({ store, clock, log, onMiss: (job, promise) => tell(missNotice(job, promise)) });
   const outbox = createJobOutbox({
     store,
+    onSettled: (job) => (job.parent === undefined ? tell(endNotice(job)) : Promise.resolve()),
+    onOpen: (job) => sla.add(job),
     queue,
     publisher,
     gate,
@@ -197,6 +236,7 @@ export function createJobs(options: JobsOptions): Jobs {
       applied: '0-0',
       ...(request === undefined ? {} : { requestKey: request.key }),
       ...settingsOf({ ...createOptions, policy }),
+      ...promisesOf(policy.sla, createOptions.slotMs ?? createMs),
       ...held,
     };
     if (!(await store.create({ record, events: [{ state: 'queued' }], atMs: createMs }, request))) {
@@ -205,6 +245,7 @@ export function createJobs(options: JobsOptions): Jobs {
       if (job !== undefined) return { job, existed: true };
       return create(given, createOptions);
     }
+    sla.add(record);
     await launch(record);
     // The gate may have let it through or dropped it.
     const job = held.gate === undefined ? { ...record, sequence: 1 } : await store.get(record.id);
@@ -323,6 +364,7 @@ export function createJobs(options: JobsOptions): Jobs {
         policy,
         ...(owner === undefined ? {} : { owner }),
         ...(startWithinMs === undefined ? {} : { startByMs: (slotMs ?? clock.now()) + startWithinMs }),
+        ...(slotMs === undefined ? {} : { slotMs }),
       }),
     findJob: async ({ id }, key) => (await store.findRequest(`schedules/${id}/${key}`))?.id,
   });
@@ -341,6 +383,8 @@ export function createJobs(options: JobsOptions): Jobs {
     workflows,
     runs: createRunViews(store, runRows, nextChange),
     onEvent: (event) => engine.onEvent(event),
+    webhooks,
+    onNotice: (listener) => void listeners.push(listener),
     limits,
     gate,
     watch: createWatchJob(store, nextChange),
@@ -349,6 +393,8 @@ export function createJobs(options: JobsOptions): Jobs {
     start: async () => {
       await store.countOpen();
       await limits.load();
+      await webhooks.start();
+      sla.start();
       await schedules.start();
       const pump = runJobPump({ store, queue, publisher, clock, log, onEnded }, stopping.signal);
       running = Promise.allSettled([pump, outbox.run(stopping.signal)]);
@@ -358,15 +404,24 @@ export function createJobs(options: JobsOptions): Jobs {
       stopping.abort();
       await running;
       await engine.close();
+      await sla.close();
+      await webhooks.close();
       await publisher.close();
     },
+  };
+}
+
+function promisesOf({ startWithinMs, finishWithinMs }: Sla = {}, fromMs: number): Partial<JobRecord> {
+  return {
+    ...(startWithinMs === undefined ? {} : { mustStartMs: fromMs + startWithinMs }),
+    ...(finishWithinMs === undefined ? {} : { mustFinishMs: fromMs + finishWithinMs }),
   };
 }
 
 /** What the options add to a record. */
 function settingsOf(options: CreateOptions): Partial<JobRecord> {
   const { owner = '', schedule, startByMs, restartOf, policy, node, keepMs } = options;
-  const { gate: _held, ...settings } = policy ?? {};
+  const { gate: _held, sla: _promises, ...settings } = policy ?? {};
   return {
     ...settings,
     ...(owner === '' ? {} : { owner }),

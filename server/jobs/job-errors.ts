@@ -141,6 +141,38 @@ function fieldFault(reason: string, field: string, description: string, metadata
   });
 }
 
+/** The webhook's name is taken. */
+export function webhookExists(name: string): AppError {
+  return new AppError({
+    code: Code.ALREADY_EXISTS,
+    reason: 'WEBHOOK_EXISTS',
+    message: `${name} exists already`,
+    metadata: { name },
+  });
+}
+
+/** Webhooks call only where the settings allow it. */
+export function webhookUrlRefused(url: string, origins: readonly string[]): AppError {
+  const allowed = origins.length === 0 ? 'none are' : `allowed: ${origins.join(', ')}`;
+  return new AppError({
+    code: Code.INVALID_ARGUMENT,
+    reason: 'WEBHOOK_URL_REFUSED',
+    message: `"${url}" is not of an origin that SHOWRUNNER_JOB_WEBHOOK_ORIGINS names (${allowed})`,
+    metadata: { url },
+    fields: [{ field: 'webhook.url', description: `must be of an allowed origin; ${allowed}` }],
+  });
+}
+
+/** Each notice is matched against every webhook, so they are few. */
+export function tooManyWebhooks(most: number): AppError {
+  return new AppError({
+    code: Code.RESOURCE_EXHAUSTED,
+    reason: 'TOO_MANY_WEBHOOKS',
+    message: `at most ${most} webhooks can be set`,
+    metadata: { most: String(most) },
+  });
+}
+
 /** A node of a workflow cannot do its work: the caller's fault, as `field` or the message tells. */
 export function workflowFault(
   reason: 'WORKFLOW_TOO_DEEP' | 'FOREACH_INVALID' | 'FOREACH_TOO_MANY_FAILED',

@@ -8,11 +8,14 @@ import {
   type JobEventSchema,
   type JobProgressSchema,
   type JobSchema,
+  SlaMiss_Promise,
+  type SlaMissSchema,
 } from '../../proto/gen/showrunner/jobs/v1/job_pb.ts';
 import type { JobProgress } from '../../workers/queue/job-kind.ts';
 import type { JobFailure } from '../../workers/queue/job-outcome.ts';
 import { traceIdOf } from '../core/telemetry/trace-parent.ts';
-import type { AttemptRecord, JobEventRecord, JobRecord, JobState } from './job-record.ts';
+import type { AttemptRecord, JobEventBody, JobEventRecord, JobRecord, JobState, SlaPromise } from './job-record.ts';
+import { untilOf } from './sla/sla-watch.ts';
 
 const states: Readonly<Record<JobState, Job_State>> = {
   queued: Job_State.QUEUED,
@@ -59,6 +62,9 @@ export function toJobMessage(job: JobRecord): MessageInitShape<typeof JobSchema>
     restartOf: job.restartOf === undefined ? '' : `jobs/${job.restartOf}`,
     ...(shown === undefined ? {} : { result: toObject(shown) }),
     ...(job.error === undefined ? {} : { error: toErrorMessage(job.error) }),
+    slaMisses: (job.slaMissed ?? []).map((promise) => toSlaMissMessage(promise, untilOf(job, promise))),
+    ...(job.mustStartMs === undefined ? {} : { mustStartTime: timestampFromMs(job.mustStartMs) }),
+    ...(job.mustFinishMs === undefined ? {} : { mustFinishTime: timestampFromMs(job.mustFinishMs) }),
     ...progressOf(job),
     ...(job.startMs === undefined ? {} : { startTime: timestampFromMs(job.startMs) }),
     ...(job.endMs === undefined ? {} : { endTime: timestampFromMs(job.endMs) }),
@@ -69,13 +75,20 @@ export function toEventMessage({ sequence, atMs, body }: JobEventRecord): Messag
   return {
     sequence: BigInt(sequence),
     time: timestampFromMs(atMs),
-    event:
-      'state' in body
-        ? { case: 'state', value: states[body.state] }
-        : 'progress' in body
-          ? { case: 'progress', value: toProgressMessage(body.progress) }
-          : { case: 'attempt', value: toAttemptMessage(body.attempt) },
+    event: toEventCase(body),
   };
+}
+
+function toEventCase(body: JobEventBody): NonNullable<MessageInitShape<typeof JobEventSchema>['event']> {
+  if ('state' in body) return { case: 'state', value: states[body.state] };
+  if ('progress' in body) return { case: 'progress', value: toProgressMessage(body.progress) };
+  if ('attempt' in body) return { case: 'attempt', value: toAttemptMessage(body.attempt) };
+  return { case: 'slaMiss', value: toSlaMissMessage(body.slaMissed, body.untilMs) };
+}
+
+function toSlaMissMessage(promise: SlaPromise, untilMs: number): MessageInitShape<typeof SlaMissSchema> {
+  const value = promise === 'start' ? SlaMiss_Promise.START : SlaMiss_Promise.FINISH;
+  return { promise: value, untilTime: timestampFromMs(untilMs) };
 }
 
 /** What a part does stands in its progress until it reports some itself. */

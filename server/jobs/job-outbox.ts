@@ -21,6 +21,10 @@ export interface JobOutboxDeps {
   readonly workflows: Pick<WorkflowEngine, 'launch' | 'nodeEnded' | 'stop'>;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Told of each job that has ended, at least once. */
+  readonly onSettled: (job: JobRecord) => Promise<void>;
+  /** Told of each job that has not ended, with each sweep. */
+  readonly onOpen: (job: JobRecord) => void;
   /** Pause between two sweeps, in ms. */
   readonly sweepIntervalMs: number;
 }
@@ -76,6 +80,7 @@ export function createJobOutbox(deps: JobOutboxDeps): JobOutbox {
       if (!isPart) await queue.release(job.id);
     }
     await workflows.nodeEnded(job);
+    await deps.onSettled(job);
     await gate.leave(job);
     await store.closeOpen(job.id);
   };
@@ -87,6 +92,7 @@ export function createJobOutbox(deps: JobOutboxDeps): JobOutbox {
       if (isTerminal(job.state)) await settle(job);
     }
     const onQueue = running.filter((job) => job.kind !== workflowKind && job.heldBy === undefined);
+    for (const job of running) deps.onOpen(job);
     for (const job of running) if (!onQueue.includes(job)) await send(job);
     const states = await queue.inspect(onQueue.map(({ id, queueClass }) => ({ jobId: id, queueClass })));
     for (const [index, job] of onQueue.entries()) {

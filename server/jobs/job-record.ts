@@ -6,6 +6,9 @@ import type { RunStrategy } from './gate/run-strategy.ts';
 /** States of a job; the last five are terminal and never change again. */
 export type JobState = 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled' | 'timed_out' | 'skipped';
 
+/** What was promised of a job: that it begins, or ends, in time. */
+export type SlaPromise = 'start' | 'finish';
+
 /** One start of a job on a worker. */
 export interface AttemptRecord {
   readonly number: number;
@@ -70,6 +73,11 @@ export interface JobRecord {
   readonly heldBy?: 'RUN_STRATEGY' | 'CONCURRENCY_LIMIT';
   /** Id of the job that this one runs again. */
   readonly restartOf?: string;
+  /** Unix ms until which the first attempt must have begun, and until which it must have ended. */
+  readonly mustStartMs?: number;
+  readonly mustFinishMs?: number;
+  /** Promises that it has missed. */
+  readonly slaMissed?: readonly SlaPromise[];
   /** The node of a workflow run (`parent` too) whose work it is; `index` of an item of foreach. */
   readonly node?: { readonly run: string; readonly id: string; readonly depth: number; readonly index?: number };
   /** How long it is kept after its end, in ms, when not as long as others. */
@@ -82,7 +90,8 @@ export interface JobRecord {
 export type JobEventBody =
   | { readonly state: JobState }
   | { readonly progress: JobProgress }
-  | { readonly attempt: AttemptRecord };
+  | { readonly attempt: AttemptRecord }
+  | { readonly slaMissed: SlaPromise; readonly untilMs: number };
 
 /** One event of a job, numbered from 1 within it. */
 export interface JobEventRecord {

@@ -10,11 +10,12 @@ import { jobId } from './edge/job-id.ts';
 import { limitHandlers } from './edge/limit-handlers.ts';
 import { pageSizes } from './edge/page-sizes.ts';
 import { readJobSpec } from './edge/read-job-spec.ts';
+import { readState } from './edge/read-state.ts';
 import { scheduleHandlers } from './edge/schedule-handlers.ts';
 import { templateHandlers } from './edge/template-handlers.ts';
+import { webhookHandlers } from './edge/webhook-handlers.ts';
 import { workflowHandlers } from './edge/workflow-handlers.ts';
-import { findState, toEventMessage, toJobMessage } from './job-message.ts';
-import type { JobState } from './job-record.ts';
+import { toEventMessage, toJobMessage } from './job-message.ts';
 
 /** JobService of showrunner.jobs.v1 on the jobs domain. */
 export function createJobService(jobs: Jobs): ServiceRegistration {
@@ -29,7 +30,7 @@ export function createJobService(jobs: Jobs): ServiceRegistration {
     getJob: async ({ name }) => ({ job: toJobMessage(await jobs.get(idOf(name))) }),
     listJobs: async (request) => {
       const { kinds, labels, includeChildren } = request;
-      const states = new Set(request.states.map((state, index) => readState(state, index)));
+      const states = new Set(request.states.map((state, index) => readState(state, `states[${index}]`)));
       const scope = `jobs:${jsonDigest({ kinds: kinds.toSorted(), states: [...states].toSorted(), labels, includeChildren })}`;
       const page = await jobs.list({
         kinds: new Set(kinds),
@@ -49,6 +50,7 @@ export function createJobService(jobs: Jobs): ServiceRegistration {
     ...templateHandlers(jobs),
     ...limitHandlers(jobs),
     ...workflowHandlers(jobs),
+    ...webhookHandlers(jobs),
     cancelJob: async ({ name }) => ({ job: toJobMessage(await jobs.cancel(idOf(name))) }),
     watchJob: async function* ({ name, afterSequence }, { signal }) {
       const after = Number(afterSequence);
@@ -57,10 +59,4 @@ export function createJobService(jobs: Jobs): ServiceRegistration {
     },
     ...scheduleHandlers(jobs),
   });
-}
-
-function readState(state: Parameters<typeof findState>[0], index: number): JobState {
-  const found = findState(state);
-  if (found === undefined) throw invalidField(`states[${index}]`, 'must be a state of a job');
-  return found;
 }

@@ -79,3 +79,22 @@ export function counts(value: string): Readonly<Record<string, number>> {
     }),
   );
 }
+
+/** Comma-separated origins: https, or http on this machine. */
+export function origins(value: string): readonly string[] {
+  return value
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '')
+    .map((part) => {
+      const url = URL.parse(part);
+      const isLocal = ['127.0.0.1', '[::1]', 'localhost'].includes(url?.hostname ?? '');
+      if (url === null || !(url.protocol === 'https:' || (url.protocol === 'http:' && isLocal))) {
+        throw new Error(`expected https://host[:port], or http on this machine, got "${part}"`);
+      }
+      if (url.pathname !== '/' || url.search !== '' || url.hash !== '' || url.username !== '') {
+        throw new Error(`expected an origin without a path, got "${part}"`);
+      }
+      return url.origin;
+    });
+}

@@ -1,4 +1,4 @@
-import { counts, flag, hostPort, integer, oneOf, optionalText, setting, text, urlOf } from './setting.ts';
+import { counts, flag, hostPort, integer, oneOf, optionalText, origins, setting, text, urlOf } from './setting.ts';
 
 /**
  * Every setting of showrunner. Read once in main.ts from the environment as SHOWRUNNER_<NAME>, or from the
@@ -54,6 +54,11 @@ export const settings = {
     text,
     '',
     'Comma-separated names of environment variables that notebook parameters may take by {"$secret": "NAME"}.',
+  ),
+  JOB_WEBHOOK_ORIGINS: setting(
+    origins,
+    [],
+    'Comma-separated origins that webhooks of jobs may call, e.g. `https://hooks.example.com`; http on this machine only.',
   ),
   FILTERS_DIR: setting(
     optionalText,

@@ -18,6 +18,7 @@ import type { CatchUp, ScheduleRecord, ScheduleSpec, Timing } from '../schedules
 import { pageSizes } from './page-sizes.ts';
 import { readJobSpec } from './read-job-spec.ts';
 import { readStrategy, toStrategyMessage } from './read-limits.ts';
+import { readSla, toSlaMessage } from './sla-message.ts';
 
 export type ScheduleHandlers = Pick<
   ServiceImplementation<typeof JobService>,
@@ -100,6 +101,7 @@ function readSchedule(schedule: ScheduleMessage | undefined): ScheduleSpec {
   const startMs = readTimestamp('schedule.start_time', schedule.startTime);
   const endMs = readTimestamp('schedule.end_time', schedule.endTime);
   const strategy = readStrategy(schedule.strategy, 'schedule.strategy');
+  const sla = readSla(schedule.sla, 'schedule.sla');
   return {
     id: idOf(schedule.name, 'schedule.name'),
     timing: readTiming(schedule),
@@ -110,6 +112,7 @@ function readSchedule(schedule: ScheduleMessage | undefined): ScheduleSpec {
     ...(endMs === undefined ? {} : { endMs }),
     ...(schedule.limit === 0 ? {} : { limit: schedule.limit }),
     ...(strategy === undefined ? {} : { strategy }),
+    ...(sla === undefined ? {} : { sla }),
     ...(startWithinMs === undefined ? {} : { startWithinMs }),
   };
 }
@@ -166,6 +169,7 @@ function toScheduleMessage(schedule: ScheduleRecord): MessageInitShape<typeof Jo
     ...(startMs === undefined ? {} : { startTime: timestampFromMs(startMs) }),
     ...(endMs === undefined ? {} : { endTime: timestampFromMs(endMs) }),
     ...(strategy === undefined ? {} : { strategy: toStrategyMessage(strategy) }),
+    ...(schedule.sla === undefined ? {} : { sla: toSlaMessage(schedule.sla) }),
     ...(startWithinMs === undefined ? {} : { startWithin: durationFromMs(startWithinMs) }),
   };
   return shown as MessageInitShape<typeof JobScheduleSchema>;

@@ -14,6 +14,7 @@ import type { TemplateRecord, TemplateSpec } from '../templates/job-template.ts'
 import type { ParameterSchema } from '../templates/parameter-schema.ts';
 import { pageSizes } from './page-sizes.ts';
 import { readLimits, readStrategy, toLimitsMessage, toStrategyMessage } from './read-limits.ts';
+import { readSla, toSlaMessage } from './sla-message.ts';
 
 export type TemplateHandlers = Pick<
   ServiceImplementation<typeof JobService>,
@@ -36,6 +37,7 @@ export function templateHandlers(jobs: Jobs): TemplateHandlers {
     if (template === undefined) throw invalidField('template', 'must be set');
     const limits = readLimits(template.limits, 'template.limits');
     const strategy = readStrategy(template.strategy, 'template.strategy');
+    const sla = readSla(template.sla, 'template.sla');
     return {
       id: idOf(template.name, 'template.name'),
       kind: template.kind,
@@ -47,6 +49,7 @@ export function templateHandlers(jobs: Jobs): TemplateHandlers {
       ...(template.params === undefined ? {} : { params: template.params as Json }),
       ...(limits === undefined ? {} : { limits }),
       ...(strategy === undefined ? {} : { strategy }),
+      ...(sla === undefined ? {} : { sla }),
     };
   };
   return {
@@ -110,5 +113,6 @@ function toTemplateMessage(
     ...(params === undefined ? {} : { params: params as object }),
     ...(limits === undefined ? {} : { limits: toLimitsMessage(limits) }),
     ...(strategy === undefined ? {} : { strategy: toStrategyMessage(strategy) }),
+    ...(template.sla === undefined ? {} : { sla: toSlaMessage(template.sla) }),
   } as MessageInitShape<typeof JobTemplateSchema>;
 }

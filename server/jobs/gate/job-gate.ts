@@ -193,11 +193,13 @@ export function createJobGate({ records, store, limits, clock, launch, drop }: J
       const { scope, strategy } = gate;
       await inTurn(scope, async () => {
         const row = await change(scope, async (before) => {
+          // Looked at after the row was read: a run that has left the row since has ended, and must not come back.
+          const job = await store.find(id);
+          if (job === undefined || isTerminal(job.state)) return undefined;
           // The newest run brings the strategy as it is now.
           const after = arrive({ ...before, strategy }, id, restartOf);
-          return after.waiting === before.waiting && after.dropped === before.dropped
-            ? undefined
-            : { row: after, more: [] };
+          const isSame = after.waiting === before.waiting && after.dropped === before.dropped;
+          return isSame ? undefined : { row: after, more: [] };
         });
         const there = await store.find(id);
         // Let through before, by a server that ended before it could queue it.

@@ -38,12 +38,15 @@ export async function checkSchedule(
 
 /** The job that a schedule makes in a slot. Throws TEMPLATE_NOT_FOUND, INVALID_FIELDS, REFERENCE_UNKNOWN. */
 export async function jobOfSlot(schedule: ScheduleSpec, templates: JobTemplates, slotMs: number): Promise<TemplateJob> {
-  const { id, make, strategy } = schedule;
+  const { id, make, strategy, sla } = schedule;
   const scope = { slot: slotScope(schedule, slotMs) };
-  const gate = strategy === undefined ? {} : { gate: { scope: `schedule/${id}`, strategy } };
+  const own = {
+    ...(strategy === undefined ? {} : { gate: { scope: `schedule/${id}`, strategy } }),
+    ...(sla === undefined ? {} : { sla }),
+  };
   if ('job' in make) {
     const params = resolveReferences(make.job.params, scope, 'schedule.template.params');
-    return { spec: { ...make.job, params }, policy: gate };
+    return { spec: { ...make.job, params }, policy: own };
   }
   const { template, params, labels } = make.run;
   const resolved = resolveReferences(params, scope, 'schedule.run.params');
@@ -53,7 +56,7 @@ export async function jobOfSlot(schedule: ScheduleSpec, templates: JobTemplates,
     labels,
     'schedule.run.params',
   );
-  return { spec, policy: { ...policy, ...gate } };
+  return { spec, policy: { ...policy, ...own } };
 }
 
 function slotScope({ timing }: ScheduleSpec, slotMs: number): Json {

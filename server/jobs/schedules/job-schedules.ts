@@ -20,6 +20,7 @@ export type MakeScheduledJob = (
   schedule: ScheduleRecord,
   job: TemplateJob,
   key: string,
+  /** When it was due; undefined when it is not made in time but by hand. */
   slotMs: number | undefined,
 ) => Promise<Created>;
 
@@ -235,7 +236,7 @@ export function createJobSchedules(deps: JobSchedulesDeps): JobSchedules {
           slots.push({ slotMs, existed: there !== undefined, ...(there === undefined ? {} : { job: there }) });
           continue;
         }
-        const { job, existed } = await makeJob(schedule, await jobOfSlot(schedule, templates, slotMs), key, slotMs);
+        const { job, existed } = await makeJob(schedule, await jobOfSlot(schedule, templates, slotMs), key, undefined);
         slots.push({ slotMs, job: job.id, existed });
       }
       return { slots, total: all.length };
@@ -278,6 +279,7 @@ function replace(old: ScheduleRecord, spec: ScheduleSpec, now: number): Schedule
   return { ...spec, ...kept, watermarkMs, anchorMs, ...(nextMs === undefined ? {} : { nextMs }) };
 }
 
-function digestOf({ id, timing, startMs, endMs, limit, catchUp, make, strategy, paused, startWithinMs }: ScheduleSpec) {
-  return jsonDigest({ id, timing, startMs, endMs, limit, catchUp, make, strategy, paused, startWithinMs });
+function digestOf(spec: ScheduleSpec): string {
+  const { id, timing, startMs, endMs, limit, catchUp, make, strategy, sla, paused, startWithinMs } = spec;
+  return jsonDigest({ id, timing, startMs, endMs, limit, catchUp, make, strategy, sla, paused, startWithinMs });
 }

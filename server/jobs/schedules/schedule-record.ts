@@ -1,5 +1,6 @@
 import type { Json } from '../../../workers/queue/job-kind.ts';
 import type { JobSpec } from '../check-job.ts';
+import type { Sla } from '../create-job-options.ts';
 import type { RunStrategy } from '../gate/run-strategy.ts';
 
 /** What happens to slots that were missed. */
@@ -35,6 +36,7 @@ export interface ScheduleSpec {
   readonly catchUp: CatchUp;
   readonly make: { readonly job: JobSpec } | { readonly run: ScheduledRun };
   readonly strategy?: RunStrategy;
+  readonly sla?: Sla;
   readonly paused: boolean;
   /** How late a job may start before its slot is skipped, in ms; absent = no limit. */
   readonly startWithinMs?: number;

@@ -1,5 +1,6 @@
 import type { Json } from '../../../workers/queue/job-kind.ts';
 import type { JobLimits } from '../../../workers/queue/job-limits.ts';
+import type { Sla } from '../create-job-options.ts';
 import type { RunStrategy } from '../gate/run-strategy.ts';
 import type { Stamp } from '../resource-store.ts';
 import type { ParameterSchema } from './parameter-schema.ts';
@@ -15,6 +16,7 @@ export interface TemplateSpec {
   readonly limits?: JobLimits;
   readonly tags: readonly string[];
   readonly strategy?: RunStrategy;
+  readonly sla?: Sla;
   readonly labels: Readonly<Record<string, string>>;
   readonly priority: number;
 }

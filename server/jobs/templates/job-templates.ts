@@ -43,7 +43,7 @@ export function createJobTemplates(
       return store.update(spec, revision);
     },
     instantiate: (template, params, labels, field) => {
-      const { id, kind, schema, limits, tags, strategy, priority } = template;
+      const { id, kind, schema, limits, tags, strategy, sla, priority } = template;
       const filled = fillParameters(params, schema, field);
       const resolved =
         template.params === undefined
@@ -54,6 +54,7 @@ export function createJobTemplates(
         policy: {
           template: id,
           ...(limits === undefined ? {} : { limits }),
+          ...(sla === undefined ? {} : { sla }),
           ...(tags.length === 0 ? {} : { tags }),
           ...(strategy === undefined ? {} : { gate: { scope: `template/${id}`, strategy } }),
         },

@@ -12,7 +12,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file showrunner/jobs/v1/job.proto.
  */
 export const file_showrunner_jobs_v1_job: GenFile = /*@__PURE__*/
-  fileDesc("ChxzaG93cnVubmVyL2pvYnMvdjEvam9iLnByb3RvEhJzaG93cnVubmVyLmpvYnMudjEi+AYKA0pvYhIMCgRuYW1lGAEgASgJEgwKBGtpbmQYAiABKAkSJwoGcGFyYW1zGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIzCgZsYWJlbHMYBCADKAsyIy5zaG93cnVubmVyLmpvYnMudjEuSm9iLkxhYmVsc0VudHJ5EhAKCHByaW9yaXR5GAUgASgFEiwKBXN0YXRlGAYgASgOMh0uc2hvd3J1bm5lci5qb2JzLnYxLkpvYi5TdGF0ZRInCgZyZXN1bHQYByABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EisKBWVycm9yGAggASgLMhwuc2hvd3J1bm5lci5qb2JzLnYxLkpvYkVycm9yEjEKCHByb2dyZXNzGAkgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlByb2dyZXNzEjAKCGF0dGVtcHRzGAogAygLMh4uc2hvd3J1bm5lci5qb2JzLnYxLkpvYkF0dGVtcHQSLwoLY3JlYXRlX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0X3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghzY2hlZHVsZRgOIAEoCRIOCgZwYXJlbnQYDyABKAkSEAoIdHJhY2VfaWQYECABKAkSDQoFb3duZXIYESABKAkSEAoIdGVtcGxhdGUYEiABKAkSDAoEdGFncxgTIAMoCRIPCgdoZWxkX2J5GBQgASgJEhIKCnJlc3RhcnRfb2YYFSABKAkSDAoEbm9kZRgWIAEoCRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIqcBCgVTdGF0ZRIVChFTVEFURV9VTlNQRUNJRklFRBAAEhAKDFNUQVRFX1FVRVVFRBABEhEKDVNUQVRFX1JVTk5JTkcQAhITCg9TVEFURV9TVUNDRUVERUQQAxIQCgxTVEFURV9GQUlMRUQQBBITCg9TVEFURV9DQU5DRUxMRUQQBRITCg9TVEFURV9USU1FRF9PVVQQBhIRCg1TVEFURV9TS0lQUEVEEAci+QEKCUpvYkxpbWl0cxIqCgd0aW1lb3V0GAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiwKBHVzZXIYAiABKAsyHi5zaG93cnVubmVyLmpvYnMudjEuUmV0cnlMaW1pdBIwCghwbGF0Zm9ybRgDIAEoCzIeLnNob3dydW5uZXIuam9icy52MS5SZXRyeUxpbWl0EjAKCHRpbWVvdXRzGAQgASgLMh4uc2hvd3J1bm5lci5qb2JzLnYxLlJldHJ5TGltaXQSLgoGa2lsbGVkGAUgASgLMh4uc2hvd3J1bm5lci5qb2JzLnYxLlJldHJ5TGltaXQifQoKUmV0cnlMaW1pdBITCgttYXhfcmV0cmllcxgBIAEoBRIqCgdiYWNrb2ZmGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi4KC21heF9iYWNrb2ZmGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIoACCgtSdW5TdHJhdGVneRIyCgRraW5kGAEgASgOMiQuc2hvd3J1bm5lci5qb2JzLnYxLlJ1blN0cmF0ZWd5LktpbmQSFAoMbWF4X3BhcmFsbGVsGAIgASgFIqYBCgRLaW5kEhQKEEtJTkRfVU5TUEVDSUZJRUQQABITCg9LSU5EX1NFUVVFTlRJQUwQARIaChZLSU5EX1NUUklDVF9TRVFVRU5USUFMEAISEwoPS0lORF9GSVJTVF9PTkxZEAMSEgoOS0lORF9MQVNUX09OTFkQBBIbChdLSU5EX1NFUklBTF9MQVRFU1RfT05MWRAFEhEKDUtJTkRfUEFSQUxMRUwQBiKQBAoLSm9iVGVtcGxhdGUSDAoEbmFtZRgBIAEoCRIMCgRraW5kGAIgASgJEhMKC2Rlc2NyaXB0aW9uGAMgASgJEjEKEHBhcmFtZXRlcl9zY2hlbWEYBCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EicKBnBhcmFtcxgFIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSLQoGbGltaXRzGAYgASgLMh0uc2hvd3J1bm5lci5qb2JzLnYxLkpvYkxpbWl0cxIMCgR0YWdzGAcgAygJEjEKCHN0cmF0ZWd5GAggASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLlJ1blN0cmF0ZWd5EjsKBmxhYmVscxgJIAMoCzIrLnNob3dydW5uZXIuam9icy52MS5Kb2JUZW1wbGF0ZS5MYWJlbHNFbnRyeRIQCghwcmlvcml0eRgKIAEoBRIvCgtjcmVhdGVfdGltZRgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCHJldmlzaW9uGA0gASgFEhIKCmJsb2NrZWRfYnkYDiABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJOCghKb2JMaW1pdBIMCgRuYW1lGAEgASgJEhMKC21heF9ydW5uaW5nGAIgASgFEg4KBndlaWdodBgDIAEoBRIPCgdydW5uaW5nGAQgASgFIsQCCghKb2JFcnJvchIxCgVjbGFzcxgBIAEoDjIiLnNob3dydW5uZXIuam9icy52MS5Kb2JFcnJvci5DbGFzcxIMCgRjb2RlGAIgASgFEg4KBnJlYXNvbhgDIAEoCRIPCgdtZXNzYWdlGAQgASgJEjwKCG1ldGFkYXRhGAUgAygLMiouc2hvd3J1bm5lci5qb2JzLnYxLkpvYkVycm9yLk1ldGFkYXRhRW50cnkaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBImcKBUNsYXNzEhUKEUNMQVNTX1VOU1BFQ0lGSUVEEAASDgoKQ0xBU1NfVVNFUhABEhIKDkNMQVNTX1BMQVRGT1JNEAISEQoNQ0xBU1NfVElNRU9VVBADEhAKDENMQVNTX0tJTExFRBAEIqsBCgtKb2JQcm9ncmVzcxIQCghmcmFjdGlvbhgBIAEoARINCgVzdGFnZRgCIAEoCRIPCgdtZXNzYWdlGAMgASgJEjsKBmRldGFpbBgEIAMoCzIrLnNob3dydW5uZXIuam9icy52MS5Kb2JQcm9ncmVzcy5EZXRhaWxFbnRyeRotCgtEZXRhaWxFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIq0BCgpKb2JBdHRlbXB0Eg4KBm51bWJlchgBIAEoBRIOCgZ3b3JrZXIYAiABKAkSLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmVuZF9yZWFzb24YBSABKAkSDQoFZmVuY2UYBiABKAQi5wEKCEpvYkV2ZW50EhAKCHNlcXVlbmNlGAEgASgEEigKBHRpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KBXN0YXRlGAMgASgOMh0uc2hvd3J1bm5lci5qb2JzLnYxLkpvYi5TdGF0ZUgAEjMKCHByb2dyZXNzGAQgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlByb2dyZXNzSAASMQoHYXR0ZW1wdBgFIAEoCzIeLnNob3dydW5uZXIuam9icy52MS5Kb2JBdHRlbXB0SABCBwoFZXZlbnQilQYKC0pvYlNjaGVkdWxlEgwKBG5hbWUYASABKAkSDAoEY3JvbhgCIAEoCRIRCgl0aW1lX3pvbmUYAyABKAkSKQoIdGVtcGxhdGUYBCABKAsyFy5zaG93cnVubmVyLmpvYnMudjEuSm9iEg4KBnBhdXNlZBgFIAEoCBItCgluZXh0X3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCGxhc3Rfam9iGAcgASgJEi8KC2NyZWF0ZV90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgxzdGFydF93aXRoaW4YCSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKwoIaW50ZXJ2YWwYCiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLgoKc3RhcnRfdGltZRgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWxpbWl0GA0gASgFEjkKCGNhdGNoX3VwGA4gASgOMicuc2hvd3J1bm5lci5qb2JzLnYxLkpvYlNjaGVkdWxlLkNhdGNoVXASLQoDcnVuGA8gASgLMiAuc2hvd3J1bm5lci5qb2JzLnYxLlNjaGVkdWxlZFJ1bhIxCghzdHJhdGVneRgQIAEoCzIfLnNob3dydW5uZXIuam9icy52MS5SdW5TdHJhdGVneRIMCgRydW5zGBEgASgFEjIKDndhdGVybWFya190aW1lGBIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVvd25lchgTIAEoCRISCgpsYXN0X2Vycm9yGBQgASgJIl0KB0NhdGNoVXASGAoUQ0FUQ0hfVVBfVU5TUEVDSUZJRUQQABIRCg1DQVRDSF9VUF9TS0lQEAESEwoPQ0FUQ0hfVVBfTEFURVNUEAISEAoMQ0FUQ0hfVVBfQUxMEAMitgEKDFNjaGVkdWxlZFJ1bhIQCgh0ZW1wbGF0ZRgBIAEoCRInCgZwYXJhbXMYAiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EjwKBmxhYmVscxgDIAMoCzIsLnNob3dydW5uZXIuam9icy52MS5TY2hlZHVsZWRSdW4uTGFiZWxzRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJWCgxTY2hlZHVsZVNsb3QSKAoEdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASCwoDam9iGAIgASgJEg8KB2V4aXN0ZWQYAyABKAhiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("ChxzaG93cnVubmVyL2pvYnMvdjEvam9iLnByb3RvEhJzaG93cnVubmVyLmpvYnMudjEilAgKA0pvYhIMCgRuYW1lGAEgASgJEgwKBGtpbmQYAiABKAkSJwoGcGFyYW1zGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIzCgZsYWJlbHMYBCADKAsyIy5zaG93cnVubmVyLmpvYnMudjEuSm9iLkxhYmVsc0VudHJ5EhAKCHByaW9yaXR5GAUgASgFEiwKBXN0YXRlGAYgASgOMh0uc2hvd3J1bm5lci5qb2JzLnYxLkpvYi5TdGF0ZRInCgZyZXN1bHQYByABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EisKBWVycm9yGAggASgLMhwuc2hvd3J1bm5lci5qb2JzLnYxLkpvYkVycm9yEjEKCHByb2dyZXNzGAkgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlByb2dyZXNzEjAKCGF0dGVtcHRzGAogAygLMh4uc2hvd3J1bm5lci5qb2JzLnYxLkpvYkF0dGVtcHQSLwoLY3JlYXRlX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0X3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghzY2hlZHVsZRgOIAEoCRIOCgZwYXJlbnQYDyABKAkSEAoIdHJhY2VfaWQYECABKAkSDQoFb3duZXIYESABKAkSEAoIdGVtcGxhdGUYEiABKAkSDAoEdGFncxgTIAMoCRIPCgdoZWxkX2J5GBQgASgJEhIKCnJlc3RhcnRfb2YYFSABKAkSDAoEbm9kZRgWIAEoCRIzCg9tdXN0X3N0YXJ0X3RpbWUYFyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjQKEG11c3RfZmluaXNoX3RpbWUYGCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KCnNsYV9taXNzZXMYGSADKAsyGy5zaG93cnVubmVyLmpvYnMudjEuU2xhTWlzcxotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIqcBCgVTdGF0ZRIVChFTVEFURV9VTlNQRUNJRklFRBAAEhAKDFNUQVRFX1FVRVVFRBABEhEKDVNUQVRFX1JVTk5JTkcQAhITCg9TVEFURV9TVUNDRUVERUQQAxIQCgxTVEFURV9GQUlMRUQQBBITCg9TVEFURV9DQU5DRUxMRUQQBRITCg9TVEFURV9USU1FRF9PVVQQBhIRCg1TVEFURV9TS0lQUEVEEAcidQoGSm9iU2xhEjQKEW11c3Rfc3RhcnRfd2l0aGluGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjUKEm11c3RfZmluaXNoX3dpdGhpbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiK6AQoHU2xhTWlzcxI0Cgdwcm9taXNlGAEgASgOMiMuc2hvd3J1bm5lci5qb2JzLnYxLlNsYU1pc3MuUHJvbWlzZRIuCgp1bnRpbF90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJJCgdQcm9taXNlEhcKE1BST01JU0VfVU5TUEVDSUZJRUQQABIRCg1QUk9NSVNFX1NUQVJUEAESEgoOUFJPTUlTRV9GSU5JU0gQAiKzAwoKSm9iV2ViaG9vaxIMCgRuYW1lGAEgASgJEgsKA3VybBgCIAEoCRI0CgZldmVudHMYAyADKA4yJC5zaG93cnVubmVyLmpvYnMudjEuSm9iV2ViaG9vay5FdmVudBINCgVraW5kcxgEIAMoCRItCgZzdGF0ZXMYBSADKA4yHS5zaG93cnVubmVyLmpvYnMudjEuSm9iLlN0YXRlEjoKBmxhYmVscxgGIAMoCzIqLnNob3dydW5uZXIuam9icy52MS5Kb2JXZWJob29rLkxhYmVsc0VudHJ5Eg4KBnNlY3JldBgHIAEoCRIvCgtjcmVhdGVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHcGVuZGluZxgJIAEoBRISCgpsYXN0X2Vycm9yGAogASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiRQoFRXZlbnQSFQoRRVZFTlRfVU5TUEVDSUZJRUQQABIPCgtFVkVOVF9FTkRFRBABEhQKEEVWRU5UX1NMQV9NSVNTRUQQAiL5AQoJSm9iTGltaXRzEioKB3RpbWVvdXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLAoEdXNlchgCIAEoCzIeLnNob3dydW5uZXIuam9icy52MS5SZXRyeUxpbWl0EjAKCHBsYXRmb3JtGAMgASgLMh4uc2hvd3J1bm5lci5qb2JzLnYxLlJldHJ5TGltaXQSMAoIdGltZW91dHMYBCABKAsyHi5zaG93cnVubmVyLmpvYnMudjEuUmV0cnlMaW1pdBIuCgZraWxsZWQYBSABKAsyHi5zaG93cnVubmVyLmpvYnMudjEuUmV0cnlMaW1pdCJ9CgpSZXRyeUxpbWl0EhMKC21heF9yZXRyaWVzGAEgASgFEioKB2JhY2tvZmYYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLgoLbWF4X2JhY2tvZmYYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24igAIKC1J1blN0cmF0ZWd5EjIKBGtpbmQYASABKA4yJC5zaG93cnVubmVyLmpvYnMudjEuUnVuU3RyYXRlZ3kuS2luZBIUCgxtYXhfcGFyYWxsZWwYAiABKAUipgEKBEtpbmQSFAoQS0lORF9VTlNQRUNJRklFRBAAEhMKD0tJTkRfU0VRVUVOVElBTBABEhoKFktJTkRfU1RSSUNUX1NFUVVFTlRJQUwQAhITCg9LSU5EX0ZJUlNUX09OTFkQAxISCg5LSU5EX0xBU1RfT05MWRAEEhsKF0tJTkRfU0VSSUFMX0xBVEVTVF9PTkxZEAUSEQoNS0lORF9QQVJBTExFTBAGIrkECgtKb2JUZW1wbGF0ZRIMCgRuYW1lGAEgASgJEgwKBGtpbmQYAiABKAkSEwoLZGVzY3JpcHRpb24YAyABKAkSMQoQcGFyYW1ldGVyX3NjaGVtYRgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSJwoGcGFyYW1zGAUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBItCgZsaW1pdHMYBiABKAsyHS5zaG93cnVubmVyLmpvYnMudjEuSm9iTGltaXRzEgwKBHRhZ3MYByADKAkSMQoIc3RyYXRlZ3kYCCABKAsyHy5zaG93cnVubmVyLmpvYnMudjEuUnVuU3RyYXRlZ3kSOwoGbGFiZWxzGAkgAygLMisuc2hvd3J1bm5lci5qb2JzLnYxLkpvYlRlbXBsYXRlLkxhYmVsc0VudHJ5EhAKCHByaW9yaXR5GAogASgFEi8KC2NyZWF0ZV90aW1lGAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIcmV2aXNpb24YDSABKAUSEgoKYmxvY2tlZF9ieRgOIAEoCRInCgNzbGEYDyABKAsyGi5zaG93cnVubmVyLmpvYnMudjEuSm9iU2xhGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiTgoISm9iTGltaXQSDAoEbmFtZRgBIAEoCRITCgttYXhfcnVubmluZxgCIAEoBRIOCgZ3ZWlnaHQYAyABKAUSDwoHcnVubmluZxgEIAEoBSLEAgoISm9iRXJyb3ISMQoFY2xhc3MYASABKA4yIi5zaG93cnVubmVyLmpvYnMudjEuSm9iRXJyb3IuQ2xhc3MSDAoEY29kZRgCIAEoBRIOCgZyZWFzb24YAyABKAkSDwoHbWVzc2FnZRgEIAEoCRI8CghtZXRhZGF0YRgFIAMoCzIqLnNob3dydW5uZXIuam9icy52MS5Kb2JFcnJvci5NZXRhZGF0YUVudHJ5Gi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJnCgVDbGFzcxIVChFDTEFTU19VTlNQRUNJRklFRBAAEg4KCkNMQVNTX1VTRVIQARISCg5DTEFTU19QTEFURk9STRACEhEKDUNMQVNTX1RJTUVPVVQQAxIQCgxDTEFTU19LSUxMRUQQBCKrAQoLSm9iUHJvZ3Jlc3MSEAoIZnJhY3Rpb24YASABKAESDQoFc3RhZ2UYAiABKAkSDwoHbWVzc2FnZRgDIAEoCRI7CgZkZXRhaWwYBCADKAsyKy5zaG93cnVubmVyLmpvYnMudjEuSm9iUHJvZ3Jlc3MuRGV0YWlsRW50cnkaLQoLRGV0YWlsRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKtAQoKSm9iQXR0ZW1wdBIOCgZudW1iZXIYASABKAUSDgoGd29ya2VyGAIgASgJEi4KCnN0YXJ0X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgplbmRfcmVhc29uGAUgASgJEg0KBWZlbmNlGAYgASgEIpgCCghKb2JFdmVudBIQCghzZXF1ZW5jZRgBIAEoBBIoCgR0aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgVzdGF0ZRgDIAEoDjIdLnNob3dydW5uZXIuam9icy52MS5Kb2IuU3RhdGVIABIzCghwcm9ncmVzcxgEIAEoCzIfLnNob3dydW5uZXIuam9icy52MS5Kb2JQcm9ncmVzc0gAEjEKB2F0dGVtcHQYBSABKAsyHi5zaG93cnVubmVyLmpvYnMudjEuSm9iQXR0ZW1wdEgAEi8KCHNsYV9taXNzGAYgASgLMhsuc2hvd3J1bm5lci5qb2JzLnYxLlNsYU1pc3NIAEIHCgVldmVudCK+BgoLSm9iU2NoZWR1bGUSDAoEbmFtZRgBIAEoCRIMCgRjcm9uGAIgASgJEhEKCXRpbWVfem9uZRgDIAEoCRIpCgh0ZW1wbGF0ZRgEIAEoCzIXLnNob3dydW5uZXIuam9icy52MS5Kb2ISDgoGcGF1c2VkGAUgASgIEi0KCW5leHRfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIbGFzdF9qb2IYByABKAkSLwoLY3JlYXRlX3RpbWUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KDHN0YXJ0X3dpdGhpbhgJIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIrCghpbnRlcnZhbBgKIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIuCgpzdGFydF90aW1lGAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFbGltaXQYDSABKAUSOQoIY2F0Y2hfdXAYDiABKA4yJy5zaG93cnVubmVyLmpvYnMudjEuSm9iU2NoZWR1bGUuQ2F0Y2hVcBItCgNydW4YDyABKAsyIC5zaG93cnVubmVyLmpvYnMudjEuU2NoZWR1bGVkUnVuEjEKCHN0cmF0ZWd5GBAgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLlJ1blN0cmF0ZWd5EgwKBHJ1bnMYESABKAUSMgoOd2F0ZXJtYXJrX3RpbWUYEiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBW93bmVyGBMgASgJEhIKCmxhc3RfZXJyb3IYFCABKAkSJwoDc2xhGBUgASgLMhouc2hvd3J1bm5lci5qb2JzLnYxLkpvYlNsYSJdCgdDYXRjaFVwEhgKFENBVENIX1VQX1VOU1BFQ0lGSUVEEAASEQoNQ0FUQ0hfVVBfU0tJUBABEhMKD0NBVENIX1VQX0xBVEVTVBACEhAKDENBVENIX1VQX0FMTBADIrYBCgxTY2hlZHVsZWRSdW4SEAoIdGVtcGxhdGUYASABKAkSJwoGcGFyYW1zGAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBI8CgZsYWJlbHMYAyADKAsyLC5zaG93cnVubmVyLmpvYnMudjEuU2NoZWR1bGVkUnVuLkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiVgoMU2NoZWR1bGVTbG90EigKBHRpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgsKA2pvYhgCIAEoCRIPCgdleGlzdGVkGAMgASgIYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * A piece of long work, stored before it is queued. Terminal states never change again.
@@ -174,6 +174,27 @@ export type Job = Message<"showrunner.jobs.v1.Job"> & {
    * @generated from field: string node = 22;
    */
   node: string;
+
+  /**
+   * Output only. When the first attempt must have begun; absent = no such promise.
+   *
+   * @generated from field: google.protobuf.Timestamp must_start_time = 23;
+   */
+  mustStartTime?: Timestamp | undefined;
+
+  /**
+   * Output only. When it must have ended; absent = no such promise.
+   *
+   * @generated from field: google.protobuf.Timestamp must_finish_time = 24;
+   */
+  mustFinishTime?: Timestamp | undefined;
+
+  /**
+   * Output only. Promises that it has missed.
+   *
+   * @generated from field: repeated showrunner.jobs.v1.SlaMiss sla_misses = 25;
+   */
+  slaMisses: SlaMiss[];
 };
 
 /**
@@ -260,6 +281,231 @@ export const Job_StateSchema: GenEnum<Job_State> = /*@__PURE__*/
   enumDesc(file_showrunner_jobs_v1_job, 0, 0);
 
 /**
+ * When jobs are promised to be begun and done, counted from the slot of a schedule or else from their creation.
+ *
+ * @generated from message showrunner.jobs.v1.JobSla
+ */
+export type JobSla = Message<"showrunner.jobs.v1.JobSla"> & {
+  /**
+   * Time until the first attempt begins; absent = no promise. At most 30 days.
+   *
+   * @generated from field: google.protobuf.Duration must_start_within = 1;
+   */
+  mustStartWithin?: Duration | undefined;
+
+  /**
+   * Time until the end; absent = no promise. At most 30 days.
+   *
+   * @generated from field: google.protobuf.Duration must_finish_within = 2;
+   */
+  mustFinishWithin?: Duration | undefined;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.JobSla.
+ * Use `create(JobSlaSchema)` to create a new message.
+ */
+export const JobSlaSchema: GenMessage<JobSla> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job, 1);
+
+/**
+ * A promise that was missed; told at that moment, while the job may still wait or run.
+ *
+ * @generated from message showrunner.jobs.v1.SlaMiss
+ */
+export type SlaMiss = Message<"showrunner.jobs.v1.SlaMiss"> & {
+  /**
+   * What was promised.
+   *
+   * @generated from field: showrunner.jobs.v1.SlaMiss.Promise promise = 1;
+   */
+  promise: SlaMiss_Promise;
+
+  /**
+   * Until when.
+   *
+   * @generated from field: google.protobuf.Timestamp until_time = 2;
+   */
+  untilTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.SlaMiss.
+ * Use `create(SlaMissSchema)` to create a new message.
+ */
+export const SlaMissSchema: GenMessage<SlaMiss> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job, 2);
+
+/**
+ * What was promised.
+ *
+ * @generated from enum showrunner.jobs.v1.SlaMiss.Promise
+ */
+export const SlaMiss_Promise = {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: PROMISE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * That the first attempt had begun.
+   *
+   * @generated from enum value: PROMISE_START = 1;
+   */
+  START: 1,
+
+  /**
+   * That the job had ended.
+   *
+   * @generated from enum value: PROMISE_FINISH = 2;
+   */
+  FINISH: 2,
+} as const;
+
+/**
+ * What was promised.
+ *
+ * @generated from enum showrunner.jobs.v1.SlaMiss.Promise
+ */
+export type SlaMiss_Promise = (typeof SlaMiss_Promise)[keyof typeof SlaMiss_Promise] | UnknownEnum;
+
+/**
+ * Describes the enum showrunner.jobs.v1.SlaMiss.Promise.
+ */
+export const SlaMiss_PromiseSchema: GenEnum<SlaMiss_Promise> = /*@__PURE__*/
+  enumDesc(file_showrunner_jobs_v1_job, 2, 0);
+
+/**
+ * Tells a URL of what happens to jobs, by POST with a JSON body. The header `x-showrunner-signature` is
+ * `t=<Unix seconds>,v1=<hex HMAC-SHA256 of "<t>.<body>" with the secret>`, `x-showrunner-delivery` the same id for each
+ * try of one delivery. Any 2xx takes it; 410 drops it; other answers and none within 5 s are tried again after 1 s
+ * doubling to an hour, twelve times altogether. Redirects are not followed.
+ *
+ * @generated from message showrunner.jobs.v1.JobWebhook
+ */
+export type JobWebhook = Message<"showrunner.jobs.v1.JobWebhook"> & {
+  /**
+   * `webhooks/{webhook}`; the last segment is chosen by the caller: 1-63 characters of [a-z0-9-].
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Where to: https, or http on this machine, of an origin that SHOWRUNNER_JOB_WEBHOOK_ORIGINS names.
+   *
+   * @generated from field: string url = 2;
+   */
+  url: string;
+
+  /**
+   * What is told; empty = everything.
+   *
+   * @generated from field: repeated showrunner.jobs.v1.JobWebhook.Event events = 3;
+   */
+  events: JobWebhook_Event[];
+
+  /**
+   * Only jobs of these kinds; empty = all.
+   *
+   * @generated from field: repeated string kinds = 4;
+   */
+  kinds: string[];
+
+  /**
+   * Only jobs that ended in these states; empty = all.
+   *
+   * @generated from field: repeated showrunner.jobs.v1.Job.State states = 5;
+   */
+  states: Job_State[];
+
+  /**
+   * Only jobs that carry all these labels. Parts and nodes of workflows are never told.
+   *
+   * @generated from field: map<string, string> labels = 6;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * Input only. Key of the signature, 16 to 128 characters; empty = one is made and given by CreateWebhook, once.
+   *
+   * @generated from field: string secret = 7;
+   */
+  secret: string;
+
+  /**
+   * Output only. When it was created.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 8;
+   */
+  createTime?: Timestamp | undefined;
+
+  /**
+   * Output only. Deliveries that wait, in this server's count.
+   *
+   * @generated from field: int32 pending = 9;
+   */
+  pending: number;
+
+  /**
+   * Output only. What came of the last try: empty = it was taken.
+   *
+   * @generated from field: string last_error = 10;
+   */
+  lastError: string;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.JobWebhook.
+ * Use `create(JobWebhookSchema)` to create a new message.
+ */
+export const JobWebhookSchema: GenMessage<JobWebhook> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job, 3);
+
+/**
+ * What is told.
+ *
+ * @generated from enum showrunner.jobs.v1.JobWebhook.Event
+ */
+export const JobWebhook_Event = {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: EVENT_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * A job has ended.
+   *
+   * @generated from enum value: EVENT_ENDED = 1;
+   */
+  ENDED: 1,
+
+  /**
+   * A job has missed a promise.
+   *
+   * @generated from enum value: EVENT_SLA_MISSED = 2;
+   */
+  SLA_MISSED: 2,
+} as const;
+
+/**
+ * What is told.
+ *
+ * @generated from enum showrunner.jobs.v1.JobWebhook.Event
+ */
+export type JobWebhook_Event = (typeof JobWebhook_Event)[keyof typeof JobWebhook_Event] | UnknownEnum;
+
+/**
+ * Describes the enum showrunner.jobs.v1.JobWebhook.Event.
+ */
+export const JobWebhook_EventSchema: GenEnum<JobWebhook_Event> = /*@__PURE__*/
+  enumDesc(file_showrunner_jobs_v1_job, 3, 0);
+
+/**
  * What replaces the limits of a kind.
  *
  * @generated from message showrunner.jobs.v1.JobLimits
@@ -306,7 +552,7 @@ export type JobLimits = Message<"showrunner.jobs.v1.JobLimits"> & {
  * Use `create(JobLimitsSchema)` to create a new message.
  */
 export const JobLimitsSchema: GenMessage<JobLimits> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job, 1);
+  messageDesc(file_showrunner_jobs_v1_job, 4);
 
 /**
  * Retries after one class of failure, counted by themselves.
@@ -341,7 +587,7 @@ export type RetryLimit = Message<"showrunner.jobs.v1.RetryLimit"> & {
  * Use `create(RetryLimitSchema)` to create a new message.
  */
 export const RetryLimitSchema: GenMessage<RetryLimit> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job, 2);
+  messageDesc(file_showrunner_jobs_v1_job, 5);
 
 /**
  * What happens when a run is asked for while earlier ones of its scope wait or run (after Netflix Maestro). The scope
@@ -370,7 +616,7 @@ export type RunStrategy = Message<"showrunner.jobs.v1.RunStrategy"> & {
  * Use `create(RunStrategySchema)` to create a new message.
  */
 export const RunStrategySchema: GenMessage<RunStrategy> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job, 3);
+  messageDesc(file_showrunner_jobs_v1_job, 6);
 
 /**
  * Kind of strategy.
@@ -439,7 +685,7 @@ export type RunStrategy_Kind = (typeof RunStrategy_Kind)[keyof typeof RunStrateg
  * Describes the enum showrunner.jobs.v1.RunStrategy.Kind.
  */
 export const RunStrategy_KindSchema: GenEnum<RunStrategy_Kind> = /*@__PURE__*/
-  enumDesc(file_showrunner_jobs_v1_job, 3, 0);
+  enumDesc(file_showrunner_jobs_v1_job, 6, 0);
 
 /**
  * A kind of run with its parameters, limits and rules, of which runs are made.
@@ -547,6 +793,13 @@ export type JobTemplate = Message<"showrunner.jobs.v1.JobTemplate"> & {
    * @generated from field: string blocked_by = 14;
    */
   blockedBy: string;
+
+  /**
+   * When its jobs are promised to be begun and done.
+   *
+   * @generated from field: showrunner.jobs.v1.JobSla sla = 15;
+   */
+  sla?: JobSla | undefined;
 };
 
 /**
@@ -554,7 +807,7 @@ export type JobTemplate = Message<"showrunner.jobs.v1.JobTemplate"> & {
  * Use `create(JobTemplateSchema)` to create a new message.
  */
 export const JobTemplateSchema: GenMessage<JobTemplate> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job, 4);
+  messageDesc(file_showrunner_jobs_v1_job, 7);
 
 /**
  * How many jobs of an owner or with a tag run at once, over all templates.
@@ -597,7 +850,7 @@ export type JobLimit = Message<"showrunner.jobs.v1.JobLimit"> & {
  * Use `create(JobLimitSchema)` to create a new message.
  */
 export const JobLimitSchema: GenMessage<JobLimit> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job, 5);
+  messageDesc(file_showrunner_jobs_v1_job, 8);
 
 /**
  * Why a job ended without success.
@@ -646,7 +899,7 @@ export type JobError = Message<"showrunner.jobs.v1.JobError"> & {
  * Use `create(JobErrorSchema)` to create a new message.
  */
 export const JobErrorSchema: GenMessage<JobError> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job, 6);
+  messageDesc(file_showrunner_jobs_v1_job, 9);
 
 /**
  * Class of failure: decides about retries.
@@ -701,7 +954,7 @@ export type JobError_Class = (typeof JobError_Class)[keyof typeof JobError_Class
  * Describes the enum showrunner.jobs.v1.JobError.Class.
  */
 export const JobError_ClassSchema: GenEnum<JobError_Class> = /*@__PURE__*/
-  enumDesc(file_showrunner_jobs_v1_job, 6, 0);
+  enumDesc(file_showrunner_jobs_v1_job, 9, 0);
 
 /**
  * Progress of a running job.
@@ -743,7 +996,7 @@ export type JobProgress = Message<"showrunner.jobs.v1.JobProgress"> & {
  * Use `create(JobProgressSchema)` to create a new message.
  */
 export const JobProgressSchema: GenMessage<JobProgress> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job, 7);
+  messageDesc(file_showrunner_jobs_v1_job, 10);
 
 /**
  * One start of a job on a worker.
@@ -799,7 +1052,7 @@ export type JobAttempt = Message<"showrunner.jobs.v1.JobAttempt"> & {
  * Use `create(JobAttemptSchema)` to create a new message.
  */
 export const JobAttemptSchema: GenMessage<JobAttempt> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job, 8);
+  messageDesc(file_showrunner_jobs_v1_job, 11);
 
 /**
  * One event of a job's life, numbered within the job.
@@ -850,6 +1103,14 @@ export type JobEvent = Message<"showrunner.jobs.v1.JobEvent"> & {
      */
     value: JobAttempt;
     case: "attempt";
+  } | {
+    /**
+     * A promise was missed.
+     *
+     * @generated from field: showrunner.jobs.v1.SlaMiss sla_miss = 6;
+     */
+    value: SlaMiss;
+    case: "slaMiss";
   } | { case: undefined; value?: undefined };
 };
 
@@ -858,7 +1119,7 @@ export type JobEvent = Message<"showrunner.jobs.v1.JobEvent"> & {
  * Use `create(JobEventSchema)` to create a new message.
  */
 export const JobEventSchema: GenMessage<JobEvent> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job, 9);
+  messageDesc(file_showrunner_jobs_v1_job, 12);
 
 /**
  * Makes jobs by the clock. Each slot makes one job and no second one, over restarts and several servers: the schedule
@@ -1010,6 +1271,13 @@ export type JobSchedule = Message<"showrunner.jobs.v1.JobSchedule"> & {
    * @generated from field: string last_error = 20;
    */
   lastError: string;
+
+  /**
+   * When its jobs are promised to be begun and done; absent = as the template of `run` says.
+   *
+   * @generated from field: showrunner.jobs.v1.JobSla sla = 21;
+   */
+  sla?: JobSla | undefined;
 };
 
 /**
@@ -1017,7 +1285,7 @@ export type JobSchedule = Message<"showrunner.jobs.v1.JobSchedule"> & {
  * Use `create(JobScheduleSchema)` to create a new message.
  */
 export const JobScheduleSchema: GenMessage<JobSchedule> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job, 10);
+  messageDesc(file_showrunner_jobs_v1_job, 13);
 
 /**
  * What happens to slots that were missed, e.g. because no server ran or the clock jumped.
@@ -1065,7 +1333,7 @@ export type JobSchedule_CatchUp = (typeof JobSchedule_CatchUp)[keyof typeof JobS
  * Describes the enum showrunner.jobs.v1.JobSchedule.CatchUp.
  */
 export const JobSchedule_CatchUpSchema: GenEnum<JobSchedule_CatchUp> = /*@__PURE__*/
-  enumDesc(file_showrunner_jobs_v1_job, 10, 0);
+  enumDesc(file_showrunner_jobs_v1_job, 13, 0);
 
 /**
  * The run of a template that a schedule makes.
@@ -1100,7 +1368,7 @@ export type ScheduledRun = Message<"showrunner.jobs.v1.ScheduledRun"> & {
  * Use `create(ScheduledRunSchema)` to create a new message.
  */
 export const ScheduledRunSchema: GenMessage<ScheduledRun> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job, 11);
+  messageDesc(file_showrunner_jobs_v1_job, 14);
 
 /**
  * A slot of a schedule and its job.
@@ -1135,5 +1403,5 @@ export type ScheduleSlot = Message<"showrunner.jobs.v1.ScheduleSlot"> & {
  * Use `create(ScheduleSlotSchema)` to create a new message.
  */
 export const ScheduleSlotSchema: GenMessage<ScheduleSlot> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job, 12);
+  messageDesc(file_showrunner_jobs_v1_job, 15);
 

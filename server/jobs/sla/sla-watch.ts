@@ -1,0 +1,82 @@
+import type { Clock } from '../../core/clock.ts';
+import { messageOf } from '../../core/errors.ts';
+import type { Logger } from '../../core/log.ts';
+import { isTerminal, type JobRecord, type SlaPromise } from '../job-record.ts';
+import type { JobStore } from '../job-store.ts';
+import { createScheduleClock } from '../schedules/schedule-clock.ts';
+
+export interface SlaWatchDeps {
+  readonly store: Pick<JobStore, 'find' | 'update'>;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Told of each missed promise, at least once. */
+  readonly onMiss: (job: JobRecord, promise: SlaPromise) => Promise<void>;
+}
+
+/** Notices missed promises at the moment at which they are missed, while the job still waits or runs. */
+export interface SlaWatch {
+  /** Watches a job that has promises; the same one again changes nothing. */
+  add(job: JobRecord): void;
+  start(): void;
+  close(): Promise<void>;
+}
+
+const retryMs = 1_000;
+
+export function createSlaWatch({ store, clock, log, onMiss }: SlaWatchDeps): SlaWatch {
+  const look = async (id: string): Promise<number | undefined> => {
+    const job = await store.find(id);
+    if (job === undefined || isTerminal(job.state)) return undefined;
+    const now = clock.now();
+    for (const promise of openPromises(job)) {
+      if (untilOf(job, promise) > now) continue;
+      await onMiss(job, promise);
+      await store.update(id, (record) => {
+        if (isTerminal(record.state) || record.slaMissed?.includes(promise)) return undefined;
+        const slaMissed = [...(record.slaMissed ?? []), promise];
+        return {
+          record: { ...record, slaMissed },
+          events: [{ slaMissed: promise, untilMs: untilOf(job, promise) }],
+          atMs: now,
+        };
+      });
+      log.warn('job has missed a promise', { job_id: id, job_kind: job.kind, promise });
+    }
+    const after = await store.find(id);
+    return after === undefined ? undefined : nextOf(after);
+  };
+  const due = createScheduleClock({
+    clock,
+    onDue: async (id) => {
+      try {
+        return await look(id);
+      } catch (error) {
+        log.warn('promises of a job are looked at again', { job_id: id, error: messageOf(error) });
+        return clock.now() + retryMs;
+      }
+    },
+  });
+  return {
+    add: (job) => due.set(job.id, nextOf(job)),
+    start: due.start,
+    close: due.close,
+  };
+}
+
+/** Promises that can still be missed. */
+function openPromises(job: JobRecord): SlaPromise[] {
+  const open: SlaPromise[] = [];
+  if (job.mustStartMs !== undefined && job.startMs === undefined) open.push('start');
+  if (job.mustFinishMs !== undefined) open.push('finish');
+  return open.filter((promise) => !job.slaMissed?.includes(promise));
+}
+
+export function untilOf(job: JobRecord, promise: SlaPromise): number {
+  return (promise === 'start' ? job.mustStartMs : job.mustFinishMs) ?? Number.POSITIVE_INFINITY;
+}
+
+function nextOf(job: JobRecord): number | undefined {
+  if (isTerminal(job.state)) return undefined;
+  const times = openPromises(job).map((promise) => untilOf(job, promise));
+  return times.length === 0 ? undefined : Math.min(...times);
+}

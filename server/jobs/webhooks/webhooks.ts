@@ -1,0 +1,219 @@
+import { randomBytes } from 'node:crypto';
+import type { Clock } from '../../core/clock.ts';
+import { createCounters } from '../../core/counters.ts';
+import { messageOf, notFound } from '../../core/errors.ts';
+import type { Logger } from '../../core/log.ts';
+import type { Random } from '../../core/random.ts';
+import type { RecordsStore } from '../../stores/records/records-store.ts';
+import { tooManyWebhooks, webhookExists, webhookUrlRefused } from '../job-errors.ts';
+import { decode, encode, isConflict } from '../job-store.ts';
+import { createScheduleClock } from '../schedules/schedule-clock.ts';
+import { type DeliveryEnd, deliver } from './deliver.ts';
+import { isWanted, type JobNotice, type WebhookRecord } from './webhook.ts';
+
+export interface WebhooksDeps {
+  readonly records: RecordsStore;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  /** Origins that webhooks may call, e.g. `https://hooks.example.com`. */
+  readonly origins: readonly string[];
+  /** Wait before the second try, doubled for each further one up to an hour, in ms. Default 1,000. */
+  readonly baseBackoffMs?: number;
+  /** Deliveries that may wait. Default 10,000. */
+  readonly maxPending?: number;
+  /** Limit of one try, in ms. Default 5,000. */
+  readonly timeoutMs?: number;
+}
+
+export interface WebhookStatus {
+  readonly pending: number;
+  readonly lastError: string;
+}
+
+export interface Webhooks {
+  /** An empty secret is made. Throws WEBHOOK_EXISTS, WEBHOOK_URL_REFUSED, TOO_MANY_WEBHOOKS. */
+  create(webhook: Omit<WebhookRecord, 'createMs'>): Promise<WebhookRecord>;
+  list(): Promise<WebhookRecord[]>;
+  status(id: string): WebhookStatus;
+  /** Throws WEBHOOK_NOT_FOUND. */
+  delete(id: string): Promise<void>;
+  /** Stores a delivery for each webhook that wants the notice; the same notice again makes no second one. */
+  tell(notice: JobNotice): Promise<void>;
+  start(): Promise<void>;
+  close(): Promise<void>;
+  readonly counters: { snapshot(): Readonly<Record<'delivered' | 'retried' | 'dropped', number>> };
+}
+
+/** A delivery that waits; one that is done stays for a while, so that its notice makes no second one. */
+interface DeliveryRow {
+  readonly webhook: string;
+  readonly body: string;
+  readonly failures: number;
+  readonly isDone: boolean;
+}
+
+const hooks = 'jobs/webhooks';
+const outbox = 'jobs/webhook-outbox';
+const maxWebhooks = 100;
+const maxTries = 12;
+const maxBackoffMs = 3_600_000;
+const rememberMs = 86_400_000;
+const scanRows = 1_000;
+const retryMs = 1_000;
+
+export function createWebhooks(deps: WebhooksDeps): Webhooks {
+  const { records, clock, random, log, origins, baseBackoffMs = 1_000, maxPending = 10_000, timeoutMs = 5_000 } = deps;
+  const counters = createCounters('jobs.webhooks', {
+    delivered: 'Deliveries that were taken.',
+    retried: 'Tries that failed and are repeated.',
+    dropped: 'Deliveries given up: refused, failed too often, or one too many.',
+  });
+  const pending = new Map<string, Set<string>>();
+  const lastErrors = new Map<string, string>();
+  let waiting = 0;
+  const keep = (webhook: string, key: string) => {
+    const keys = pending.get(webhook) ?? new Set();
+    pending.set(webhook, keys);
+    if (keys.has(key)) return;
+    keys.add(key);
+    waiting++;
+  };
+  const forget = (webhook: string, key: string) => {
+    if (pending.get(webhook)?.delete(key)) waiting--;
+  };
+  const findHook = async (id: string) => {
+    const row = await records.get(hooks, id);
+    return row === undefined ? undefined : decode<WebhookRecord>(row.value);
+  };
+  const list = async () =>
+    (await records.scan(hooks, { limit: maxWebhooks })).map((row) => decode<WebhookRecord>(row.value));
+
+  const finish = async (key: string, row: DeliveryRow) => {
+    await records.put(outbox, key, encode({ ...row, body: '', isDone: true }), { ttlMs: rememberMs });
+    forget(row.webhook, key);
+  };
+  /** One try of a delivery; gives when the next one is. */
+  const attempt = async (key: string): Promise<number | undefined> => {
+    const stored = await records.get(outbox, key);
+    if (stored === undefined) return undefined;
+    const row = decode<DeliveryRow>(stored.value);
+    const hook = row.isDone ? undefined : await findHook(row.webhook);
+    if (hook === undefined) {
+      forget(row.webhook, key);
+      if (!row.isDone) await records.delete(outbox, key);
+      return undefined;
+    }
+    const { url, secret } = hook;
+    const result = await deliver({ id: key, url, secret, body: row.body, nowMs: clock.now(), timeoutMs });
+    return settle(key, row, result);
+  };
+  const settle = async (key: string, row: DeliveryRow, result: DeliveryEnd): Promise<number | undefined> => {
+    lastErrors.set(row.webhook, result.end === 'failed' ? result.error : '');
+    if (result.end === 'taken') {
+      counters.add('delivered');
+      await finish(key, row);
+      return undefined;
+    }
+    const failures = row.failures + 1;
+    if (result.end === 'refused' || failures >= maxTries) {
+      counters.add('dropped');
+      log.warn('webhook delivery is given up', { webhook: row.webhook, delivery: key, failures });
+      await finish(key, row);
+      return undefined;
+    }
+    counters.add('retried');
+    await records.put(outbox, key, encode({ ...row, failures }));
+    const ceiling = Math.min(maxBackoffMs, baseBackoffMs * 2 ** (failures - 1));
+    return clock.now() + Math.round(ceiling * (0.5 + random.next() / 2));
+  };
+  const due = createScheduleClock({
+    clock,
+    parallel: 4,
+    onDue: async (key) => {
+      try {
+        return await attempt(key);
+      } catch (error) {
+        log.warn('webhook delivery could not be stored', { delivery: key, error: messageOf(error) });
+        return clock.now() + retryMs;
+      }
+    },
+  });
+
+  return {
+    create: async (given) => {
+      if (!isAllowed(given.url, origins)) throw webhookUrlRefused(given.url.slice(0, 300), origins);
+      if ((await list()).length >= maxWebhooks) throw tooManyWebhooks(maxWebhooks);
+      const secret = given.secret === '' ? randomBytes(24).toString('base64url') : given.secret;
+      const webhook = { ...given, secret, createMs: clock.now() };
+      try {
+        await records.put(hooks, webhook.id, encode(webhook), { ifVersion: 'absent' });
+      } catch (error) {
+        throw isConflict(error) ? webhookExists(`webhooks/${webhook.id}`) : error;
+      }
+      return webhook;
+    },
+    list,
+    status: (id) => ({ pending: pending.get(id)?.size ?? 0, lastError: lastErrors.get(id) ?? '' }),
+    delete: async (id) => {
+      if (!(await records.delete(hooks, id))) throw notFound('webhook', `webhooks/${id}`);
+      for (const key of pending.get(id) ?? []) {
+        due.set(key, undefined);
+        await records.delete(outbox, key);
+        waiting--;
+      }
+      pending.delete(id);
+      lastErrors.delete(id);
+    },
+    tell: async (notice) => {
+      for (const hook of await list()) {
+        if (!isWanted(hook, notice)) continue;
+        if (waiting >= maxPending) {
+          counters.add('dropped');
+          continue;
+        }
+        const key = `${hook.id}/${notice.id}`;
+        const row: DeliveryRow = { webhook: hook.id, body: toBody(notice), failures: 0, isDone: false };
+        try {
+          await records.put(outbox, key, encode(row), { ifVersion: 'absent' });
+        } catch (error) {
+          if (isConflict(error)) continue;
+          throw error;
+        }
+        keep(hook.id, key);
+        due.set(key, clock.now());
+      }
+    },
+    start: async () => {
+      for (let from = ''; ; ) {
+        const rows = await records.scan(outbox, { limit: scanRows, ...(from === '' ? {} : { from }) });
+        for (const { key, value } of rows) {
+          const row = decode<DeliveryRow>(value);
+          if (row.isDone) continue;
+          keep(row.webhook, key);
+          due.set(key, clock.now());
+        }
+        if (rows.length < scanRows) break;
+        from = `${rows.at(-1)?.key}\0`;
+      }
+      due.start();
+    },
+    close: due.close,
+    counters,
+  };
+}
+
+/** Only exact origins of the list, and of these only https or this machine. */
+export function isAllowed(url: string, origins: readonly string[]): boolean {
+  const parsed = URL.parse(url);
+  if (parsed === null || parsed.username !== '' || parsed.password !== '') return false;
+  const isLocal = ['127.0.0.1', '[::1]', 'localhost'].includes(parsed.hostname);
+  return (parsed.protocol === 'https:' || (parsed.protocol === 'http:' && isLocal)) && origins.includes(parsed.origin);
+}
+
+function toBody(notice: JobNotice): string {
+  const { atMs, ...rest } = notice;
+  const until =
+    notice.event === 'sla_missed' ? { untilMs: undefined, until: new Date(notice.untilMs).toISOString() } : {};
+  return JSON.stringify({ ...rest, time: new Date(atMs).toISOString(), ...until });
+}
