@@ -162,6 +162,15 @@ describe('adaptation rules', () => {
     assert.equal(rule.choose(state(12, 0)), 2);
   });
 
+  it('by BOLA step up no further than the throughput, and keep what they have', () => {
+    const rule = bolaRule();
+    rule.observe(600, 2.5e6);
+    // BOLA alone would take 4 Mb/s at 15 s; 0.9 x 2.5 Mb/s holds 2.
+    assert.equal(rule.choose(state(15, 0)), 1);
+    assert.equal(rule.choose(state(15, 1)), 1);
+    assert.equal(rule.choose(state(15, 2)), 2);
+  });
+
   it('both reach the rendition that a steady link holds, without a stall', () => {
     for (const rule of [throughputRule(), bolaRule()]) {
       const report = simulateSession(titleOf([0.5, 1, 2, 4], 100), steady(3.2), rule);

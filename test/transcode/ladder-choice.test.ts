@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { ceilingKbps } from '../../workers/transcode/ladder.ts';
 import { displaySize, planTranscode } from '../../workers/transcode/plan.ts';
 import { bdRate } from '../../workers/transcode/quality/bd-rate.ts';
 import { prepareLadder } from '../../workers/transcode/quality/choose-ladder.ts';
@@ -6,6 +7,7 @@ import { chooseSteps } from '../../workers/transcode/quality/choose-steps.ts';
 import { bestAtRate, frontier, type RatePoint, scoreAlong, upperHull } from '../../workers/transcode/quality/hull.ts';
 import { ladderSvg } from '../../workers/transcode/quality/ladder-svg.ts';
 import { heightsFor, sampleGops, trialGrid } from '../../workers/transcode/quality/trial-plan.ts';
+import { rational } from '../../workers/transcode/rational.ts';
 import { probeOf, times } from './plan-fixture.ts';
 
 const point = (height: number, crf: number, kbps: number, score: number): RatePoint => ({ height, crf, kbps, score });
@@ -16,7 +18,8 @@ const tall = [point(720, 36, 500, 60), point(720, 30, 1000, 80), point(720, 25, 
 const useless = [point(540, 36, 300, 40), point(540, 20, 2000, 60)];
 const all = [...tall, ...useless, ...small];
 
-const rules = { targetScore: 95, noticeableScore: 6, maxKbps: 100_000, crfStep: 0.5 };
+const most = (kbps: number) => ({ kbps, why: 'enough' });
+const rules = { targetScore: 95, noticeableScore: 6, most: most(100_000), crfStep: 0.5 };
 
 describe('rate and quality of trials', () => {
   it('have an upper hull of the points no line passes above', () => {
@@ -100,9 +103,9 @@ describe('rungs chosen along the frontier', () => {
     assert.deepEqual([top?.kbps, top?.crf, top?.why], [1000, 20, 'the best of the trial']);
   });
 
-  it('take no more than the source does', () => {
-    const [top] = chooseSteps(all, frontier(all), { ...rules, maxKbps: 1500 });
-    assert.deepEqual([top?.kbps, top?.why], [1500, 'as much as the source itself takes']);
+  it('take no more than they may', () => {
+    const [top] = chooseSteps(all, frontier(all), { ...rules, most: most(1500) });
+    assert.deepEqual([top?.kbps, top?.why], [1500, 'enough']);
   });
 
   it('go below the floor for an easy title rather than have fewer than three', () => {
@@ -166,6 +169,16 @@ describe('preparing a ladder', () => {
   it('caps rates at 1.2 times those of the source', () => {
     // 12 s of every 25 at 1000 bytes a frame, the rest at 9000.
     assert.ok(Math.abs(prepare(100).maxKbps - 1.2 * ((5160 * 25 * 8) / 1000)) < 1);
+  });
+
+  it('caps rungs at twice what the fixed ladder allows at that size, more at double rate', () => {
+    const ceiling = (width: number, height: number, fps = 25) => ceilingKbps({ width, height }, rational(fps, 1));
+    assert.deepEqual([ceiling(1920, 1080), ceiling(1280, 720), ceiling(720, 1280)], [13_000, 7000, 7000]);
+    assert.deepEqual(
+      [ceiling(3840, 2160), ceiling(640, 360), ceiling(160, 90)],
+      [13_000, 2800 * (360 / 432), 1000 / 3],
+    );
+    assert.ok(Math.abs(ceiling(1280, 720, 60) / 7000 - 2 ** 0.6) < 1e-9);
   });
 
   it('meets easy and hard scenes in the proportion they have', () => {

@@ -1,6 +1,6 @@
 import { hevcLevelFor, levelFor } from './codecs/levels.ts';
 import { codecTraits, type VideoCodec, type VideoEncoder } from './codecs/video-codec.ts';
-import type { Rational } from './rational.ts';
+import { type Rational, toNumber } from './rational.ts';
 
 /** One step asked for: a short side and how many bits it may take. */
 export type LadderStep = {
@@ -137,4 +137,21 @@ export function chooseRungs(
     const maxrateKbps = Math.max(50, Math.round(step.maxrateKbps * relativeRate));
     return makeRung({ shortSide: step.height, crf: fromH264Crf(step.crf), maxrateKbps }, display, rate, choice);
   });
+}
+
+/** Mean rates above are spent on grain that nobody sees: twice the cap of the fixed ladder. */
+const ceilingByCap = 2;
+/** Rate that the fixed ladder's caps are made for; faster pictures take more, though not in proportion. */
+const plainRate = 30;
+
+/**
+ * The most that a rung of H.264 may take on average, in kb/s: twice the cap that the fixed ladder has at the picture's
+ * size (by its lines between two steps), and half as much again at double rate.
+ */
+export function ceilingKbps(display: DisplaySize, rate: Rational): number {
+  const short = Math.min(display.width, display.height);
+  const next = fixedLadder.findLast((step) => step.height >= short) ?? fixedLadder[0];
+  if (!next) return 0;
+  const bySize = next.maxrateKbps * Math.min(1, short / next.height);
+  return bySize * ceilingByCap * Math.max(1, toNumber(rate) / plainRate) ** 0.6;
 }

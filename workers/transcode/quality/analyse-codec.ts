@@ -1,7 +1,7 @@
 import type { ObjectStore } from '../../../server/stores/objects/object-store.ts';
 import type { JobContext } from '../../queue/job-kind.ts';
 import { codecTraits } from '../codecs/video-codec.ts';
-import { type CodecChoice, makeRung, type Rung } from '../ladder.ts';
+import { type CodecChoice, ceilingKbps, makeRung, type Rung } from '../ladder.ts';
 import type { PlannedChunk, TranscodePlan } from '../plan.ts';
 import { savePlan } from '../plan-store.ts';
 import { type ChosenStep, chooseSteps, ssimRules, vmafRules } from './choose-steps.ts';
@@ -19,6 +19,7 @@ export interface CodecAnalysis {
   readonly choice: CodecChoice;
   readonly samples: readonly PlannedChunk[];
   readonly metric: Metric;
+  /** Rate of the source with some room. */
   readonly maxKbps: number;
 }
 
@@ -42,6 +43,13 @@ function thinned<T>(items: readonly T[], most: number): T[] {
   if (items.length <= most) return [...items];
   const at = (index: number) => items[Math.round((index * (items.length - 1)) / (most - 1))];
   return Array.from({ length: most }, (_, index) => at(index)).flatMap((item) => item ?? []);
+}
+
+/** The most that a rung may take: the source's own rate, or what the fixed ladder's caps at that size are good for. */
+function mostOf({ plan, choice, maxKbps }: CodecAnalysis): { kbps: number; why: string } {
+  const ceiling = ceilingKbps(plan.video.display, plan.rate) * codecTraits(choice.codec).relativeRate;
+  if (maxKbps <= ceiling) return { kbps: maxKbps, why: 'as much as the source itself takes' };
+  return { kbps: ceiling, why: 'as much as any rung of this size may take' };
 }
 
 async function round(analysis: CodecAnalysis, name: string, rungs: readonly Rung[], metric: Metric) {
@@ -88,7 +96,7 @@ export async function analyseCodec(analysis: CodecAnalysis): Promise<AnalysedCod
   const curve = metric === 'vmaf' ? frontier(vmafPoints) : front;
   const rules = metric === 'vmaf' ? vmafRules : ssimRules;
   const { crfStep } = codecTraits(choice.codec);
-  const steps = chooseSteps(points, curve, { ...rules, crfStep, maxKbps: analysis.maxKbps });
+  const steps = chooseSteps(points, curve, { ...rules, crfStep, most: mostOf(analysis) });
   if (steps.length === 0) return { failure: 'the trials left no step' };
   const trials = steps.map(({ height, crf }) => trialRung(plan, choice, height, crf));
   const confirmed = await round(analysis, 'confirm', trials, metric);

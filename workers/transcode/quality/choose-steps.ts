@@ -5,8 +5,8 @@ export interface ChoiceRules {
   readonly targetScore: number;
   /** About one just noticeable difference: neighbours need not be closer. */
   readonly noticeableScore: number;
-  /** No rung above: the source's own rate with some room. */
-  readonly maxKbps: number;
+  /** No rung above, and why. */
+  readonly most: { readonly kbps: number; readonly why: string };
   /** Smallest step of CRF that the encoder knows. */
   readonly crfStep: number;
 }
@@ -65,9 +65,9 @@ export function chooseSteps(
 ): ChosenStep[] {
   const least = curve[0]?.kbps ?? 0;
   const best = curve.at(-1)?.kbps ?? 0;
-  const most = Math.max(least, Math.min(best, rules.maxKbps));
+  const most = Math.max(least, Math.min(best, rules.most.kbps));
   const top = cheapest(curve, rules.targetScore, least, most);
-  const topWhy = most < best ? 'as much as the source itself takes' : 'the best of the trial';
+  const topWhy = most < best ? rules.most.why : 'the best of the trial';
   let next = top === undefined ? { kbps: most, why: topWhy } : { kbps: top, why: `reaches ${rules.targetScore}` };
   const steps: ChosenStep[] = [];
   while (steps.length < mostRungs && next.kbps >= least) {

@@ -69,12 +69,13 @@ export function bolaScores(ratesBps: readonly number[], bufferSeconds: number): 
 }
 
 /**
- * BOLA as dash.js runs it: throughput (0.9 of it) until the buffer has its least fill, then the best BOLA score; a
- * rendition must also arrive within 0.7 of what is buffered.
+ * BOLA as dash.js runs it: throughput (0.9 of it) until the buffer has its least fill, then the best BOLA score. Below
+ * that a rendition must also arrive within 0.7 of what is buffered; above it a step up goes no further than the
+ * throughput, or BOLA would swing around a rate between two renditions.
  */
 export function bolaRule(): AbrRule {
   const estimate = createEstimate(3, 8, 500_000);
-  const choose = ({ renditions, bufferSeconds, segmentSeconds }: AbrState): number => {
+  const choose = ({ renditions, bufferSeconds, segmentSeconds, current = 0 }: AbrState): number => {
     const rates = renditions.map((rendition) => rendition.averageBps);
     const byThroughput = highestWithin(rates, () => estimate.get() * 0.9);
     if (bufferSeconds < leastBufferSeconds) {
@@ -87,7 +88,8 @@ export function bolaRule(): AbrRule {
           );
     }
     const scores = bolaScores(rates, bufferSeconds);
-    return scores.indexOf(Math.max(...scores));
+    const best = scores.indexOf(Math.max(...scores));
+    return best > current && best > byThroughput ? Math.max(byThroughput, current) : best;
   };
   return { name: 'bola', observe: (seconds, bps) => estimate.add(seconds, bps), choose };
 }
