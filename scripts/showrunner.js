@@ -18,10 +18,13 @@ if (!existsSync(node)) {
   process.exit(1);
 }
 
+// Runs of notebooks make no calls that telemetry could show, and start in half the time without it.
+const hasTelemetry = process.argv[2] !== 'notebooks';
+// Compiled code is kept: a third of the start of every command.
+process.env.NODE_COMPILE_CACHE ??= join(root, 'node_modules', '.cache', 'node-compile');
 const args = [
   '--disable-warning=ExperimentalWarning',
-  '--import',
-  join(root, 'server', 'core', 'telemetry', 'preload.ts'),
+  ...(hasTelemetry ? ['--import', join(root, 'server', 'core', 'telemetry', 'preload.ts')] : []),
   join(root, 'server', 'main.ts'),
   ...process.argv.slice(2),
 ];

@@ -24,7 +24,8 @@ export interface KernelPoolOptions {
 export interface KernelPool extends AsyncDisposable {
   /**
    * A kernel for the request: one that waits, or a new one. Its successor is then started in the background, but
-   * never while a claim waits for a start. Throws as startKernel, or the signal's reason.
+   * never while a claim waits for a start. Closing it returns at once where it works in its private folder: it then
+   * ends in the background. Throws as startKernel, or the signal's reason.
    */
   claim(request: KernelRequest, claim: KernelClaim): Promise<ReadyKernel>;
   /** Starts a kernel ahead unless one waits; resolves when it waits or could not be started. */
@@ -50,6 +51,8 @@ interface Waiting {
   readonly stopTimer: () => void;
 }
 
+/** How long a run has for itself before its kernel is ended in the background. */
+const endDelayMs = 30;
 /** How long a waiting kernel may take to answer before it counts as dead. */
 const probeMs = 1_000;
 
@@ -82,11 +85,16 @@ export function createKernelPool(options: KernelPoolOptions): KernelPool {
     if (place >= 0) waiting.splice(place, 1);
     entry.stopTimer();
     counters.add('discarded');
-    const ending = entry.ready.close().catch((error: unknown) => {
-      log.error('waiting kernel not ended', { error: messageOf(error) });
+    void endLater(entry.ready);
+  }
+
+  /** Ends a kernel behind the caller's back; closing the pool waits for it. */
+  function endLater(ready: ReadyKernel): Promise<void> {
+    const ending = ready.close().catch((error: unknown) => {
+      log.error('kernel not ended', { kernel: ready.kernel.spec.name, error: messageOf(error) });
     });
     endings.add(ending);
-    void ending.finally(() => endings.delete(ending));
+    return ending.finally(() => endings.delete(ending));
   }
 
   /** A waiting kernel that still answers. */
@@ -196,7 +204,15 @@ export function createKernelPool(options: KernelPoolOptions): KernelPool {
       try {
         const ready = await obtain(request, claim);
         if (claim.isRepeatable) refill(request);
-        return { ...ready, close: () => ready.close().finally(leave) };
+        const close = () => {
+          // In a folder of the caller's the kernel may still have files to write before it ends.
+          if (request.cwd !== undefined) return endLater(ready).finally(leave);
+          // A moment later, so that looking for strays does not hold up the caller's own files.
+          const afterwards = { ...ready, close: () => clock.sleep(endDelayMs).then(ready.close) };
+          void endLater(afterwards).finally(leave);
+          return Promise.resolve();
+        };
+        return { ...ready, close };
       } catch (error) {
         leave();
         throw error;

@@ -73,7 +73,7 @@ function signalProcessGroup(pid: number | undefined, signal: NodeJS.Signals): bo
 
 const deathSignal = ['setpriv', '--pdeathsig', 'KILL', '--'];
 
-/** Some versions of setpriv lack the option. */
-async function deathSignalPrefix(): Promise<readonly string[]> {
+/** The command that makes the kernel die with this process; empty where the system has none that can. */
+export async function deathSignalPrefix(): Promise<readonly string[]> {
   return (await probeCommand([...deathSignal, 'true'])) ? deathSignal : [];
 }

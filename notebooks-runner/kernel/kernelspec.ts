@@ -38,7 +38,7 @@ export async function findKernelspec(name: string, search: KernelSearch = {}): P
     for (const dir of search.dirs ?? []) {
       const path = join(dir, key, 'kernel.json');
       const text = await readIfThere(path);
-      if (text !== undefined) return withOwnPython(parseKernelspec(key, path, text), dir);
+      if (text !== undefined) return withoutHistoryFile(await withOwnPython(parseKernelspec(key, path, text), dir));
     }
   }
   const where = search.dirs?.length ? `looked in ${search.dirs.join(', ')}` : 'no kernel folder is configured';
@@ -59,6 +59,12 @@ export function denoKernelspec(binary: string): Kernelspec {
     interruptMode: 'message',
     dialect: 'deno',
   };
+}
+
+/** A run's home is new and goes with it: ipykernel would make a database of inputs there, which nobody reads. */
+function withoutHistoryFile(spec: Kernelspec): Kernelspec {
+  const isIpykernel = spec.argv.some((part) => part === 'ipykernel_launcher' || part === 'ipykernel');
+  return isIpykernel ? { ...spec, argv: [...spec.argv, '--HistoryManager.hist_file=:memory:'] } : spec;
 }
 
 /** A bare `python` means the interpreter of the environment in which the kernelspec is installed. */

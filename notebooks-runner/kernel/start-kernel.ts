@@ -8,7 +8,7 @@ import { kernelStartFailed } from '../errors.ts';
 import { writeConnectionFile } from './connection-file.ts';
 import { createKernel, type Kernel } from './kernel.ts';
 import { openKernelChannels } from './kernel-channels.ts';
-import { spawnKernel } from './kernel-process.ts';
+import { deathSignalPrefix, spawnKernel } from './kernel-process.ts';
 import type { Kernelspec } from './kernelspec.ts';
 import { reserveLoopbackPorts } from './loopback-ports.ts';
 import { type ProcessLimits, processLimitPrefix } from './process-limits.ts';
@@ -59,10 +59,12 @@ export async function startKernel(options: StartKernelOptions): Promise<Kernel> 
 async function startOnce(options: StartKernelOptions, attempt: number, deadlineMs: number): Promise<Kernel> {
   const { spec, signal, random = systemRandom } = options;
   signal.throwIfAborted();
-  const reservation = await reserveLoopbackPorts(5, random);
+  // Asked at once, since each takes as long as the start of a small program.
+  const prefix = processLimitPrefix(options.processLimits ?? {}, spec.dialect === 'deno');
+  const [reservation] = await Promise.all([reserveLoopbackPorts(5, random), prefix, deathSignalPrefix()]);
   let kernel: Kernel | undefined;
   try {
-    kernel = await openKernel(options, attempt, reservation.ports);
+    kernel = await openKernel(options, attempt, reservation.ports, await prefix);
     await waitReady(kernel, options, deadlineMs);
     return kernel;
   } catch (error) {
@@ -78,12 +80,16 @@ async function startOnce(options: StartKernelOptions, attempt: number, deadlineM
   }
 }
 
-async function openKernel(options: StartKernelOptions, attempt: number, ports: readonly number[]): Promise<Kernel> {
+async function openKernel(
+  options: StartKernelOptions,
+  attempt: number,
+  ports: readonly number[],
+  prefix: readonly string[],
+): Promise<Kernel> {
   const { spec, clock, log } = options;
   const path = join(options.runtimeDir, `connection-${attempt}.json`);
   const connection = await writeConnectionFile(path, spec.name, ports);
   const argv = spec.argv.map((part) => part.replaceAll('{connection_file}', path));
-  const prefix = await processLimitPrefix(options.processLimits ?? {}, spec.dialect === 'deno');
   const process = await spawnKernel({ argv, cwd: options.cwd, env: options.env, prefix });
   const session = randomUUID();
   const codec = createWireCodec(connection.key, session, clock.now);

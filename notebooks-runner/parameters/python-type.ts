@@ -4,6 +4,8 @@ import { type PythonToken, scanPython } from './scan-python.ts';
 
 const whole: DeclaredType = { kinds: new Set<ValueKind>(['number', 'bigint']), choices: undefined, isInteger: true };
 const real = only('number', 'bigint');
+/** Brackets in brackets that are looked into. */
+const maxNesting = 20;
 
 const namedTypes: Readonly<Record<string, DeclaredType>> = {
   str: only('string'),
@@ -29,16 +31,17 @@ const namedTypes: Readonly<Record<string, DeclaredType>> = {
 };
 
 /** The type of an annotation, e.g. `str | None`, `Optional[list[int]]`, `Literal["a", "b"]`; others allow anything. */
-export function typeOfPythonAnnotation(tokens: readonly PythonToken[]): DeclaredType {
-  return union(splitAt(tokens, '|').map(typeOfMember));
+export function typeOfPythonAnnotation(tokens: readonly PythonToken[], nesting = 0): DeclaredType {
+  if (nesting > maxNesting) return anything;
+  return union(splitAt(tokens, '|').map((member) => typeOfMember(member, nesting + 1)));
 }
 
-function typeOfMember(tokens: readonly PythonToken[]): DeclaredType {
+function typeOfMember(tokens: readonly PythonToken[], nesting: number): DeclaredType {
   const [first] = tokens;
   if (first === undefined) return anything;
   if (first.kind === 'string' && tokens.length === 1) {
     const quoted = scanPython(first.text.replace(/^\w*(?:"""|'''|"|')|(?:"""|'''|"|')$/g, ''))?.[0];
-    return quoted === undefined ? anything : typeOfPythonAnnotation(quoted.tokens);
+    return quoted === undefined ? anything : typeOfPythonAnnotation(quoted.tokens, nesting);
   }
   const path = tokens.findIndex((token, i) => (i % 2 === 0 ? token.kind !== 'name' : token.text !== '.'));
   const end = path < 0 ? tokens.length : path;
@@ -46,10 +49,10 @@ function typeOfMember(tokens: readonly PythonToken[]): DeclaredType {
   if (end === tokens.length) return namedType(name);
   if (tokens[end]?.text !== '[' || !closesAtEnd(tokens.slice(end))) return anything;
   const parts = splitAt(tokens.slice(end + 1, -1), ',').filter((part) => part.length > 0);
-  if (name === 'Optional') return union([...parts.map(typeOfPythonAnnotation), only('null')]);
-  if (name === 'Union') return union(parts.map(typeOfPythonAnnotation));
+  if (name === 'Optional') return union([...parts.map((part) => typeOfPythonAnnotation(part, nesting)), only('null')]);
+  if (name === 'Union') return union(parts.map((part) => typeOfPythonAnnotation(part, nesting)));
   if (name === 'Literal') return literalType(parts);
-  if (name === 'Annotated' || name === 'Final') return typeOfPythonAnnotation(parts[0] ?? []);
+  if (name === 'Annotated' || name === 'Final') return typeOfPythonAnnotation(parts[0] ?? [], nesting);
   return namedType(name);
 }
 
@@ -94,10 +97,10 @@ function union(types: readonly DeclaredType[]): DeclaredType {
 }
 
 /** The type of a default value: known for literals, containers, arithmetic of numbers and calls of built-in types. */
-export function typeOfPythonValue(tokens: readonly PythonToken[]): DeclaredType {
+export function typeOfPythonValue(tokens: readonly PythonToken[], nesting = 0): DeclaredType {
   const [first] = tokens;
-  if (first === undefined) return anything;
-  if (first.kind === 'mark' && '([{'.includes(first.text) && closesAtEnd(tokens)) return typeOfBracket(tokens);
+  if (first === undefined || nesting > maxNesting) return anything;
+  if (first.kind === 'mark' && '([{'.includes(first.text) && closesAtEnd(tokens)) return typeOfBracket(tokens, nesting);
   if (tokens.length === 1 && (first.text === 'True' || first.text === 'False')) return only('boolean');
   const isJoined = (kind: PythonToken['kind'][]) =>
     kind.includes(first.kind) && tokens.every((token) => kind.includes(token.kind) || token.text === '+');
@@ -107,13 +110,13 @@ export function typeOfPythonValue(tokens: readonly PythonToken[]): DeclaredType 
   return typeOfSum(tokens);
 }
 
-function typeOfBracket(tokens: readonly PythonToken[]): DeclaredType {
+function typeOfBracket(tokens: readonly PythonToken[], nesting: number): DeclaredType {
   const inner = tokens.slice(1, -1);
   if (tokens[0]?.text === '[') return only('list');
   const has = (text: string) => splitAt(inner, text).length > 1;
   if (tokens[0]?.text === '{')
     return only(inner.length === 0 || has(':') || inner[0]?.text === '**' ? 'object' : 'list');
-  return inner.length === 0 || has(',') ? only('list') : typeOfPythonValue(inner);
+  return inner.length === 0 || has(',') ? only('list') : typeOfPythonValue(inner, nesting + 1);
 }
 
 function typeOfCall(tokens: readonly PythonToken[]): DeclaredType {

@@ -96,7 +96,10 @@ function nest(open: string[], token: PythonToken): boolean {
   return true;
 }
 
-function nextToken(source: string, start: number): PythonToken | undefined {
+/** How deep strings may stand in expressions of f-strings. */
+const maxNesting = 20;
+
+function nextToken(source: string, start: number, nesting = 0): PythonToken | undefined {
   const make = (kind: PythonToken['kind'], end: number): PythonToken => ({
     kind,
     text: source.slice(start, end),
@@ -108,7 +111,7 @@ function nextToken(source: string, start: number): PythonToken | undefined {
   if (quote !== null) {
     const prefix = (quote[1] ?? '').toLowerCase();
     const isFormat = /[ft]/.test(prefix);
-    const end = endOfString(source, start + quote[0].length, quote[2] ?? '', isFormat);
+    const end = endOfString(source, start + quote[0].length, quote[2] ?? '', isFormat ? nesting : undefined);
     if (end === undefined) return undefined;
     return make(isFormat ? 'format' : prefix.includes('b') ? 'bytes' : 'string', end);
   }
@@ -120,18 +123,18 @@ function nextToken(source: string, start: number): PythonToken | undefined {
   return text === undefined ? undefined : make('mark', start + text.length);
 }
 
-/** Where a string ends, after its closing quote; in an f-string expressions may hold strings of their own. */
-function endOfString(source: string, start: number, quote: string, isFormat: boolean): number | undefined {
+/** Where a string ends, after its closing quote; an f-string (`nesting` given) has expressions with strings of their own. */
+function endOfString(source: string, start: number, quote: string, nesting: number | undefined): number | undefined {
   let position = start;
   while (position < source.length) {
     if (source.startsWith(quote, position)) return position + quote.length;
     const character = source[position];
     if (character === '\\') position += 2;
     else if ((character === '\n' || character === '\r') && quote.length === 1) return undefined;
-    else if (isFormat && character === '{') {
+    else if (nesting !== undefined && character === '{') {
       if (source[position + 1] === '{') position += 2;
       else {
-        const end = endOfExpression(source, position + 1);
+        const end = nesting === maxNesting ? undefined : endOfExpression(source, position + 1, nesting + 1);
         if (end === undefined) return undefined;
         position = end;
       }
@@ -140,7 +143,7 @@ function endOfString(source: string, start: number, quote: string, isFormat: boo
   return undefined;
 }
 
-function endOfExpression(source: string, start: number): number | undefined {
+function endOfExpression(source: string, start: number, nesting: number): number | undefined {
   let depth = 0;
   for (let position = start; position < source.length; ) {
     const character = source[position] ?? '';
@@ -149,7 +152,7 @@ function endOfExpression(source: string, start: number): number | undefined {
       position++;
       continue;
     }
-    const token = nextToken(source, position);
+    const token = nextToken(source, position, nesting);
     if (token === undefined) return undefined;
     if (closing[token.text] !== undefined) depth++;
     else if (token.kind === 'mark' && ')]}'.includes(token.text)) depth--;

@@ -32,7 +32,7 @@ export function bracketStep(token: Token): -1 | 0 | 1 {
 
 /** The tokens of a source text; undefined when it cannot be read (open string, template or comment). */
 export function scanTokens(source: string): Token[] | undefined {
-  const end = scanInto(source, 0, [], false);
+  const end = scanInto(source, 0, [], 0);
   return end?.tokens;
 }
 
@@ -41,8 +41,13 @@ interface Scan {
   readonly end: number;
 }
 
-/** Scans from `start` to the end of the text, or to the `}` that closes a template substitution when `inTemplate`. */
-function scanInto(source: string, start: number, tokens: Token[], inTemplate: boolean): Scan | undefined {
+/** Templates in templates that are followed. */
+const maxNesting = 50;
+
+/** Scans from `start` to the end of the text, or, inside of `nesting` templates, to the `}` that closes a substitution. */
+function scanInto(source: string, start: number, tokens: Token[], nesting: number): Scan | undefined {
+  if (nesting > maxNesting) return undefined;
+  const inTemplate = nesting > 0;
   let position = start;
   let depth = 0;
   let startsLine = true;
@@ -54,7 +59,7 @@ function scanInto(source: string, start: number, tokens: Token[], inTemplate: bo
       continue;
     }
     if (inTemplate && depth === 0 && source[position] === '}') return { tokens, end: position };
-    const token = nextToken(source, position, startsLine, tokens.at(-1));
+    const token = nextToken(source, position, startsLine, tokens.at(-1), nesting);
     if (token === undefined) return undefined;
     if (token.text === '{') depth++;
     if (token.text === '}') depth--;
@@ -65,7 +70,13 @@ function scanInto(source: string, start: number, tokens: Token[], inTemplate: bo
   return inTemplate ? undefined : { tokens, end: position };
 }
 
-function nextToken(source: string, start: number, startsLine: boolean, before: Token | undefined): Token | undefined {
+function nextToken(
+  source: string,
+  start: number,
+  startsLine: boolean,
+  before: Token | undefined,
+  nesting: number,
+): Token | undefined {
   const make = (kind: Token['kind'], text: string): Token => ({
     kind,
     text,
@@ -74,7 +85,7 @@ function nextToken(source: string, start: number, startsLine: boolean, before: T
     startsLine,
   });
   const first = source[start];
-  if (first === '`') return templateToken(source, start, make);
+  if (first === '`') return templateToken(source, start, make, nesting);
   if (source.startsWith('/*', start)) return undefined;
   if (first === '"' || first === "'") {
     const text = match(string, source, start);
@@ -94,6 +105,7 @@ function templateToken(
   source: string,
   start: number,
   make: (kind: Token['kind'], text: string) => Token,
+  nesting: number,
 ): Token | undefined {
   let isPlain = true;
   for (let position = start + 1; position < source.length; position++) {
@@ -101,7 +113,7 @@ function templateToken(
     if (character === '\\') position++;
     else if (character === '`') return make(isPlain ? 'template' : 'expression', source.slice(start, position + 1));
     else if (character === '$' && source[position + 1] === '{') {
-      const inner = scanInto(source, position + 2, [], true);
+      const inner = scanInto(source, position + 2, [], nesting + 1);
       if (inner === undefined) return undefined;
       position = inner.end;
       isPlain = false;

@@ -140,5 +140,5 @@ function noteReady({ kernel, readyAfterMs, isPrewarmed }: ReadyKernel, { state, 
     },
     info['language_info'],
   );
-  emit({ type: 'kernel:ready', readyAfterMs });
+  emit({ type: 'kernel:ready', readyAfterMs, pid: kernel.pid });
 }

@@ -106,7 +106,7 @@ export interface KernelFacts {
 /** Live progress of a run, in order. */
 export type RunEvent =
   | { readonly type: 'run:started'; readonly codeCells: number }
-  | { readonly type: 'kernel:ready'; readonly readyAfterMs: number }
+  | { readonly type: 'kernel:ready'; readonly readyAfterMs: number; readonly pid: number }
   | { readonly type: 'cell:started'; readonly index: number; readonly id: string }
   | {
       readonly type: 'cell:output';

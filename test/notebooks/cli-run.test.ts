@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { readNotebook } from '../../notebooks-runner/nbformat/read-notebook.ts';
 import { readValue } from '../../server/cli/notebooks/given-parameters.ts';
 import { fillPath, pathBuiltins } from '../../server/cli/notebooks/path-template.ts';
-import { runShowrunner, startShowrunner } from '../support/showrunner.ts';
 import { createTempDir } from '../support/temp-dir.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { code, codeCells, notebookOf, printed } from './notebook-bed.ts';
+import { runNotebooks, startNotebooks } from './notebooks-command.ts';
 
 const cells = [
   code('const who = "nobody"; // whom to greet\nlet count: number = 1;\nconst flags: string[] = [];', 'parameters'),
@@ -38,8 +38,7 @@ describe('showrunner notebooks run', function () {
     const stderr = join(at.path, 'stderr.txt');
     const base64 = Buffer.from('count: 8').toString('base64');
     const args = [at.source, join(at.path, 'out', 'out-{who}-{count:03d}.ipynb')];
-    const run = await runShowrunner([
-      'notebooks',
+    const run = await runNotebooks([
       'run',
       ...args,
       ...['-f', file, '-b', base64, '-y', '{count: 3}', '-p', 'count', '2', '-r', 'who', '007', '--no-progress-bar'],
@@ -63,7 +62,7 @@ describe('showrunner notebooks run', function () {
 
   it('prepares without running', async () => {
     await using at = await bed();
-    const run = await runShowrunner(['notebooks', 'run', at.source, at.output, '--prepare-only', '-p', 'count', '4']);
+    const run = await runNotebooks(['run', at.source, at.output, '--prepare-only', '-p', 'count', '4']);
     assert.equal(run.code, 0, run.errors);
     const [, injected, greeting] = await at.cellsOf(at.output);
     assert.deepEqual([injected?.source, greeting?.outputs], ['// Parameters\nlet count = 4;', []]);
@@ -71,23 +70,23 @@ describe('showrunner notebooks run', function () {
 
   it('reads stdin and writes stdout', async () => {
     await using at = await bed();
-    const child = startShowrunner(['notebooks', 'run', at.source, '-', '-p', 'who', 'you']);
+    const child = startNotebooks(['run', at.source, '-', '-p', 'who', 'you']);
     assert.equal(await child.ended, 0, child.errors());
     assert.equal(printed(codeCells(readNotebook(child.lines.join('\n')).notebook)[2]), 'hello you\n');
   });
 
   it('shows what a notebook takes', async () => {
     await using at = await bed();
-    const help = await runShowrunner(['notebooks', 'run', at.source, '--help-notebook']);
+    const help = await runNotebooks(['run', at.source, '--help-notebook']);
     assert.equal(help.code, 0, help.errors);
     assert.match(help.output, /who +string +"nobody" +whom to greet\ncount +number +1\nflags +string\[\] +\[\]/);
-    const json = await runShowrunner(['notebooks', 'inspect', at.source, '--json']);
+    const json = await runNotebooks(['inspect', at.source, '--json']);
     assert.deepEqual(
       JSON.parse(json.output).parameters.map((p: { name: string }) => p.name),
       ['who', 'count', 'flags'],
     );
     await using none = await bed(code('1'));
-    assert.equal((await runShowrunner(['notebooks', 'inspect', none.source])).code, 1);
+    assert.equal((await runNotebooks(['inspect', none.source])).code, 1);
   });
 
   for (const [what, source, exit, more] of [
@@ -98,7 +97,7 @@ describe('showrunner notebooks run', function () {
   ] as const) {
     it(`ends with ${exit} when the notebook ${what}`, async () => {
       await using at = await bed(code(source));
-      const run = await runShowrunner(['notebooks', 'run', at.source, at.output, ...more]);
+      const run = await runNotebooks(['run', at.source, at.output, ...more]);
       assert.equal(run.code, exit, run.errors);
       assert.match(run.errors, /in cell 1: \w+/);
     });
@@ -121,7 +120,7 @@ describe('showrunner notebooks run', function () {
       [[at.source, at.output, '-k', 'nope'], 1, /no kernel "nope"/],
     ] as const;
     const check = async ([args, exit, text]: (typeof misuses)[number]) => {
-      const run = await runShowrunner(['notebooks', 'run', ...args]);
+      const run = await runNotebooks(['run', ...args]);
       assert.deepEqual([run.code, text.test(run.errors)], [exit, true], `${args.join(' ')}: ${run.errors}`);
     };
     await Promise.all(misuses.map(check));
@@ -130,10 +129,10 @@ describe('showrunner notebooks run', function () {
 
   it('takes a secret from the environment only when it is named', async () => {
     await using at = await bed(code('const key = "";', 'parameters'), code('console.log(key.length, key)'));
-    const args = ['notebooks', 'run', at.source, at.output, '-y', '{key: {$secret: API_TOKEN}}'];
-    const refused = await runShowrunner(args, { API_TOKEN: 'very secret' });
+    const args = ['run', at.source, at.output, '-y', '{key: {$secret: API_TOKEN}}'];
+    const refused = await runNotebooks(args, { API_TOKEN: 'very secret' });
     assert.deepEqual([refused.code, /not allowed/.test(refused.errors)], [1, true]);
-    const run = await runShowrunner([...args, '--secret', 'API_TOKEN'], { API_TOKEN: 'very secret' });
+    const run = await runNotebooks([...args, '--secret', 'API_TOKEN'], { API_TOKEN: 'very secret' });
     assert.equal(run.code, 0, run.errors);
     assert.equal(printed((await at.cellsOf(at.output))[2]), '11 [secret API_TOKEN]\n');
     assert.ok(!(await readFile(at.output, 'utf8')).includes('very secret'));
@@ -141,15 +140,15 @@ describe('showrunner notebooks run', function () {
 
   it('is cancelled by SIGINT and stores what it has; a killed one is recovered by the next command', async () => {
     await using at = await bed(code('console.log("begun"); await new Promise((r) => setTimeout(r, 60_000))'));
-    const child = startShowrunner(['notebooks', 'run', at.source, at.output, '--log-output']);
+    const child = startNotebooks(['run', at.source, at.output, '--log-output']);
     await waitUntil('it runs', () => child.errors().includes('begun'), 20_000);
     child.process.kill('SIGINT');
     assert.equal(await child.ended, 130, child.errors());
     assert.equal(printed((await at.cellsOf(at.output))[0]), 'begun\n');
-    await using killed = startShowrunner(['notebooks', 'run', at.source, at.output, '--log-output']);
+    await using killed = startNotebooks(['run', at.source, at.output, '--log-output']);
     await waitUntil('it runs', () => killed.errors().includes('begun'), 20_000);
     await killed.kill();
-    const recovered = await runShowrunner(['notebooks', 'recover', at.output]);
+    const recovered = await runNotebooks(['recover', at.output]);
     assert.match(recovered.output, /: recovered$/m);
     const [cell] = await at.cellsOf(at.output);
     assert.equal(printed(cell), 'begun\n');

@@ -3,9 +3,9 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findNotebooks } from '../../notebooks-runner/testing/find-notebooks.ts';
 import { normaliseText } from '../../notebooks-runner/testing/normalise-output.ts';
-import { runShowrunner } from '../support/showrunner.ts';
 import { createTempDir } from '../support/temp-dir.ts';
 import { code, notebookOf } from './notebook-bed.ts';
+import { runNotebooks } from './notebooks-command.ts';
 
 function withOutput(cell: object, text: string): object {
   return { ...cell, outputs: [{ output_type: 'stream', name: 'stdout', text }] };
@@ -46,7 +46,7 @@ describe('showrunner notebooks test', function () {
     await writeFile(join(dir.path, 'sub', 'broken.ipynb'), '{');
     await write(join(dir.path, 'sub', '.hidden', 'no.ipynb'), {}, code('throw 1'));
     const junit = join(dir.path, 'reports', 'junit.xml');
-    const run = await runShowrunner(['notebooks', 'test', dir.path, '--junit', junit, '--jobs', '2']);
+    const run = await runNotebooks(['test', dir.path, '--junit', junit, '--jobs', '2']);
     assert.equal(run.code, 1, run.errors);
     assert.match(run.output, /ok +n is even/);
     assert.match(run.output, /ok +console\.log\("n".* shows its golden output/);
@@ -70,19 +70,19 @@ describe('showrunner notebooks test', function () {
     const path = join(dir.path, 'a.ipynb');
     await write(path, {}, code('console.log("new")', 'golden'), code('console.log("other")'));
     const before = await readFile(path);
-    const missing = await runShowrunner(['notebooks', 'test', path]);
+    const missing = await runNotebooks(['test', path]);
     assert.deepEqual([missing.code, /store it by --update/.test(missing.output)], [1, true]);
     assert.deepEqual(await readFile(path), before);
-    assert.equal((await runShowrunner(['notebooks', 'test', path, '--update'])).code, 0);
+    assert.equal((await runNotebooks(['test', path, '--update'])).code, 0);
     const [golden, other] = JSON.parse(await readFile(path, 'utf8')).cells;
     assert.deepEqual([golden.outputs[0].text, other.outputs], [['new\n'], []]);
-    assert.equal((await runShowrunner(['notebooks', 'test', path])).code, 0);
+    assert.equal((await runNotebooks(['test', path])).code, 0);
   });
 
   it('ends with 2 when there is nothing to test', async () => {
     await using dir = await createTempDir();
-    assert.equal((await runShowrunner(['notebooks', 'test', dir.path])).code, 2);
-    assert.equal((await runShowrunner(['notebooks', 'test'])).code, 2);
+    assert.equal((await runNotebooks(['test', dir.path])).code, 2);
+    assert.equal((await runNotebooks(['test'])).code, 2);
   });
 });
 

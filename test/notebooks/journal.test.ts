@@ -156,6 +156,14 @@ describe('the journal of a run', () => {
 });
 
 describe('a runner that is killed at random points', () => {
+  const cache = process.env['NODE_COMPILE_CACHE'];
+  before(() => {
+    process.env['NODE_COMPILE_CACHE'] ??= join(import.meta.dirname, '../../node_modules/.cache/node-compile');
+  });
+  after(() => {
+    if (cache === undefined) delete process.env['NODE_COMPILE_CACHE'];
+  });
+
   it('never loses what it had stored, never leaves a kernel, and can be resumed', async function () {
     if (process.platform !== 'linux') this.skip();
     this.timeout(180_000);

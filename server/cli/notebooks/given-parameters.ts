@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises';
-import { parse } from 'yaml';
 import { invalidField, messageOf } from '../../core/errors.ts';
 import type { GivenParameter, RunArguments } from './run-options.ts';
 
@@ -17,10 +16,10 @@ export async function readGivenParameters({
   if (paths || values['inject-input-path'] === true) found.push(['PAPERMILL_INPUT_PATH', input ?? '']);
   if (paths || values['inject-output-path'] === true) found.push(['PAPERMILL_OUTPUT_PATH', output ?? '']);
   for (const text of values.parameters_base64 ?? []) {
-    found.push(...readYaml(Buffer.from(text, 'base64').toString('utf8'), '--parameters_base64'));
+    found.push(...(await readYaml(Buffer.from(text, 'base64').toString('utf8'), '--parameters_base64')));
   }
-  for (const path of values.parameters_file ?? []) found.push(...readYaml(await readText(path), path));
-  for (const text of values.parameters_yaml ?? []) found.push(...readYaml(text, '--parameters_yaml'));
+  for (const path of values.parameters_file ?? []) found.push(...(await readYaml(await readText(path), path)));
+  for (const text of values.parameters_yaml ?? []) found.push(...(await readYaml(text, '--parameters_yaml')));
   for (const pair of pairs) found.push([pair.name, readValue(pair)]);
   return Object.fromEntries(found);
 }
@@ -34,7 +33,9 @@ async function readText(path: string): Promise<string> {
 }
 
 /** YAML 1.2: `yes` and `on` are text, dates too. */
-function readYaml(text: string, field: string): [string, unknown][] {
+async function readYaml(text: string, field: string): Promise<[string, unknown][]> {
+  // Loaded only where it is needed, as it takes as long as the rest of the command.
+  const { parse } = await import('yaml');
   let value: unknown;
   try {
     value = parse(text, { schema: 'core', intAsBigInt: true, maxAliasCount: 100, prettyErrors: true });

@@ -1,6 +1,5 @@
 import { writeFile } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
-import { renderNotebookHtml } from '../../../notebooks-runner/html/render-notebook-html.ts';
 import { writeNotebook } from '../../../notebooks-runner/nbformat/write-notebook.ts';
 import { prepareNotebook } from '../../../notebooks-runner/run/prepare-notebook.ts';
 import { runNotebook } from '../../../notebooks-runner/run/run-notebook.ts';
@@ -10,7 +9,6 @@ import { createEnvSecrets } from '../../../notebooks-runner/run/secrets.ts';
 import { systemClock } from '../../core/clock.ts';
 import type { LogLevel } from '../../core/log.ts';
 import { readGivenParameters } from './given-parameters.ts';
-import { showParameters } from './inspect.ts';
 import { kernelHost } from './kernel-host.ts';
 import { loadNotebook } from './load-notebook.ts';
 import { fillPath, pathBuiltins } from './path-template.ts';
@@ -32,7 +30,10 @@ export async function runCommand(args: readonly string[], env: NodeJS.ProcessEnv
   const parameters = await readGivenParameters(given);
   const names = { ...pathBuiltins(systemClock.now()), ...parameters };
   const inputPath = input === '-' ? '-' : fillPath(input, names);
-  if (values['help-notebook'] === true) return showParameters(await loadNotebook(inputPath), inputPath, false);
+  if (values['help-notebook'] === true) {
+    const { showParameters } = await import('./inspect.ts');
+    return showParameters(await loadNotebook(inputPath), inputPath, false);
+  }
   const outputPath = output === undefined || output === '-' ? output : fillPath(output, names);
   const options: RunNotebookOptions = {
     ...readRunOptions(given, env),
@@ -48,6 +49,8 @@ export async function runCommand(args: readonly string[], env: NodeJS.ProcessEnv
   const record = await execute(options, given, inputPath);
   if (outputPath === '-') process.stdout.write(writeNotebook(record.notebook));
   if (values.html !== undefined) {
+    // Loaded only where it is needed, as it takes a tenth of a second.
+    const { renderNotebookHtml } = await import('../../../notebooks-runner/html/render-notebook-html.ts');
     await writeFile(fillPath(values.html, names), renderNotebookHtml(record.notebook, { title: basename(inputPath) }));
   }
   return report(record);
