@@ -10,6 +10,7 @@ const benches: Readonly<Record<string, () => Promise<BenchReport>>> = {
   jobs: async () => (await import('./jobs.ts')).runJobsBench(),
   transcode: async () => (await import('./transcode.ts')).runTranscodeBench(),
   ranking: async () => (await import('./ranking.ts')).runRankingBench(),
+  notebooks: async () => (await import('./notebooks.ts')).runNotebooksBench(),
 };
 
 /**
