@@ -7,7 +7,7 @@ import { onFinishedSpan, setProcessName } from '../server/core/telemetry/span-fe
 import { openFolderObjects } from '../server/stores/objects/folder-objects.ts';
 import { createJobKinds } from './kinds.ts';
 import type { JobKind } from './queue/job-kind.ts';
-import { createSpanRelayWriter } from './queue/span-relay.ts';
+import { createRelayWriter } from './queue/relay.ts';
 import { createWorkerRunner } from './queue/worker-runner.ts';
 import { findPrivateRedis } from './redis/private-redis.ts';
 import { redisOfServerMissing } from './redis/redis-errors.ts';
@@ -43,7 +43,7 @@ export async function runWorker(config: Config, options: RunWorkerOptions): Prom
   const ending = endOf(options.signal);
   const lifecycle = createLifecycle({ log, stepTimeoutMs: config.DRAIN_TIMEOUT_MS + 20_000 });
   try {
-    const spans = createSpanRelayWriter({ url, clock, log });
+    const spans = createRelayWriter({ url, clock, log });
     lifecycle.defer('span relay', () => spans.close());
     lifecycle.defer(
       'span feed',

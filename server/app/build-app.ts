@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { createFilterEngine } from '../../plugins/engine/engine.ts';
 import { createJobKinds } from '../../workers/kinds.ts';
 import { createJobQueue } from '../../workers/queue/job-queue.ts';
-import { createSpanRelayReader } from '../../workers/queue/span-relay.ts';
+import { createRelayReader } from '../../workers/queue/relay.ts';
 import { openRedis } from '../../workers/redis/private-redis.ts';
 import { createCache } from '../cache/create-cache.ts';
 import { systemClock } from '../core/clock.ts';
@@ -108,7 +108,7 @@ function keepTraces(config: Config, redisUrl: string, log: Logger, lifecycle: Li
   const traces = createRecentTraces({ maxTraces: config.TRACES_KEPT });
   const stopFeed = onFinishedSpan((span) => traces.add(span));
   lifecycle.defer('span feed', stopFeed);
-  const relay = createSpanRelayReader({ url: redisUrl, clock: systemClock, log }, (spans) => {
+  const relay = createRelayReader({ url: redisUrl, clock: systemClock, log }, (spans) => {
     for (const span of spans) traces.add(JSON.parse(span) as FinishedSpan);
   });
   lifecycle.defer('span relay', () => relay.close());

@@ -29,3 +29,8 @@ export function newId(nowMs: number): string {
   for (const end = used + tailLength; used < end; used++) id += alphabet[(pool[used] ?? 0) % 32];
   return id;
 }
+
+/** A text that sorts after all ids of earlier milliseconds and before those of this one. */
+export function leastIdAt(atMs: number): string {
+  return encode(Math.max(0, Math.floor(atMs)), 9);
+}

@@ -1,7 +1,8 @@
 import type { JobProgress } from '../../workers/queue/job-kind.ts';
 import type { JobOutcome } from '../../workers/queue/job-outcome.ts';
 import type { QueueEvent } from '../../workers/queue/queue-events.ts';
-import { type AttemptRecord, isTerminal, type JobEventBody, type JobRecord } from './job-record.ts';
+import type { Usage } from '../../workers/queue/usage-meter.ts';
+import { type AttemptRecord, isTerminal, type JobEventBody, type JobRecord, type StageRecord } from './job-record.ts';
 import type { JobChange } from './job-store.ts';
 
 const maxAttempts = 20;
@@ -36,7 +37,11 @@ export function applyEvent(record: JobRecord, event: QueueEvent, publishes: bool
       });
     case 'progress': {
       const progress = afterParts(seen, event.progress);
-      return { record: { ...seen, progress }, events: [{ progress }], atMs };
+      return {
+        record: { ...seen, progress, ...stagesAfter(seen, progress.stage, atMs) },
+        events: [{ progress }],
+        atMs,
+      };
     }
     case 'left': {
       const { why } = event.reason;
@@ -44,6 +49,7 @@ export function applyEvent(record: JobRecord, event: QueueEvent, publishes: bool
         seen,
         why === 'retry' ? event.reason.reason : leaveReasons[why],
         why === 'lost' ? undefined : atMs,
+        event.reason.why === 'lost' ? undefined : event.reason.usage,
       );
       // A parked job goes on in its parts; a lost one starts again in the same breath.
       if (why === 'parked' || why === 'lost') return { ...left, atMs };
@@ -56,11 +62,12 @@ export function applyEvent(record: JobRecord, event: QueueEvent, publishes: bool
 
 /** What an outcome makes of a job that has not ended. */
 export function applyOutcome(record: JobRecord, outcome: JobOutcome, atMs: number, publishes: boolean): JobChange {
+  const { usage } = outcome;
   if (outcome.state !== 'succeeded') {
-    const { record: ended, events } = endAttempt(record, outcome.error.reason, atMs);
+    const { record: ended, events } = endAttempt(record, outcome.error.reason, atMs, usage);
     return end({ ...ended, error: outcome.error }, outcome.state, events, atMs);
   }
-  const { record: ended, events } = endAttempt({ ...record, result: outcome.result }, undefined, atMs);
+  const { record: ended, events } = endAttempt({ ...record, result: outcome.result }, undefined, atMs, usage);
   return publishes
     ? { record: { ...ended, publishing: { failures: 0 } }, events, atMs }
     : end(ended, 'succeeded', events, atMs);
@@ -91,6 +98,7 @@ export function endAttempt(
   record: JobRecord,
   endReason: string | undefined,
   endMs: number | undefined,
+  usage?: Usage,
 ): { record: JobRecord; events: JobEventBody[] } {
   const last = record.attempts.at(-1);
   if (last === undefined || last.endMs !== undefined || last.endReason !== undefined) return { record, events: [] };
@@ -98,8 +106,36 @@ export function endAttempt(
     ...last,
     ...(endMs === undefined ? {} : { endMs }),
     ...(endReason === undefined ? {} : { endReason }),
+    ...(usage === undefined ? {} : { usage }),
   };
-  return { record: { ...record, attempts: [...record.attempts.slice(0, -1), ended] }, events: [{ attempt: ended }] };
+  const after = {
+    ...record,
+    attempts: [...record.attempts.slice(0, -1), ended],
+    ...(usage === undefined ? {} : { usage: addUsage(record.usage, usage) }),
+    ...(record.stages === undefined || endMs === undefined ? {} : { stages: endStage(record.stages, endMs) }),
+  };
+  return { record: after, events: [{ attempt: ended }] };
+}
+
+function addUsage(sum: Usage = { cpuMs: 0, wallMs: 0, peakRssBytes: 0 }, more: Usage): Usage {
+  return {
+    cpuMs: sum.cpuMs + more.cpuMs,
+    wallMs: sum.wallMs + more.wallMs,
+    peakRssBytes: Math.max(sum.peakRssBytes, more.peakRssBytes),
+  };
+}
+
+const maxStages = 32;
+
+function stagesAfter({ stages = [] }: JobRecord, stage: string, atMs: number): { stages?: readonly StageRecord[] } {
+  const last = stages.at(-1);
+  if (stage === '' || (last?.stage === stage && last.endMs === undefined)) return {};
+  return { stages: [...endStage(stages, atMs), { stage, startMs: atMs }].slice(-maxStages) };
+}
+
+function endStage(stages: readonly StageRecord[], endMs: number): readonly StageRecord[] {
+  const last = stages.at(-1);
+  return last === undefined || last.endMs !== undefined ? stages : [...stages.slice(0, -1), { ...last, endMs }];
 }
 
 /** Order of stream positions `ms-number`. */

@@ -1,7 +1,9 @@
 import type { JobRecord } from './job-record.ts';
 
 /** What a template, a schedule or a workflow adds to a job. */
-export type JobPolicy = Pick<JobRecord, 'template' | 'tags' | 'limits' | 'gate'> & { readonly sla?: Sla };
+export type JobPolicy = Pick<JobRecord, 'template' | 'tags' | 'limits' | 'gate' | 'keepMs' | 'keepFailedMs'> & {
+  readonly sla?: Sla;
+};
 
 /** Promises of a job, counted from its slot or its creation, in ms. */
 export interface Sla {

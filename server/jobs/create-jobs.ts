@@ -6,7 +6,7 @@ import { jsonDigest } from '../core/canonical-json.ts';
 import type { Clock } from '../core/clock.ts';
 import { isPermanent } from '../core/codes.ts';
 import { AppError, invalidField, messageOf } from '../core/errors.ts';
-import { newId } from '../core/ids.ts';
+import { leastIdAt, newId } from '../core/ids.ts';
 import type { Logger } from '../core/log.ts';
 import { type Random, systemRandom } from '../core/random.ts';
 import { activeTraceparent } from '../core/telemetry/trace-parent.ts';
@@ -18,6 +18,8 @@ import type { Created, CreateOptions, Sla } from './create-job-options.ts';
 import { createJobGate, type JobGate, maxWaiting } from './gate/job-gate.ts';
 import { createJobLimitsStore, type JobLimitsStore } from './gate/job-limits-store.ts';
 import type { DroppedReason } from './gate/run-strategy.ts';
+import { createInsightBuilder, type JobInsight } from './insight/job-insight.ts';
+import { createJobLogs, type JobLogs } from './insight/job-logs.ts';
 import { jobNotEnded, requestIdReused, runDropped, tooManyJobs, tooManyRunsWait } from './job-errors.ts';
 import { createJobOutbox } from './job-outbox.ts';
 import { createJobPublisher, type JobHook } from './job-publisher.ts';
@@ -69,6 +71,15 @@ export interface ListQuery {
   readonly states: ReadonlySet<JobState>;
   readonly labels: Readonly<Record<string, string>>;
   readonly includeParts: boolean;
+  readonly owner?: string;
+  readonly template?: string;
+  readonly schedule?: string;
+  readonly parent?: string;
+  /** Created at or after, and before, in Unix ms. */
+  readonly fromMs?: number;
+  readonly toMs?: number;
+  /** Stands in parameters, labels, error or result, in small or capital letters. */
+  readonly text?: string;
   /** Id after which the page begins; undefined = the newest job. */
   readonly after: string | undefined;
   readonly pageSize: number;
@@ -78,6 +89,15 @@ export interface JobsPage {
   readonly jobs: readonly JobRecord[];
   /** Where the next page begins; undefined at the end. */
   readonly next: string | undefined;
+}
+
+export interface InsightQuery {
+  /** Created at or after, and before, in Unix ms. */
+  readonly fromMs: number;
+  readonly toMs: number;
+  /** Empty = all. */
+  readonly kinds: ReadonlySet<string>;
+  readonly template?: string;
 }
 
 export interface TemplateRun {
@@ -106,6 +126,11 @@ export interface Jobs {
   readonly workflows: Workflows;
   readonly runs: RunViews;
   readonly webhooks: Webhooks;
+  readonly logs: Pick<JobLogs, 'read'>;
+  /** Removes the record of an ended job. Throws JOB_NOT_FOUND, JOB_NOT_ENDED. */
+  delete(id: string): Promise<void>;
+  /** What the jobs of a time have cost, where it went and why they failed. */
+  insight(query: InsightQuery): Promise<JobInsight>;
   /** Tells of ends of jobs and of missed promises, at least once each; a rejection is tried again. Before `start`. */
   onNotice(listener: (notice: JobNotice) => Promise<void>): void;
   /** An event of the bus, which workflow runs may wait for. The same one again changes nothing. */
@@ -127,6 +152,7 @@ const maxRequestIdChars = 128;
 const maxScannedRows = 5_000;
 const scanRows = 100;
 const requestPollMs = 10;
+const maxInsightJobs = 20_000;
 
 export function createJobs(options: JobsOptions): Jobs {
   const { records, queue, clock, log, maxOpenJobs = 10_000 } = options;
@@ -154,6 +180,7 @@ export function createJobs(options: JobsOptions): Jobs {
       log.warn('job is stored, and queued when the queue is back', { job_id: job.id, error: messageOf(error) });
     });
   const gate = createJobGate({ records, store, limits, clock, launch, drop: (id, reason) => drop(id, reason) });
+  const logs = createJobLogs({ records, store, queue, clock, log, retentionMs });
   const templates = createJobTemplates(records, kinds, clock);
   const workflows = createWorkflows(records, kinds, clock);
   const createJob = createNodeJobs({ templates, create: (spec, nodeOptions) => create(spec, nodeOptions) });
@@ -333,10 +360,11 @@ export function createJobs(options: JobsOptions): Jobs {
 
   const list = async ({ after, pageSize, ...filter }: ListQuery): Promise<JobsPage> => {
     const jobs: JobRecord[] = [];
-    let before = after;
+    let before = after ?? (filter.toMs === undefined ? undefined : leastIdAt(filter.toMs));
     for (let scanned = 0; scanned < maxScannedRows; scanned += scanRows) {
       const rows = await store.scan(before, scanRows);
       for (const row of rows) {
+        if (filter.fromMs !== undefined && row.createMs < filter.fromMs) return { jobs, next: undefined };
         if (matches(row, filter)) jobs.push(row);
         before = row.id;
         if (jobs.length === pageSize) {
@@ -374,6 +402,30 @@ export function createJobs(options: JobsOptions): Jobs {
     get: (id) => store.get(id),
     list,
     cancel,
+    delete: async (id) => {
+      const job = await store.get(id);
+      if (!isTerminal(job.state)) throw jobNotEnded(`jobs/${id}`);
+      // What is still to be told of its end is told before.
+      if (await store.isOpen(id)) await outbox.settle(job);
+      await logs.delete(id);
+      await store.delete(job);
+    },
+    logs,
+    insight: async ({ fromMs, toMs, kinds: only, template }) => {
+      const builder = createInsightBuilder();
+      let before: string | undefined = leastIdAt(toMs);
+      for (let scanned = 0; scanned < maxInsightJobs; scanned += scanRows) {
+        const rows = await store.scan(before, scanRows);
+        for (const job of rows) {
+          before = job.id;
+          if (job.createMs < fromMs) return builder.build(false);
+          const isMeant = only.size === 0 || only.has(job.kind);
+          if (isMeant && (template === undefined || job.template === template)) builder.add(job);
+        }
+        if (rows.length < scanRows) return builder.build(false);
+      }
+      return builder.build(true);
+    },
     restart,
     runTemplate: async (id, { params, labels, requestId, owner }) => {
       const { spec, policy } = templates.instantiate(await templates.get(id), params, labels, 'params');
@@ -394,6 +446,7 @@ export function createJobs(options: JobsOptions): Jobs {
       await store.countOpen();
       await limits.load();
       await webhooks.start();
+      await logs.start();
       sla.start();
       await schedules.start();
       const pump = runJobPump({ store, queue, publisher, clock, log, onEnded }, stopping.signal);
@@ -404,6 +457,7 @@ export function createJobs(options: JobsOptions): Jobs {
       stopping.abort();
       await running;
       await engine.close();
+      await logs.close();
       await sla.close();
       await webhooks.close();
       await publisher.close();
@@ -416,6 +470,11 @@ function promisesOf({ startWithinMs, finishWithinMs }: Sla = {}, fromMs: number)
     ...(startWithinMs === undefined ? {} : { mustStartMs: fromMs + startWithinMs }),
     ...(finishWithinMs === undefined ? {} : { mustFinishMs: fromMs + finishWithinMs }),
   };
+}
+
+/** All of a job that a text is looked for in. */
+function textOf({ params, labels, error, result = null }: JobRecord): string {
+  return JSON.stringify([params, labels, error?.reason ?? '', error?.message ?? '', result]).toLowerCase();
 }
 
 /** What the options add to a record. */
@@ -434,6 +493,13 @@ function settingsOf(options: CreateOptions): Partial<JobRecord> {
 }
 
 function matches(job: JobRecord, filter: Omit<ListQuery, 'after' | 'pageSize'>): boolean {
+  const { owner, template, schedule, parent, toMs, text } = filter;
+  if (owner !== undefined && job.owner !== owner) return false;
+  if (template !== undefined && job.template !== template) return false;
+  if (schedule !== undefined && job.schedule !== schedule) return false;
+  if (parent !== undefined && job.parent !== parent) return false;
+  if (toMs !== undefined && job.createMs >= toMs) return false;
+  if (text !== undefined && !textOf(job).includes(text.toLowerCase())) return false;
   if (job.parent !== undefined && !filter.includeParts) return false;
   if (filter.kinds.size > 0 && !filter.kinds.has(job.kind)) return false;
   if (filter.states.size > 0 && !filter.states.has(job.state)) return false;

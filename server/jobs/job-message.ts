@@ -1,5 +1,5 @@
 import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf';
-import { timestampFromMs } from '@bufbuild/protobuf/wkt';
+import { durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
 import {
   Job_State,
   type JobAttemptSchema,
@@ -8,13 +8,26 @@ import {
   type JobEventSchema,
   type JobProgressSchema,
   type JobSchema,
+  type JobStageSchema,
+  type JobUsageSchema,
   SlaMiss_Promise,
   type SlaMissSchema,
 } from '../../proto/gen/showrunner/jobs/v1/job_pb.ts';
 import type { JobProgress } from '../../workers/queue/job-kind.ts';
 import type { JobFailure } from '../../workers/queue/job-outcome.ts';
+import type { Usage } from '../../workers/queue/usage-meter.ts';
+import { jsonDigest } from '../core/canonical-json.ts';
 import { traceIdOf } from '../core/telemetry/trace-parent.ts';
-import type { AttemptRecord, JobEventBody, JobEventRecord, JobRecord, JobState, SlaPromise } from './job-record.ts';
+import { artifactsOf } from './insight/artifacts.ts';
+import type {
+  AttemptRecord,
+  JobEventBody,
+  JobEventRecord,
+  JobRecord,
+  JobState,
+  SlaPromise,
+  StageRecord,
+} from './job-record.ts';
 import { untilOf } from './sla/sla-watch.ts';
 
 const states: Readonly<Record<JobState, Job_State>> = {
@@ -63,6 +76,11 @@ export function toJobMessage(job: JobRecord): MessageInitShape<typeof JobSchema>
     ...(shown === undefined ? {} : { result: toObject(shown) }),
     ...(job.error === undefined ? {} : { error: toErrorMessage(job.error) }),
     slaMisses: (job.slaMissed ?? []).map((promise) => toSlaMissMessage(promise, untilOf(job, promise))),
+    inputSha256: jsonDigest({ kind: job.kind, params: job.params }),
+    sourceSha256: sourceOf(shown),
+    artifacts: artifactsOf(shown),
+    stages: (job.stages ?? []).map(toStageMessage),
+    ...(job.usage === undefined ? {} : { usage: toUsageMessage(job.usage) }),
     ...(job.mustStartMs === undefined ? {} : { mustStartTime: timestampFromMs(job.mustStartMs) }),
     ...(job.mustFinishMs === undefined ? {} : { mustFinishTime: timestampFromMs(job.mustFinishMs) }),
     ...progressOf(job),
@@ -115,6 +133,7 @@ function toAttemptMessage(attempt: AttemptRecord): MessageInitShape<typeof JobAt
     startTime: timestampFromMs(attempt.startMs),
     endReason: attempt.endReason ?? '',
     fence: BigInt(attempt.fence),
+    ...(attempt.usage === undefined ? {} : { usage: toUsageMessage(attempt.usage) }),
     ...(attempt.endMs === undefined ? {} : { endTime: timestampFromMs(attempt.endMs) }),
   };
 }
@@ -126,6 +145,25 @@ export function toJobState(state: JobState): Job_State {
 export function toErrorMessage(error: JobFailure): MessageInitShape<typeof JobErrorSchema> {
   const { code, reason, message, metadata } = error;
   return { class: classes[error.class], code, reason, message, metadata: { ...metadata } };
+}
+
+export function toUsageMessage(usage: Usage): MessageInitShape<typeof JobUsageSchema> {
+  const { cpuMs, wallMs, peakRssBytes } = usage;
+  return { cpu: durationFromMs(cpuMs), wall: durationFromMs(wallMs), peakRssBytes: BigInt(Math.round(peakRssBytes)) };
+}
+
+function toStageMessage({ stage, startMs, endMs }: StageRecord): MessageInitShape<typeof JobStageSchema> {
+  return {
+    stage,
+    startTime: timestampFromMs(startMs),
+    ...(endMs === undefined ? {} : { endTime: timestampFromMs(endMs) }),
+  };
+}
+
+/** Kinds that run a source tell its digest in their result. */
+function sourceOf(result: JobRecord['result']): string {
+  const digest = typeof result === 'object' && result !== null ? Reflect.get(result, 'sourceSha256') : undefined;
+  return typeof digest === 'string' ? digest : '';
 }
 
 /** Struct fields hold objects: any other JSON value becomes `{ value: … }`. */

@@ -1,6 +1,7 @@
 import type { JobProgress, Json } from '../../workers/queue/job-kind.ts';
 import type { JobLimits } from '../../workers/queue/job-limits.ts';
 import type { JobFailure } from '../../workers/queue/job-outcome.ts';
+import type { Usage } from '../../workers/queue/usage-meter.ts';
 import type { RunStrategy } from './gate/run-strategy.ts';
 
 /** States of a job; the last five are terminal and never change again. */
@@ -19,6 +20,16 @@ export interface AttemptRecord {
   readonly endMs?: number;
   readonly endReason?: string;
   readonly fence: string;
+  /** Absent while it runs and when its worker was lost. */
+  readonly usage?: Usage;
+}
+
+/** A stage of a job's work. */
+export interface StageRecord {
+  readonly stage: string;
+  readonly startMs: number;
+  /** Absent while it goes on. */
+  readonly endMs?: number;
 }
 
 /** A job as it is stored. */
@@ -80,8 +91,13 @@ export interface JobRecord {
   readonly slaMissed?: readonly SlaPromise[];
   /** The node of a workflow run (`parent` too) whose work it is; `index` of an item of foreach. */
   readonly node?: { readonly run: string; readonly id: string; readonly depth: number; readonly index?: number };
-  /** How long it is kept after its end, in ms, when not as long as others. */
+  /** How long it is kept after its end, in ms, when not as long as others; `keepFailedMs` when it did not succeed. */
   readonly keepMs?: number;
+  readonly keepFailedMs?: number;
+  /** What its attempts have used together; the memory is the most of any. */
+  readonly usage?: Usage;
+  /** Stages that it reported, the last 32. */
+  readonly stages?: readonly StageRecord[];
   /** Parts that were queued and that have ended. */
   readonly parts?: { readonly total: number; readonly done: number; readonly baseFraction: number };
 }

@@ -31,6 +31,7 @@ const partitions = {
 
 const maxTries = 20;
 const countPage = 10_000;
+const maxDeleted = 500;
 
 export interface JobStore {
   /** Stores a new job with its request row, all or nothing. False when the id or the request key is taken. */
@@ -45,6 +46,10 @@ export interface JobStore {
   scan(before: string | undefined, limit: number): Promise<JobRecord[]>;
   events(id: string, after: number, limit: number): Promise<JobEventRecord[]>;
   openIds(after: string | undefined, limit: number): Promise<string[]>;
+  /** Removes a job with its events and its request. */
+  delete(record: JobRecord): Promise<void>;
+  /** True while the job is on the outbox. */
+  isOpen(id: string): Promise<boolean>;
   /** Takes an ended job off the outbox. */
   closeOpen(id: string): Promise<void>;
   /** Jobs on the outbox, without parts. Right once `countOpen` has run. */
@@ -66,12 +71,16 @@ export function createJobStore(records: RecordsStore, { maxEvents, retentionMs }
     const row = await records.get(partitions.jobs, id);
     return row === undefined ? undefined : { record: decode<JobRecord>(row.value), version: row.version };
   };
+  const keepOf = ({ state, keepMs, keepFailedMs }: JobRecord) => {
+    const failed = isTerminal(state) && state !== 'succeeded' && state !== 'skipped';
+    return Math.min(retentionMs, (failed ? keepFailedMs : keepMs) ?? retentionMs);
+  };
   const write = async (change: JobChange, ifVersion: bigint | 'absent', more: readonly BatchOperation[] = []) => {
     const first = change.record.sequence + 1;
     const record = { ...change.record, sequence: change.record.sequence + change.events.length };
     const events = change.events.map((body, i): JobEventRecord => ({ sequence: first + i, atMs: change.atMs, body }));
     const ended = isTerminal(record.state);
-    const keptMs = Math.min(retentionMs, record.keepMs ?? retentionMs);
+    const keptMs = keepOf(record);
     const ttl = ended ? { ttlMs: keptMs } : {};
     const partition = partitions.events(record.id);
     await records.batch([
@@ -87,7 +96,8 @@ export function createJobStore(records: RecordsStore, { maxEvents, retentionMs }
     for (const listener of listeners) listener(record.id);
     return record;
   };
-  const endRequest = async ({ requestKey, state, keepMs = retentionMs }: JobRecord): Promise<BatchOperation[]> => {
+  const endRequest = async (record: JobRecord): Promise<BatchOperation[]> => {
+    const { requestKey, state } = record;
     if (requestKey === undefined || !isTerminal(state)) return [];
     const row = await records.get(partitions.requests, requestKey);
     if (row === undefined) return [];
@@ -98,7 +108,7 @@ export function createJobStore(records: RecordsStore, { maxEvents, retentionMs }
         partition: partitions.requests,
         key: requestKey,
         value: row.value,
-        ttlMs: Math.min(retentionMs, keepMs),
+        ttlMs: keepOf(record),
       },
     ];
   };
@@ -164,6 +174,21 @@ export function createJobStore(records: RecordsStore, { maxEvents, retentionMs }
       const range = { limit, ...(after === undefined ? {} : { from: `${after}\0` }) };
       return (await records.scan(partitions.open, range)).map((row) => row.key);
     },
+    delete: async ({ id, requestKey }) => {
+      for (;;) {
+        const rows = await records.scan(partitions.events(id), { limit: maxDeleted });
+        await records.batch([
+          ...rows.map((row): BatchOperation => ({ kind: 'delete', partition: partitions.events(id), key: row.key })),
+          { kind: 'delete', partition: partitions.jobs, key: id },
+          ...(requestKey === undefined
+            ? []
+            : [{ kind: 'delete' as const, partition: partitions.requests, key: requestKey }]),
+        ]);
+        if (rows.length < maxDeleted) break;
+      }
+      for (const listener of listeners) listener(id);
+    },
+    isOpen: async (id) => (await records.get(partitions.open, id)) !== undefined,
     closeOpen: async (id) => {
       if (await records.delete(partitions.open, id)) countOne(id, -1);
     },

@@ -6,11 +6,12 @@ import { encodePageToken, readPageToken } from '../rpc/edge/page-token.ts';
 import { readResourceName } from '../rpc/edge/resource-name.ts';
 import { type ServiceRegistration, serviceOf } from '../rpc/handler.ts';
 import type { Jobs } from './create-jobs.ts';
+import { insightHandlers } from './edge/insight-handlers.ts';
 import { jobId } from './edge/job-id.ts';
 import { limitHandlers } from './edge/limit-handlers.ts';
 import { pageSizes } from './edge/page-sizes.ts';
+import { readJobFilter } from './edge/read-job-filter.ts';
 import { readJobSpec } from './edge/read-job-spec.ts';
-import { readState } from './edge/read-state.ts';
 import { scheduleHandlers } from './edge/schedule-handlers.ts';
 import { templateHandlers } from './edge/template-handlers.ts';
 import { webhookHandlers } from './edge/webhook-handlers.ts';
@@ -29,14 +30,15 @@ export function createJobService(jobs: Jobs): ServiceRegistration {
     },
     getJob: async ({ name }) => ({ job: toJobMessage(await jobs.get(idOf(name))) }),
     listJobs: async (request) => {
-      const { kinds, labels, includeChildren } = request;
-      const states = new Set(request.states.map((state, index) => readState(state, `states[${index}]`)));
-      const scope = `jobs:${jsonDigest({ kinds: kinds.toSorted(), states: [...states].toSorted(), labels, includeChildren })}`;
+      const filter = readJobFilter(request);
+      const digest = jsonDigest({
+        ...filter,
+        kinds: [...filter.kinds].toSorted(),
+        states: [...filter.states].toSorted(),
+      });
+      const scope = `jobs:${digest}`;
       const page = await jobs.list({
-        kinds: new Set(kinds),
-        states,
-        labels,
-        includeParts: includeChildren,
+        ...filter,
         after: readPageToken(scope, request.pageToken),
         pageSize: readPageSize(request.pageSize, pageSizes),
       });
@@ -51,6 +53,7 @@ export function createJobService(jobs: Jobs): ServiceRegistration {
     ...limitHandlers(jobs),
     ...workflowHandlers(jobs),
     ...webhookHandlers(jobs),
+    ...insightHandlers(jobs),
     cancelJob: async ({ name }) => ({ job: toJobMessage(await jobs.cancel(idOf(name))) }),
     watchJob: async function* ({ name, afterSequence }, { signal }) {
       const after = Number(afterSequence);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { systemClock } from '../../server/core/clock.ts';
 import { silentLogger } from '../../server/core/log.ts';
 import type { FinishedSpan } from '../../server/core/telemetry/finished-span.ts';
-import { createSpanRelayReader, createSpanRelayWriter } from '../../workers/queue/span-relay.ts';
+import { createRelayReader, createRelayWriter } from '../../workers/queue/relay.ts';
 import { type OpenedRedis, openRedis } from '../../workers/redis/private-redis.ts';
 import { startChildScript } from '../support/child-script.ts';
 import { createTempDir, type TempDir } from '../support/temp-dir.ts';
@@ -50,8 +50,8 @@ describe('traces of jobs', () => {
   it('are relayed in bounded batches, and what cannot be sent is counted', async () => {
     const received: string[] = [];
     const common = { url: redis.url, prefix: '{relay}', clock: systemClock, log: silentLogger };
-    const reader = createSpanRelayReader(common, (spans) => received.push(...spans));
-    const writer = createSpanRelayWriter(common);
+    const reader = createRelayReader(common, (spans) => void received.push(...spans));
+    const writer = createRelayWriter(common);
     await waitUntil('the relay stands', async () => {
       writer.write(['probe']);
       await writer.flush();

@@ -6,6 +6,7 @@ import type { Clock } from '../../server/core/clock.ts';
 import type { Logger } from '../../server/core/log.ts';
 import type { Random } from '../../server/core/random.ts';
 import { type AttemptEnd, runAttempt } from './attempt-end.ts';
+import { type AttemptLogLine, createAttemptLog } from './attempt-log.ts';
 import { cancelSiblings } from './cancel-tree.ts';
 import { toTurn } from './fair-turns.ts';
 import type { JobContext, JobKind } from './job-kind.ts';
@@ -19,6 +20,7 @@ import { nameJobSpan } from './queue-telemetry.ts';
 import type { QueuedJob } from './queued-job.ts';
 import { type ChildrenDeps, runChildren } from './run-children.ts';
 import { createRunningAttempt, type RunningAttempt, verifyAttempts } from './running-attempt.ts';
+import type { Usage, UsageMeter } from './usage-meter.ts';
 
 export interface AttemptDeps extends ChildrenDeps {
   readonly kinds: ReadonlyMap<string, JobKind>;
@@ -33,6 +35,9 @@ export interface AttemptDeps extends ChildrenDeps {
   readonly worker: string;
   /** How long an aborted attempt may take to stop before its slot is taken from it, in ms. */
   readonly abortGraceMs: number;
+  readonly meter: UsageMeter;
+  /** Takes log lines of attempts; never waits. */
+  readonly sendLog: (line: AttemptLogLine) => void;
   readonly retryBackoff: { readonly baseMs: number; readonly maxMs: number };
 }
 
@@ -80,11 +85,14 @@ export function createJobAttempts(deps: AttemptDeps): JobAttempts {
     const { data } = job;
     const attempt = createRunningAttempt(start.holder);
     const { attempt: number, fence } = start.holder;
-    const log = deps.log.child({ job_id: data.jobId, job_kind: data.kind, attempt: number });
+    const plain = deps.log.child({ job_id: data.jobId, job_kind: data.kind, attempt: number });
+    const log = createAttemptLog(plain, { jobId: data.jobId, attempt: number }, deps.clock, deps.sendLog);
+    const stopMeter = deps.meter.begin();
     nameJobSpan(data.kind, { 'job.id': data.jobId, 'job.attempt': number, 'job.fence': Number(fence) });
     running.set(data.jobId, attempt);
     try {
-      return await settle(deps, job, attempt, await runKind(deps, job, attempt, start, log), log);
+      const end = await runKind(deps, job, attempt, start, log);
+      return await settle(deps, job, attempt, { ...end, usage: await stopMeter() }, log);
     } finally {
       if (running.get(data.jobId) === attempt) running.delete(data.jobId);
     }
@@ -167,12 +175,13 @@ async function settle(
   deps: AttemptDeps,
   job: Job<QueuedJob>,
   attempt: RunningAttempt,
-  end: AttemptEnd,
+  end: AttemptEnd & { readonly usage: Usage },
   log: Logger,
 ): Promise<null> {
   const { holder } = attempt;
+  const { usage } = end;
   if ('outcome' in end) {
-    const written = await deps.ledger.finish(holder, end.outcome);
+    const written = await deps.ledger.finish(holder, { ...end.outcome, usage });
     log.info('job ended', { state: written ? end.outcome.state : 'stale', ...reasonOf(end.outcome) });
     if (written) return conclude(deps, job.data, end.outcome);
     // Cancelled in the last moment, or another attempt has the job: BullMQ is told by whoever ended it.
@@ -192,16 +201,16 @@ async function settle(
     case 'lost':
       log.warn('job lost its lease');
       // Refused when a newer attempt runs; else the job was only late, and that is no lost worker.
-      await deps.ledger.leave(holder, { why: 'released' });
+      await deps.ledger.leave(holder, { why: 'released', usage });
       throw new WaitingError();
     case 'released':
       log.info('job handed back');
-      await deps.ledger.leave(holder, { why: 'released' });
+      await deps.ledger.leave(holder, { why: 'released', usage });
       return handBack(deps, job);
     case 'retry': {
       const { failure, delayMs } = end;
       const { reason, message } = failure;
-      if (!(await deps.ledger.leave(holder, { why: 'retry', class: failure.class, reason, message, delayMs }))) {
+      if (!(await deps.ledger.leave(holder, { why: 'retry', class: failure.class, reason, message, delayMs, usage }))) {
         throw new WaitingError();
       }
       await job.moveToDelayed(deps.clock.now() + end.delayMs, job.token);

@@ -8,6 +8,7 @@ import type { FailureClass, JobOutcome } from './job-outcome.ts';
 import * as scripts from './ledger-scripts.ts';
 import { jobValueTooLarge } from './queue-errors.ts';
 import type { QueueKeys } from './queue-keys.ts';
+import type { Usage } from './usage-meter.ts';
 
 /** Most steps of a job, and most bytes of their results together. */
 export const maxSteps = 1_000;
@@ -27,7 +28,7 @@ export type StartResult =
   | { readonly ended?: never; readonly holder: Holder; readonly failures: FailureCounts };
 
 /** Why an attempt ended without an outcome. */
-export type LeaveReason =
+export type LeaveReason = { readonly usage?: Usage } & (
   | { readonly why: 'parked'; readonly group: string; readonly children: number; readonly done: number }
   | { readonly why: 'released' }
   | {
@@ -36,7 +37,8 @@ export type LeaveReason =
       readonly reason: string;
       readonly message: string;
       readonly delayMs: number;
-    };
+    }
+);
 
 /** Facts of a child job, as the event stream carries them. */
 export interface ChildNote {

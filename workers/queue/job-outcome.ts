@@ -1,6 +1,7 @@
 import { Code, isPermanent } from '../../server/core/codes.ts';
 import { AppError } from '../../server/core/errors.ts';
 import type { Json } from './job-kind.ts';
+import type { Usage } from './usage-meter.ts';
 
 /** Class of a failure; decides about retries. Names follow showrunner.jobs.v1.JobError.Class. */
 export type FailureClass = 'user' | 'platform' | 'timeout' | 'killed';
@@ -15,9 +16,13 @@ export interface JobFailure {
 }
 
 /** How a job ended. Written once per job, by the holder of the newest fencing token or by a cancel. */
-export type JobOutcome =
+export type JobOutcome = (
   | { readonly state: 'succeeded'; readonly result: Json }
-  | { readonly state: 'failed' | 'timed_out' | 'cancelled' | 'skipped'; readonly error: JobFailure };
+  | { readonly state: 'failed' | 'timed_out' | 'cancelled' | 'skipped'; readonly error: JobFailure }
+) & {
+  /** Of the attempt that ended the job; absent when none did. */
+  readonly usage?: Usage;
+};
 
 const childFailures = new WeakMap<object, JobOutcome & { error: JobFailure }>();
 const maxMessageChars = 2_000;

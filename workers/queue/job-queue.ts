@@ -13,6 +13,7 @@ import { type QueueEvent, readQueueEvents } from './queue-events.ts';
 import { defaultPrefix, queueKeys } from './queue-keys.ts';
 import { createQueueTelemetry } from './queue-telemetry.ts';
 import { bullOptions, type QueuedJob } from './queued-job.ts';
+import { createRelayReader } from './relay.ts';
 
 export interface JobQueueOptions {
   /** redis:, rediss: or unix: URL. */
@@ -50,6 +51,11 @@ export interface JobQueue {
   events(after: string, signal: AbortSignal): AsyncGenerator<QueueEvent[]>;
   /** Calls back whenever Redis has come back after an outage. */
   onReconnect(listener: () => void): void;
+  /** Hands over log lines of attempts after `from`, in batches as they come, until closed. */
+  readLogs(
+    from: string,
+    onLines: (lines: readonly string[], position: string) => Promise<void>,
+  ): { close(): Promise<void> };
   isConnected(): boolean;
   close(): Promise<void>;
 }
@@ -149,6 +155,7 @@ export function createJobQueue(options: JobQueueOptions): JobQueue {
       return readQueueEvents({ redis: reader, ledger, stream: keys.events, clock, log }, after, either);
     },
     onReconnect: (listener) => void listeners.push(listener),
+    readLogs: (from, onLines) => createRelayReader({ url, clock, log, prefix, stream: 'logs', from }, onLines),
     isConnected: () => commands.status === 'ready',
     close: async () => {
       closing.abort();

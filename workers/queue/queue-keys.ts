@@ -10,6 +10,8 @@ export interface QueueKeys {
   readonly cancelChannel: string;
   /** Stream of finished spans, from workers to servers. */
   readonly spans: string;
+  /** Stream of log lines of attempts, from workers to servers. */
+  readonly logs: string;
   /** Hash with fence, attempt, outcome and counters of a job. */
   job(jobId: string): string;
   /** Hash of a job's step memos. */
@@ -28,6 +30,7 @@ export function queueKeys(prefix: string): QueueKeys {
     events: `${prefix}:job-events`,
     cancelChannel: `${prefix}:job-cancel`,
     spans: `${prefix}:spans`,
+    logs: `${prefix}:job-logs`,
     job: (jobId) => `${prefix}:job:${jobId}`,
     memo: (jobId) => `${prefix}:job:${jobId}:memo`,
     children: (jobId) => `${prefix}:job:${jobId}:children`,

@@ -15,7 +15,9 @@ import { jobCancelled, leaseLost, workerStopping } from './queue-errors.ts';
 import { defaultPrefix, queueKeys } from './queue-keys.ts';
 import { createQueueTelemetry } from './queue-telemetry.ts';
 import type { QueuedJob } from './queued-job.ts';
+import { createRelayWriter } from './relay.ts';
 import { verifyAttempts } from './running-attempt.ts';
+import { createUsageMeter } from './usage-meter.ts';
 
 export interface WorkerRunnerOptions {
   /** redis:, rediss: or unix: URL. */
@@ -74,6 +76,7 @@ export async function createWorkerRunner(options: WorkerRunnerOptions): Promise<
     queues.set(queueClass, queue);
     return queue;
   };
+  const logs = createRelayWriter({ url, log, clock, prefix, stream: 'logs' });
   const { leaseMs = defaultLeaseMs, maxBlockMs = 30_000 } = options;
   const leases = createLeaseKeeper({ url, log, leaseMs, maxBlockMs });
   const attempts = createJobAttempts({
@@ -87,6 +90,8 @@ export async function createWorkerRunner(options: WorkerRunnerOptions): Promise<
     workDir,
     worker: `${hostname()}/${process.pid}`,
     abortGraceMs: options.abortGraceMs ?? 5_000,
+    meter: createUsageMeter(clock),
+    sendLog: (line) => logs.write([JSON.stringify(line)]),
     retryBackoff: options.retryBackoff ?? { baseMs: 500, maxMs: 30_000 },
   });
   const subscriber = openConnection(url, 'worker', log);
@@ -113,6 +118,7 @@ export async function createWorkerRunner(options: WorkerRunnerOptions): Promise<
       await settledWithin(closed, lastWait, clock);
       stopVerifying();
       await leases.close();
+      await settledWithin(logs.close(), closeTimeoutMs, clock);
       await settledWithin(Promise.all([...queues.values()].map((queue) => queue.close())), closeTimeoutMs, clock);
       subscriber.disconnect();
       commands.disconnect();

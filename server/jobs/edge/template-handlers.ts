@@ -1,12 +1,13 @@
 import type { MessageInitShape, MessageShape } from '@bufbuild/protobuf';
-import { timestampFromMs } from '@bufbuild/protobuf/wkt';
-import type { JobTemplateSchema } from '../../../proto/gen/showrunner/jobs/v1/job_pb.ts';
+import { type Duration, durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
+import type { JobRetentionSchema, JobTemplateSchema } from '../../../proto/gen/showrunner/jobs/v1/job_pb.ts';
 import type { JobService } from '../../../proto/gen/showrunner/jobs/v1/job_service_pb.ts';
 import type { Json } from '../../../workers/queue/job-kind.ts';
 import { invalidField } from '../../core/errors.ts';
 import { readPageSize } from '../../rpc/edge/page-size.ts';
 import { encodePageToken, readPageToken } from '../../rpc/edge/page-token.ts';
 import { readResourceName, slugId } from '../../rpc/edge/resource-name.ts';
+import { readDuration } from '../../rpc/edge/wkt-time.ts';
 import type { ServiceImplementation } from '../../rpc/handler.ts';
 import type { Jobs } from '../create-jobs.ts';
 import { toJobMessage } from '../job-message.ts';
@@ -38,6 +39,8 @@ export function templateHandlers(jobs: Jobs): TemplateHandlers {
     const limits = readLimits(template.limits, 'template.limits');
     const strategy = readStrategy(template.strategy, 'template.strategy');
     const sla = readSla(template.sla, 'template.sla');
+    const keepMs = readKeep(template.retention?.succeeded, 'template.retention.succeeded');
+    const keepFailedMs = readKeep(template.retention?.failed, 'template.retention.failed');
     return {
       id: idOf(template.name, 'template.name'),
       kind: template.kind,
@@ -50,6 +53,8 @@ export function templateHandlers(jobs: Jobs): TemplateHandlers {
       ...(limits === undefined ? {} : { limits }),
       ...(strategy === undefined ? {} : { strategy }),
       ...(sla === undefined ? {} : { sla }),
+      ...(keepMs === undefined ? {} : { keepMs }),
+      ...(keepFailedMs === undefined ? {} : { keepFailedMs }),
     };
   };
   return {
@@ -89,6 +94,23 @@ export function templateHandlers(jobs: Jobs): TemplateHandlers {
   };
 }
 
+const leastKeepMs = 60_000;
+const mostKeepMs = 30 * 86_400_000;
+
+function readKeep(duration: Duration | undefined, field: string): number | undefined {
+  const ms = readDuration(field, duration);
+  if (ms !== undefined && (ms < leastKeepMs || ms > mostKeepMs))
+    throw invalidField(field, 'must be 1 minute to 30 days');
+  return ms;
+}
+
+function toRetentionMessage({ keepMs, keepFailedMs }: TemplateRecord): MessageInitShape<typeof JobRetentionSchema> {
+  return {
+    ...(keepMs === undefined ? {} : { succeeded: durationFromMs(keepMs) }),
+    ...(keepFailedMs === undefined ? {} : { failed: durationFromMs(keepFailedMs) }),
+  };
+}
+
 function scopeOf(id: string): string {
   return `template/${id}`;
 }
@@ -114,5 +136,8 @@ function toTemplateMessage(
     ...(limits === undefined ? {} : { limits: toLimitsMessage(limits) }),
     ...(strategy === undefined ? {} : { strategy: toStrategyMessage(strategy) }),
     ...(template.sla === undefined ? {} : { sla: toSlaMessage(template.sla) }),
+    ...(template.keepMs === undefined && template.keepFailedMs === undefined
+      ? {}
+      : { retention: toRetentionMessage(template) }),
   } as MessageInitShape<typeof JobTemplateSchema>;
 }

@@ -17,6 +17,9 @@ export interface TemplateSpec {
   readonly tags: readonly string[];
   readonly strategy?: RunStrategy;
   readonly sla?: Sla;
+  /** How long its jobs are kept after their end, in ms: those that succeeded, and all others. */
+  readonly keepMs?: number;
+  readonly keepFailedMs?: number;
   readonly labels: Readonly<Record<string, string>>;
   readonly priority: number;
 }

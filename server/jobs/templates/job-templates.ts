@@ -43,7 +43,7 @@ export function createJobTemplates(
       return store.update(spec, revision);
     },
     instantiate: (template, params, labels, field) => {
-      const { id, kind, schema, limits, tags, strategy, sla, priority } = template;
+      const { id, kind, schema, limits, tags, strategy, sla, keepMs, keepFailedMs, priority } = template;
       const filled = fillParameters(params, schema, field);
       const resolved =
         template.params === undefined
@@ -55,6 +55,8 @@ export function createJobTemplates(
           template: id,
           ...(limits === undefined ? {} : { limits }),
           ...(sla === undefined ? {} : { sla }),
+          ...(keepMs === undefined ? {} : { keepMs }),
+          ...(keepFailedMs === undefined ? {} : { keepFailedMs }),
           ...(tags.length === 0 ? {} : { tags }),
           ...(strategy === undefined ? {} : { gate: { scope: `template/${id}`, strategy } }),
         },

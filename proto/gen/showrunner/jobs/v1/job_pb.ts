@@ -12,7 +12,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file showrunner/jobs/v1/job.proto.
  */
 export const file_showrunner_jobs_v1_job: GenFile = /*@__PURE__*/
-  fileDesc("ChxzaG93cnVubmVyL2pvYnMvdjEvam9iLnByb3RvEhJzaG93cnVubmVyLmpvYnMudjEilAgKA0pvYhIMCgRuYW1lGAEgASgJEgwKBGtpbmQYAiABKAkSJwoGcGFyYW1zGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIzCgZsYWJlbHMYBCADKAsyIy5zaG93cnVubmVyLmpvYnMudjEuSm9iLkxhYmVsc0VudHJ5EhAKCHByaW9yaXR5GAUgASgFEiwKBXN0YXRlGAYgASgOMh0uc2hvd3J1bm5lci5qb2JzLnYxLkpvYi5TdGF0ZRInCgZyZXN1bHQYByABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EisKBWVycm9yGAggASgLMhwuc2hvd3J1bm5lci5qb2JzLnYxLkpvYkVycm9yEjEKCHByb2dyZXNzGAkgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlByb2dyZXNzEjAKCGF0dGVtcHRzGAogAygLMh4uc2hvd3J1bm5lci5qb2JzLnYxLkpvYkF0dGVtcHQSLwoLY3JlYXRlX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0X3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghzY2hlZHVsZRgOIAEoCRIOCgZwYXJlbnQYDyABKAkSEAoIdHJhY2VfaWQYECABKAkSDQoFb3duZXIYESABKAkSEAoIdGVtcGxhdGUYEiABKAkSDAoEdGFncxgTIAMoCRIPCgdoZWxkX2J5GBQgASgJEhIKCnJlc3RhcnRfb2YYFSABKAkSDAoEbm9kZRgWIAEoCRIzCg9tdXN0X3N0YXJ0X3RpbWUYFyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjQKEG11c3RfZmluaXNoX3RpbWUYGCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KCnNsYV9taXNzZXMYGSADKAsyGy5zaG93cnVubmVyLmpvYnMudjEuU2xhTWlzcxotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIqcBCgVTdGF0ZRIVChFTVEFURV9VTlNQRUNJRklFRBAAEhAKDFNUQVRFX1FVRVVFRBABEhEKDVNUQVRFX1JVTk5JTkcQAhITCg9TVEFURV9TVUNDRUVERUQQAxIQCgxTVEFURV9GQUlMRUQQBBITCg9TVEFURV9DQU5DRUxMRUQQBRITCg9TVEFURV9USU1FRF9PVVQQBhIRCg1TVEFURV9TS0lQUEVEEAcidQoGSm9iU2xhEjQKEW11c3Rfc3RhcnRfd2l0aGluGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjUKEm11c3RfZmluaXNoX3dpdGhpbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiK6AQoHU2xhTWlzcxI0Cgdwcm9taXNlGAEgASgOMiMuc2hvd3J1bm5lci5qb2JzLnYxLlNsYU1pc3MuUHJvbWlzZRIuCgp1bnRpbF90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJJCgdQcm9taXNlEhcKE1BST01JU0VfVU5TUEVDSUZJRUQQABIRCg1QUk9NSVNFX1NUQVJUEAESEgoOUFJPTUlTRV9GSU5JU0gQAiKzAwoKSm9iV2ViaG9vaxIMCgRuYW1lGAEgASgJEgsKA3VybBgCIAEoCRI0CgZldmVudHMYAyADKA4yJC5zaG93cnVubmVyLmpvYnMudjEuSm9iV2ViaG9vay5FdmVudBINCgVraW5kcxgEIAMoCRItCgZzdGF0ZXMYBSADKA4yHS5zaG93cnVubmVyLmpvYnMudjEuSm9iLlN0YXRlEjoKBmxhYmVscxgGIAMoCzIqLnNob3dydW5uZXIuam9icy52MS5Kb2JXZWJob29rLkxhYmVsc0VudHJ5Eg4KBnNlY3JldBgHIAEoCRIvCgtjcmVhdGVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHcGVuZGluZxgJIAEoBRISCgpsYXN0X2Vycm9yGAogASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiRQoFRXZlbnQSFQoRRVZFTlRfVU5TUEVDSUZJRUQQABIPCgtFVkVOVF9FTkRFRBABEhQKEEVWRU5UX1NMQV9NSVNTRUQQAiL5AQoJSm9iTGltaXRzEioKB3RpbWVvdXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLAoEdXNlchgCIAEoCzIeLnNob3dydW5uZXIuam9icy52MS5SZXRyeUxpbWl0EjAKCHBsYXRmb3JtGAMgASgLMh4uc2hvd3J1bm5lci5qb2JzLnYxLlJldHJ5TGltaXQSMAoIdGltZW91dHMYBCABKAsyHi5zaG93cnVubmVyLmpvYnMudjEuUmV0cnlMaW1pdBIuCgZraWxsZWQYBSABKAsyHi5zaG93cnVubmVyLmpvYnMudjEuUmV0cnlMaW1pdCJ9CgpSZXRyeUxpbWl0EhMKC21heF9yZXRyaWVzGAEgASgFEioKB2JhY2tvZmYYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLgoLbWF4X2JhY2tvZmYYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24igAIKC1J1blN0cmF0ZWd5EjIKBGtpbmQYASABKA4yJC5zaG93cnVubmVyLmpvYnMudjEuUnVuU3RyYXRlZ3kuS2luZBIUCgxtYXhfcGFyYWxsZWwYAiABKAUipgEKBEtpbmQSFAoQS0lORF9VTlNQRUNJRklFRBAAEhMKD0tJTkRfU0VRVUVOVElBTBABEhoKFktJTkRfU1RSSUNUX1NFUVVFTlRJQUwQAhITCg9LSU5EX0ZJUlNUX09OTFkQAxISCg5LSU5EX0xBU1RfT05MWRAEEhsKF0tJTkRfU0VSSUFMX0xBVEVTVF9PTkxZEAUSEQoNS0lORF9QQVJBTExFTBAGIrkECgtKb2JUZW1wbGF0ZRIMCgRuYW1lGAEgASgJEgwKBGtpbmQYAiABKAkSEwoLZGVzY3JpcHRpb24YAyABKAkSMQoQcGFyYW1ldGVyX3NjaGVtYRgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSJwoGcGFyYW1zGAUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBItCgZsaW1pdHMYBiABKAsyHS5zaG93cnVubmVyLmpvYnMudjEuSm9iTGltaXRzEgwKBHRhZ3MYByADKAkSMQoIc3RyYXRlZ3kYCCABKAsyHy5zaG93cnVubmVyLmpvYnMudjEuUnVuU3RyYXRlZ3kSOwoGbGFiZWxzGAkgAygLMisuc2hvd3J1bm5lci5qb2JzLnYxLkpvYlRlbXBsYXRlLkxhYmVsc0VudHJ5EhAKCHByaW9yaXR5GAogASgFEi8KC2NyZWF0ZV90aW1lGAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIcmV2aXNpb24YDSABKAUSEgoKYmxvY2tlZF9ieRgOIAEoCRInCgNzbGEYDyABKAsyGi5zaG93cnVubmVyLmpvYnMudjEuSm9iU2xhGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiTgoISm9iTGltaXQSDAoEbmFtZRgBIAEoCRITCgttYXhfcnVubmluZxgCIAEoBRIOCgZ3ZWlnaHQYAyABKAUSDwoHcnVubmluZxgEIAEoBSLEAgoISm9iRXJyb3ISMQoFY2xhc3MYASABKA4yIi5zaG93cnVubmVyLmpvYnMudjEuSm9iRXJyb3IuQ2xhc3MSDAoEY29kZRgCIAEoBRIOCgZyZWFzb24YAyABKAkSDwoHbWVzc2FnZRgEIAEoCRI8CghtZXRhZGF0YRgFIAMoCzIqLnNob3dydW5uZXIuam9icy52MS5Kb2JFcnJvci5NZXRhZGF0YUVudHJ5Gi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJnCgVDbGFzcxIVChFDTEFTU19VTlNQRUNJRklFRBAAEg4KCkNMQVNTX1VTRVIQARISCg5DTEFTU19QTEFURk9STRACEhEKDUNMQVNTX1RJTUVPVVQQAxIQCgxDTEFTU19LSUxMRUQQBCKrAQoLSm9iUHJvZ3Jlc3MSEAoIZnJhY3Rpb24YASABKAESDQoFc3RhZ2UYAiABKAkSDwoHbWVzc2FnZRgDIAEoCRI7CgZkZXRhaWwYBCADKAsyKy5zaG93cnVubmVyLmpvYnMudjEuSm9iUHJvZ3Jlc3MuRGV0YWlsRW50cnkaLQoLRGV0YWlsRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKtAQoKSm9iQXR0ZW1wdBIOCgZudW1iZXIYASABKAUSDgoGd29ya2VyGAIgASgJEi4KCnN0YXJ0X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgplbmRfcmVhc29uGAUgASgJEg0KBWZlbmNlGAYgASgEIpgCCghKb2JFdmVudBIQCghzZXF1ZW5jZRgBIAEoBBIoCgR0aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgVzdGF0ZRgDIAEoDjIdLnNob3dydW5uZXIuam9icy52MS5Kb2IuU3RhdGVIABIzCghwcm9ncmVzcxgEIAEoCzIfLnNob3dydW5uZXIuam9icy52MS5Kb2JQcm9ncmVzc0gAEjEKB2F0dGVtcHQYBSABKAsyHi5zaG93cnVubmVyLmpvYnMudjEuSm9iQXR0ZW1wdEgAEi8KCHNsYV9taXNzGAYgASgLMhsuc2hvd3J1bm5lci5qb2JzLnYxLlNsYU1pc3NIAEIHCgVldmVudCK+BgoLSm9iU2NoZWR1bGUSDAoEbmFtZRgBIAEoCRIMCgRjcm9uGAIgASgJEhEKCXRpbWVfem9uZRgDIAEoCRIpCgh0ZW1wbGF0ZRgEIAEoCzIXLnNob3dydW5uZXIuam9icy52MS5Kb2ISDgoGcGF1c2VkGAUgASgIEi0KCW5leHRfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIbGFzdF9qb2IYByABKAkSLwoLY3JlYXRlX3RpbWUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KDHN0YXJ0X3dpdGhpbhgJIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIrCghpbnRlcnZhbBgKIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIuCgpzdGFydF90aW1lGAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFbGltaXQYDSABKAUSOQoIY2F0Y2hfdXAYDiABKA4yJy5zaG93cnVubmVyLmpvYnMudjEuSm9iU2NoZWR1bGUuQ2F0Y2hVcBItCgNydW4YDyABKAsyIC5zaG93cnVubmVyLmpvYnMudjEuU2NoZWR1bGVkUnVuEjEKCHN0cmF0ZWd5GBAgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLlJ1blN0cmF0ZWd5EgwKBHJ1bnMYESABKAUSMgoOd2F0ZXJtYXJrX3RpbWUYEiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBW93bmVyGBMgASgJEhIKCmxhc3RfZXJyb3IYFCABKAkSJwoDc2xhGBUgASgLMhouc2hvd3J1bm5lci5qb2JzLnYxLkpvYlNsYSJdCgdDYXRjaFVwEhgKFENBVENIX1VQX1VOU1BFQ0lGSUVEEAASEQoNQ0FUQ0hfVVBfU0tJUBABEhMKD0NBVENIX1VQX0xBVEVTVBACEhAKDENBVENIX1VQX0FMTBADIrYBCgxTY2hlZHVsZWRSdW4SEAoIdGVtcGxhdGUYASABKAkSJwoGcGFyYW1zGAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBI8CgZsYWJlbHMYAyADKAsyLC5zaG93cnVubmVyLmpvYnMudjEuU2NoZWR1bGVkUnVuLkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiVgoMU2NoZWR1bGVTbG90EigKBHRpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgsKA2pvYhgCIAEoCRIPCgdleGlzdGVkGAMgASgIYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("ChxzaG93cnVubmVyL2pvYnMvdjEvam9iLnByb3RvEhJzaG93cnVubmVyLmpvYnMudjEi0AkKA0pvYhIMCgRuYW1lGAEgASgJEgwKBGtpbmQYAiABKAkSJwoGcGFyYW1zGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIzCgZsYWJlbHMYBCADKAsyIy5zaG93cnVubmVyLmpvYnMudjEuSm9iLkxhYmVsc0VudHJ5EhAKCHByaW9yaXR5GAUgASgFEiwKBXN0YXRlGAYgASgOMh0uc2hvd3J1bm5lci5qb2JzLnYxLkpvYi5TdGF0ZRInCgZyZXN1bHQYByABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EisKBWVycm9yGAggASgLMhwuc2hvd3J1bm5lci5qb2JzLnYxLkpvYkVycm9yEjEKCHByb2dyZXNzGAkgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlByb2dyZXNzEjAKCGF0dGVtcHRzGAogAygLMh4uc2hvd3J1bm5lci5qb2JzLnYxLkpvYkF0dGVtcHQSLwoLY3JlYXRlX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0X3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghzY2hlZHVsZRgOIAEoCRIOCgZwYXJlbnQYDyABKAkSEAoIdHJhY2VfaWQYECABKAkSDQoFb3duZXIYESABKAkSEAoIdGVtcGxhdGUYEiABKAkSDAoEdGFncxgTIAMoCRIPCgdoZWxkX2J5GBQgASgJEhIKCnJlc3RhcnRfb2YYFSABKAkSDAoEbm9kZRgWIAEoCRIzCg9tdXN0X3N0YXJ0X3RpbWUYFyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjQKEG11c3RfZmluaXNoX3RpbWUYGCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KCnNsYV9taXNzZXMYGSADKAsyGy5zaG93cnVubmVyLmpvYnMudjEuU2xhTWlzcxIrCgV1c2FnZRgaIAEoCzIcLnNob3dydW5uZXIuam9icy52MS5Kb2JVc2FnZRIsCgZzdGFnZXMYGyADKAsyHC5zaG93cnVubmVyLmpvYnMudjEuSm9iU3RhZ2USMgoJYXJ0aWZhY3RzGBwgAygLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYkFydGlmYWN0EhQKDGlucHV0X3NoYTI1NhgdIAEoCRIVCg1zb3VyY2Vfc2hhMjU2GB4gASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEipwEKBVN0YXRlEhUKEVNUQVRFX1VOU1BFQ0lGSUVEEAASEAoMU1RBVEVfUVVFVUVEEAESEQoNU1RBVEVfUlVOTklORxACEhMKD1NUQVRFX1NVQ0NFRURFRBADEhAKDFNUQVRFX0ZBSUxFRBAEEhMKD1NUQVRFX0NBTkNFTExFRBAFEhMKD1NUQVRFX1RJTUVEX09VVBAGEhEKDVNUQVRFX1NLSVBQRUQQByJzCghKb2JVc2FnZRImCgNjcHUYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJwoEd2FsbBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIWCg5wZWFrX3Jzc19ieXRlcxgDIAEoAyJ3CghKb2JTdGFnZRINCgVzdGFnZRgBIAEoCRIuCgpzdGFydF90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiMAoLSm9iQXJ0aWZhY3QSDQoFbGFiZWwYASABKAkSEgoKb2JqZWN0X2tleRgCIAEoCSLiAQoKSm9iTG9nTGluZRIPCgdhdHRlbXB0GAEgASgFEg4KBm51bWJlchgCIAEoBRIoCgR0aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVsZXZlbBgEIAEoCRIPCgdtZXNzYWdlGAUgASgJEjoKBmZpZWxkcxgGIAMoCzIqLnNob3dydW5uZXIuam9icy52MS5Kb2JMb2dMaW5lLkZpZWxkc0VudHJ5Gi0KC0ZpZWxkc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiZwoMSm9iUmV0ZW50aW9uEiwKCXN1Y2NlZWRlZBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIpCgZmYWlsZWQYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24idQoGSm9iU2xhEjQKEW11c3Rfc3RhcnRfd2l0aGluGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjUKEm11c3RfZmluaXNoX3dpdGhpbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiK6AQoHU2xhTWlzcxI0Cgdwcm9taXNlGAEgASgOMiMuc2hvd3J1bm5lci5qb2JzLnYxLlNsYU1pc3MuUHJvbWlzZRIuCgp1bnRpbF90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJJCgdQcm9taXNlEhcKE1BST01JU0VfVU5TUEVDSUZJRUQQABIRCg1QUk9NSVNFX1NUQVJUEAESEgoOUFJPTUlTRV9GSU5JU0gQAiKzAwoKSm9iV2ViaG9vaxIMCgRuYW1lGAEgASgJEgsKA3VybBgCIAEoCRI0CgZldmVudHMYAyADKA4yJC5zaG93cnVubmVyLmpvYnMudjEuSm9iV2ViaG9vay5FdmVudBINCgVraW5kcxgEIAMoCRItCgZzdGF0ZXMYBSADKA4yHS5zaG93cnVubmVyLmpvYnMudjEuSm9iLlN0YXRlEjoKBmxhYmVscxgGIAMoCzIqLnNob3dydW5uZXIuam9icy52MS5Kb2JXZWJob29rLkxhYmVsc0VudHJ5Eg4KBnNlY3JldBgHIAEoCRIvCgtjcmVhdGVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHcGVuZGluZxgJIAEoBRISCgpsYXN0X2Vycm9yGAogASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiRQoFRXZlbnQSFQoRRVZFTlRfVU5TUEVDSUZJRUQQABIPCgtFVkVOVF9FTkRFRBABEhQKEEVWRU5UX1NMQV9NSVNTRUQQAiL5AQoJSm9iTGltaXRzEioKB3RpbWVvdXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLAoEdXNlchgCIAEoCzIeLnNob3dydW5uZXIuam9icy52MS5SZXRyeUxpbWl0EjAKCHBsYXRmb3JtGAMgASgLMh4uc2hvd3J1bm5lci5qb2JzLnYxLlJldHJ5TGltaXQSMAoIdGltZW91dHMYBCABKAsyHi5zaG93cnVubmVyLmpvYnMudjEuUmV0cnlMaW1pdBIuCgZraWxsZWQYBSABKAsyHi5zaG93cnVubmVyLmpvYnMudjEuUmV0cnlMaW1pdCJ9CgpSZXRyeUxpbWl0EhMKC21heF9yZXRyaWVzGAEgASgFEioKB2JhY2tvZmYYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLgoLbWF4X2JhY2tvZmYYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24igAIKC1J1blN0cmF0ZWd5EjIKBGtpbmQYASABKA4yJC5zaG93cnVubmVyLmpvYnMudjEuUnVuU3RyYXRlZ3kuS2luZBIUCgxtYXhfcGFyYWxsZWwYAiABKAUipgEKBEtpbmQSFAoQS0lORF9VTlNQRUNJRklFRBAAEhMKD0tJTkRfU0VRVUVOVElBTBABEhoKFktJTkRfU1RSSUNUX1NFUVVFTlRJQUwQAhITCg9LSU5EX0ZJUlNUX09OTFkQAxISCg5LSU5EX0xBU1RfT05MWRAEEhsKF0tJTkRfU0VSSUFMX0xBVEVTVF9PTkxZEAUSEQoNS0lORF9QQVJBTExFTBAGIu4ECgtKb2JUZW1wbGF0ZRIMCgRuYW1lGAEgASgJEgwKBGtpbmQYAiABKAkSEwoLZGVzY3JpcHRpb24YAyABKAkSMQoQcGFyYW1ldGVyX3NjaGVtYRgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSJwoGcGFyYW1zGAUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBItCgZsaW1pdHMYBiABKAsyHS5zaG93cnVubmVyLmpvYnMudjEuSm9iTGltaXRzEgwKBHRhZ3MYByADKAkSMQoIc3RyYXRlZ3kYCCABKAsyHy5zaG93cnVubmVyLmpvYnMudjEuUnVuU3RyYXRlZ3kSOwoGbGFiZWxzGAkgAygLMisuc2hvd3J1bm5lci5qb2JzLnYxLkpvYlRlbXBsYXRlLkxhYmVsc0VudHJ5EhAKCHByaW9yaXR5GAogASgFEi8KC2NyZWF0ZV90aW1lGAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIcmV2aXNpb24YDSABKAUSEgoKYmxvY2tlZF9ieRgOIAEoCRInCgNzbGEYDyABKAsyGi5zaG93cnVubmVyLmpvYnMudjEuSm9iU2xhEjMKCXJldGVudGlvbhgQIAEoCzIgLnNob3dydW5uZXIuam9icy52MS5Kb2JSZXRlbnRpb24aLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJOCghKb2JMaW1pdBIMCgRuYW1lGAEgASgJEhMKC21heF9ydW5uaW5nGAIgASgFEg4KBndlaWdodBgDIAEoBRIPCgdydW5uaW5nGAQgASgFIsQCCghKb2JFcnJvchIxCgVjbGFzcxgBIAEoDjIiLnNob3dydW5uZXIuam9icy52MS5Kb2JFcnJvci5DbGFzcxIMCgRjb2RlGAIgASgFEg4KBnJlYXNvbhgDIAEoCRIPCgdtZXNzYWdlGAQgASgJEjwKCG1ldGFkYXRhGAUgAygLMiouc2hvd3J1bm5lci5qb2JzLnYxLkpvYkVycm9yLk1ldGFkYXRhRW50cnkaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBImcKBUNsYXNzEhUKEUNMQVNTX1VOU1BFQ0lGSUVEEAASDgoKQ0xBU1NfVVNFUhABEhIKDkNMQVNTX1BMQVRGT1JNEAISEQoNQ0xBU1NfVElNRU9VVBADEhAKDENMQVNTX0tJTExFRBAEIqsBCgtKb2JQcm9ncmVzcxIQCghmcmFjdGlvbhgBIAEoARINCgVzdGFnZRgCIAEoCRIPCgdtZXNzYWdlGAMgASgJEjsKBmRldGFpbBgEIAMoCzIrLnNob3dydW5uZXIuam9icy52MS5Kb2JQcm9ncmVzcy5EZXRhaWxFbnRyeRotCgtEZXRhaWxFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBItoBCgpKb2JBdHRlbXB0Eg4KBm51bWJlchgBIAEoBRIOCgZ3b3JrZXIYAiABKAkSLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmVuZF9yZWFzb24YBSABKAkSDQoFZmVuY2UYBiABKAQSKwoFdXNhZ2UYByABKAsyHC5zaG93cnVubmVyLmpvYnMudjEuSm9iVXNhZ2UimAIKCEpvYkV2ZW50EhAKCHNlcXVlbmNlGAEgASgEEigKBHRpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KBXN0YXRlGAMgASgOMh0uc2hvd3J1bm5lci5qb2JzLnYxLkpvYi5TdGF0ZUgAEjMKCHByb2dyZXNzGAQgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlByb2dyZXNzSAASMQoHYXR0ZW1wdBgFIAEoCzIeLnNob3dydW5uZXIuam9icy52MS5Kb2JBdHRlbXB0SAASLwoIc2xhX21pc3MYBiABKAsyGy5zaG93cnVubmVyLmpvYnMudjEuU2xhTWlzc0gAQgcKBWV2ZW50Ir4GCgtKb2JTY2hlZHVsZRIMCgRuYW1lGAEgASgJEgwKBGNyb24YAiABKAkSEQoJdGltZV96b25lGAMgASgJEikKCHRlbXBsYXRlGAQgASgLMhcuc2hvd3J1bm5lci5qb2JzLnYxLkpvYhIOCgZwYXVzZWQYBSABKAgSLQoJbmV4dF90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghsYXN0X2pvYhgHIAEoCRIvCgtjcmVhdGVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoMc3RhcnRfd2l0aGluGAkgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEisKCGludGVydmFsGAogASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi4KCnN0YXJ0X3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVsaW1pdBgNIAEoBRI5CghjYXRjaF91cBgOIAEoDjInLnNob3dydW5uZXIuam9icy52MS5Kb2JTY2hlZHVsZS5DYXRjaFVwEi0KA3J1bhgPIAEoCzIgLnNob3dydW5uZXIuam9icy52MS5TY2hlZHVsZWRSdW4SMQoIc3RyYXRlZ3kYECABKAsyHy5zaG93cnVubmVyLmpvYnMudjEuUnVuU3RyYXRlZ3kSDAoEcnVucxgRIAEoBRIyCg53YXRlcm1hcmtfdGltZRgSIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFb3duZXIYEyABKAkSEgoKbGFzdF9lcnJvchgUIAEoCRInCgNzbGEYFSABKAsyGi5zaG93cnVubmVyLmpvYnMudjEuSm9iU2xhIl0KB0NhdGNoVXASGAoUQ0FUQ0hfVVBfVU5TUEVDSUZJRUQQABIRCg1DQVRDSF9VUF9TS0lQEAESEwoPQ0FUQ0hfVVBfTEFURVNUEAISEAoMQ0FUQ0hfVVBfQUxMEAMitgEKDFNjaGVkdWxlZFJ1bhIQCgh0ZW1wbGF0ZRgBIAEoCRInCgZwYXJhbXMYAiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EjwKBmxhYmVscxgDIAMoCzIsLnNob3dydW5uZXIuam9icy52MS5TY2hlZHVsZWRSdW4uTGFiZWxzRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJWCgxTY2hlZHVsZVNsb3QSKAoEdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASCwoDam9iGAIgASgJEg8KB2V4aXN0ZWQYAyABKAhiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * A piece of long work, stored before it is queued. Terminal states never change again.
@@ -195,6 +195,41 @@ export type Job = Message<"showrunner.jobs.v1.Job"> & {
    * @generated from field: repeated showrunner.jobs.v1.SlaMiss sla_misses = 25;
    */
   slaMisses: SlaMiss[];
+
+  /**
+   * Output only. What its attempts have used together.
+   *
+   * @generated from field: showrunner.jobs.v1.JobUsage usage = 26;
+   */
+  usage?: JobUsage | undefined;
+
+  /**
+   * Output only. Its timeline: stages that it reported, oldest first, the last 32.
+   *
+   * @generated from field: repeated showrunner.jobs.v1.JobStage stages = 27;
+   */
+  stages: JobStage[];
+
+  /**
+   * Output only. Objects that its result names (members called `…Key`, `key` or within `keys`), at most 100.
+   *
+   * @generated from field: repeated showrunner.jobs.v1.JobArtifact artifacts = 28;
+   */
+  artifacts: JobArtifact[];
+
+  /**
+   * Output only. SHA-256 of kind and parameters: the same for equal inputs.
+   *
+   * @generated from field: string input_sha256 = 29;
+   */
+  inputSha256: string;
+
+  /**
+   * Output only. SHA-256 of what it ran, where the kind tells one (`sourceSha256` of the result, e.g. of a notebook).
+   *
+   * @generated from field: string source_sha256 = 30;
+   */
+  sourceSha256: string;
 };
 
 /**
@@ -281,6 +316,189 @@ export const Job_StateSchema: GenEnum<Job_State> = /*@__PURE__*/
   enumDesc(file_showrunner_jobs_v1_job, 0, 0);
 
 /**
+ * What attempts have used, sampled each second. A worker that runs several jobs at once splits its processor time
+ * among them evenly.
+ *
+ * @generated from message showrunner.jobs.v1.JobUsage
+ */
+export type JobUsage = Message<"showrunner.jobs.v1.JobUsage"> & {
+  /**
+   * Processor time of worker and child processes.
+   *
+   * @generated from field: google.protobuf.Duration cpu = 1;
+   */
+  cpu?: Duration | undefined;
+
+  /**
+   * Time on a worker.
+   *
+   * @generated from field: google.protobuf.Duration wall = 2;
+   */
+  wall?: Duration | undefined;
+
+  /**
+   * Most memory of the worker process and its child processes while it ran, in bytes.
+   *
+   * @generated from field: int64 peak_rss_bytes = 3;
+   */
+  peakRssBytes: bigint;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.JobUsage.
+ * Use `create(JobUsageSchema)` to create a new message.
+ */
+export const JobUsageSchema: GenMessage<JobUsage> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job, 1);
+
+/**
+ * A stage of a job's work.
+ *
+ * @generated from message showrunner.jobs.v1.JobStage
+ */
+export type JobStage = Message<"showrunner.jobs.v1.JobStage"> & {
+  /**
+   * Name as in JobProgress.
+   *
+   * @generated from field: string stage = 1;
+   */
+  stage: string;
+
+  /**
+   * When it was reported first.
+   *
+   * @generated from field: google.protobuf.Timestamp start_time = 2;
+   */
+  startTime?: Timestamp | undefined;
+
+  /**
+   * When the next one was, or the attempt ended; absent while it goes on.
+   *
+   * @generated from field: google.protobuf.Timestamp end_time = 3;
+   */
+  endTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.JobStage.
+ * Use `create(JobStageSchema)` to create a new message.
+ */
+export const JobStageSchema: GenMessage<JobStage> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job, 2);
+
+/**
+ * An object that a job made.
+ *
+ * @generated from message showrunner.jobs.v1.JobArtifact
+ */
+export type JobArtifact = Message<"showrunner.jobs.v1.JobArtifact"> & {
+  /**
+   * Where the result names it, e.g. `outputKey` or `keys.model`.
+   *
+   * @generated from field: string label = 1;
+   */
+  label: string;
+
+  /**
+   * Key in the object store.
+   *
+   * @generated from field: string object_key = 2;
+   */
+  objectKey: string;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.JobArtifact.
+ * Use `create(JobArtifactSchema)` to create a new message.
+ */
+export const JobArtifactSchema: GenMessage<JobArtifact> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job, 3);
+
+/**
+ * A line of a job's log. At most 1,000 lines of an attempt are kept, of 2,000 characters each.
+ *
+ * @generated from message showrunner.jobs.v1.JobLogLine
+ */
+export type JobLogLine = Message<"showrunner.jobs.v1.JobLogLine"> & {
+  /**
+   * Attempt that wrote it, from 1.
+   *
+   * @generated from field: int32 attempt = 1;
+   */
+  attempt: number;
+
+  /**
+   * Number within the attempt, from 1.
+   *
+   * @generated from field: int32 number = 2;
+   */
+  number: number;
+
+  /**
+   * When it was written.
+   *
+   * @generated from field: google.protobuf.Timestamp time = 3;
+   */
+  time?: Timestamp | undefined;
+
+  /**
+   * `debug`, `info`, `warn` or `error`.
+   *
+   * @generated from field: string level = 4;
+   */
+  level: string;
+
+  /**
+   * The message.
+   *
+   * @generated from field: string message = 5;
+   */
+  message: string;
+
+  /**
+   * Its data, as JSON text by key.
+   *
+   * @generated from field: map<string, string> fields = 6;
+   */
+  fields: { [key: string]: string };
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.JobLogLine.
+ * Use `create(JobLogLineSchema)` to create a new message.
+ */
+export const JobLogLineSchema: GenMessage<JobLogLine> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job, 4);
+
+/**
+ * How long jobs are kept after their end.
+ *
+ * @generated from message showrunner.jobs.v1.JobRetention
+ */
+export type JobRetention = Message<"showrunner.jobs.v1.JobRetention"> & {
+  /**
+   * Of jobs that succeeded or were skipped; absent = 30 days. 1 minute to 30 days.
+   *
+   * @generated from field: google.protobuf.Duration succeeded = 1;
+   */
+  succeeded?: Duration | undefined;
+
+  /**
+   * Of all others; absent = 30 days. 1 minute to 30 days.
+   *
+   * @generated from field: google.protobuf.Duration failed = 2;
+   */
+  failed?: Duration | undefined;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.JobRetention.
+ * Use `create(JobRetentionSchema)` to create a new message.
+ */
+export const JobRetentionSchema: GenMessage<JobRetention> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job, 5);
+
+/**
  * When jobs are promised to be begun and done, counted from the slot of a schedule or else from their creation.
  *
  * @generated from message showrunner.jobs.v1.JobSla
@@ -306,7 +524,7 @@ export type JobSla = Message<"showrunner.jobs.v1.JobSla"> & {
  * Use `create(JobSlaSchema)` to create a new message.
  */
 export const JobSlaSchema: GenMessage<JobSla> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job, 1);
+  messageDesc(file_showrunner_jobs_v1_job, 6);
 
 /**
  * A promise that was missed; told at that moment, while the job may still wait or run.
@@ -334,7 +552,7 @@ export type SlaMiss = Message<"showrunner.jobs.v1.SlaMiss"> & {
  * Use `create(SlaMissSchema)` to create a new message.
  */
 export const SlaMissSchema: GenMessage<SlaMiss> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job, 2);
+  messageDesc(file_showrunner_jobs_v1_job, 7);
 
 /**
  * What was promised.
@@ -375,7 +593,7 @@ export type SlaMiss_Promise = (typeof SlaMiss_Promise)[keyof typeof SlaMiss_Prom
  * Describes the enum showrunner.jobs.v1.SlaMiss.Promise.
  */
 export const SlaMiss_PromiseSchema: GenEnum<SlaMiss_Promise> = /*@__PURE__*/
-  enumDesc(file_showrunner_jobs_v1_job, 2, 0);
+  enumDesc(file_showrunner_jobs_v1_job, 7, 0);
 
 /**
  * Tells a URL of what happens to jobs, by POST with a JSON body. The header `x-showrunner-signature` is
@@ -462,7 +680,7 @@ export type JobWebhook = Message<"showrunner.jobs.v1.JobWebhook"> & {
  * Use `create(JobWebhookSchema)` to create a new message.
  */
 export const JobWebhookSchema: GenMessage<JobWebhook> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job, 3);
+  messageDesc(file_showrunner_jobs_v1_job, 8);
 
 /**
  * What is told.
@@ -503,7 +721,7 @@ export type JobWebhook_Event = (typeof JobWebhook_Event)[keyof typeof JobWebhook
  * Describes the enum showrunner.jobs.v1.JobWebhook.Event.
  */
 export const JobWebhook_EventSchema: GenEnum<JobWebhook_Event> = /*@__PURE__*/
-  enumDesc(file_showrunner_jobs_v1_job, 3, 0);
+  enumDesc(file_showrunner_jobs_v1_job, 8, 0);
 
 /**
  * What replaces the limits of a kind.
@@ -552,7 +770,7 @@ export type JobLimits = Message<"showrunner.jobs.v1.JobLimits"> & {
  * Use `create(JobLimitsSchema)` to create a new message.
  */
 export const JobLimitsSchema: GenMessage<JobLimits> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job, 4);
+  messageDesc(file_showrunner_jobs_v1_job, 9);
 
 /**
  * Retries after one class of failure, counted by themselves.
@@ -587,7 +805,7 @@ export type RetryLimit = Message<"showrunner.jobs.v1.RetryLimit"> & {
  * Use `create(RetryLimitSchema)` to create a new message.
  */
 export const RetryLimitSchema: GenMessage<RetryLimit> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job, 5);
+  messageDesc(file_showrunner_jobs_v1_job, 10);
 
 /**
  * What happens when a run is asked for while earlier ones of its scope wait or run (after Netflix Maestro). The scope
@@ -616,7 +834,7 @@ export type RunStrategy = Message<"showrunner.jobs.v1.RunStrategy"> & {
  * Use `create(RunStrategySchema)` to create a new message.
  */
 export const RunStrategySchema: GenMessage<RunStrategy> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job, 6);
+  messageDesc(file_showrunner_jobs_v1_job, 11);
 
 /**
  * Kind of strategy.
@@ -685,7 +903,7 @@ export type RunStrategy_Kind = (typeof RunStrategy_Kind)[keyof typeof RunStrateg
  * Describes the enum showrunner.jobs.v1.RunStrategy.Kind.
  */
 export const RunStrategy_KindSchema: GenEnum<RunStrategy_Kind> = /*@__PURE__*/
-  enumDesc(file_showrunner_jobs_v1_job, 6, 0);
+  enumDesc(file_showrunner_jobs_v1_job, 11, 0);
 
 /**
  * A kind of run with its parameters, limits and rules, of which runs are made.
@@ -800,6 +1018,13 @@ export type JobTemplate = Message<"showrunner.jobs.v1.JobTemplate"> & {
    * @generated from field: showrunner.jobs.v1.JobSla sla = 15;
    */
   sla?: JobSla | undefined;
+
+  /**
+   * How long its jobs are kept.
+   *
+   * @generated from field: showrunner.jobs.v1.JobRetention retention = 16;
+   */
+  retention?: JobRetention | undefined;
 };
 
 /**
@@ -807,7 +1032,7 @@ export type JobTemplate = Message<"showrunner.jobs.v1.JobTemplate"> & {
  * Use `create(JobTemplateSchema)` to create a new message.
  */
 export const JobTemplateSchema: GenMessage<JobTemplate> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job, 7);
+  messageDesc(file_showrunner_jobs_v1_job, 12);
 
 /**
  * How many jobs of an owner or with a tag run at once, over all templates.
@@ -850,7 +1075,7 @@ export type JobLimit = Message<"showrunner.jobs.v1.JobLimit"> & {
  * Use `create(JobLimitSchema)` to create a new message.
  */
 export const JobLimitSchema: GenMessage<JobLimit> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job, 8);
+  messageDesc(file_showrunner_jobs_v1_job, 13);
 
 /**
  * Why a job ended without success.
@@ -899,7 +1124,7 @@ export type JobError = Message<"showrunner.jobs.v1.JobError"> & {
  * Use `create(JobErrorSchema)` to create a new message.
  */
 export const JobErrorSchema: GenMessage<JobError> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job, 9);
+  messageDesc(file_showrunner_jobs_v1_job, 14);
 
 /**
  * Class of failure: decides about retries.
@@ -954,7 +1179,7 @@ export type JobError_Class = (typeof JobError_Class)[keyof typeof JobError_Class
  * Describes the enum showrunner.jobs.v1.JobError.Class.
  */
 export const JobError_ClassSchema: GenEnum<JobError_Class> = /*@__PURE__*/
-  enumDesc(file_showrunner_jobs_v1_job, 9, 0);
+  enumDesc(file_showrunner_jobs_v1_job, 14, 0);
 
 /**
  * Progress of a running job.
@@ -996,7 +1221,7 @@ export type JobProgress = Message<"showrunner.jobs.v1.JobProgress"> & {
  * Use `create(JobProgressSchema)` to create a new message.
  */
 export const JobProgressSchema: GenMessage<JobProgress> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job, 10);
+  messageDesc(file_showrunner_jobs_v1_job, 15);
 
 /**
  * One start of a job on a worker.
@@ -1045,6 +1270,13 @@ export type JobAttempt = Message<"showrunner.jobs.v1.JobAttempt"> & {
    * @generated from field: uint64 fence = 6;
    */
   fence: bigint;
+
+  /**
+   * What it has used; absent while it runs and when its worker was lost.
+   *
+   * @generated from field: showrunner.jobs.v1.JobUsage usage = 7;
+   */
+  usage?: JobUsage | undefined;
 };
 
 /**
@@ -1052,7 +1284,7 @@ export type JobAttempt = Message<"showrunner.jobs.v1.JobAttempt"> & {
  * Use `create(JobAttemptSchema)` to create a new message.
  */
 export const JobAttemptSchema: GenMessage<JobAttempt> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job, 11);
+  messageDesc(file_showrunner_jobs_v1_job, 16);
 
 /**
  * One event of a job's life, numbered within the job.
@@ -1119,7 +1351,7 @@ export type JobEvent = Message<"showrunner.jobs.v1.JobEvent"> & {
  * Use `create(JobEventSchema)` to create a new message.
  */
 export const JobEventSchema: GenMessage<JobEvent> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job, 12);
+  messageDesc(file_showrunner_jobs_v1_job, 17);
 
 /**
  * Makes jobs by the clock. Each slot makes one job and no second one, over restarts and several servers: the schedule
@@ -1285,7 +1517,7 @@ export type JobSchedule = Message<"showrunner.jobs.v1.JobSchedule"> & {
  * Use `create(JobScheduleSchema)` to create a new message.
  */
 export const JobScheduleSchema: GenMessage<JobSchedule> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job, 13);
+  messageDesc(file_showrunner_jobs_v1_job, 18);
 
 /**
  * What happens to slots that were missed, e.g. because no server ran or the clock jumped.
@@ -1333,7 +1565,7 @@ export type JobSchedule_CatchUp = (typeof JobSchedule_CatchUp)[keyof typeof JobS
  * Describes the enum showrunner.jobs.v1.JobSchedule.CatchUp.
  */
 export const JobSchedule_CatchUpSchema: GenEnum<JobSchedule_CatchUp> = /*@__PURE__*/
-  enumDesc(file_showrunner_jobs_v1_job, 13, 0);
+  enumDesc(file_showrunner_jobs_v1_job, 18, 0);
 
 /**
  * The run of a template that a schedule makes.
@@ -1368,7 +1600,7 @@ export type ScheduledRun = Message<"showrunner.jobs.v1.ScheduledRun"> & {
  * Use `create(ScheduledRunSchema)` to create a new message.
  */
 export const ScheduledRunSchema: GenMessage<ScheduledRun> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job, 14);
+  messageDesc(file_showrunner_jobs_v1_job, 19);
 
 /**
  * A slot of a schedule and its job.
@@ -1403,5 +1635,5 @@ export type ScheduleSlot = Message<"showrunner.jobs.v1.ScheduleSlot"> & {
  * Use `create(ScheduleSlotSchema)` to create a new message.
  */
 export const ScheduleSlotSchema: GenMessage<ScheduleSlot> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job, 15);
+  messageDesc(file_showrunner_jobs_v1_job, 20);
 

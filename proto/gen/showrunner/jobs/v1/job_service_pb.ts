@@ -6,8 +6,10 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { Job, Job_State, JobEvent, JobLimit, JobSchedule, JobTemplate, JobWebhook, ScheduleSlot } from "./job_pb.ts";
+import type { Job, Job_State, JobEvent, JobLimit, JobLogLine, JobSchedule, JobTemplate, JobWebhook, ScheduleSlot } from "./job_pb.ts";
 import { file_showrunner_jobs_v1_job } from "./job_pb.ts";
+import type { JobInsight } from "./job_insight_pb.ts";
+import { file_showrunner_jobs_v1_job_insight } from "./job_insight_pb.ts";
 import type { Workflow, WorkflowRun } from "./workflow_pb.ts";
 import { file_showrunner_jobs_v1_workflow } from "./workflow_pb.ts";
 import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
@@ -16,7 +18,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file showrunner/jobs/v1/job_service.proto.
  */
 export const file_showrunner_jobs_v1_job_service: GenFile = /*@__PURE__*/
-  fileDesc("CiRzaG93cnVubmVyL2pvYnMvdjEvam9iX3NlcnZpY2UucHJvdG8SEnNob3dydW5uZXIuam9icy52MSJMChBDcmVhdGVKb2JSZXF1ZXN0EiQKA2pvYhgBIAEoCzIXLnNob3dydW5uZXIuam9icy52MS5Kb2ISEgoKcmVxdWVzdF9pZBgCIAEoCSJKChFDcmVhdGVKb2JSZXNwb25zZRIkCgNqb2IYASABKAsyFy5zaG93cnVubmVyLmpvYnMudjEuSm9iEg8KB2V4aXN0ZWQYAiABKAgiHQoNR2V0Sm9iUmVxdWVzdBIMCgRuYW1lGAEgASgJIjYKDkdldEpvYlJlc3BvbnNlEiQKA2pvYhgBIAEoCzIXLnNob3dydW5uZXIuam9icy52MS5Kb2IigAIKD0xpc3RKb2JzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRINCgVraW5kcxgDIAMoCRItCgZzdGF0ZXMYBCADKA4yHS5zaG93cnVubmVyLmpvYnMudjEuSm9iLlN0YXRlEj8KBmxhYmVscxgFIAMoCzIvLnNob3dydW5uZXIuam9icy52MS5MaXN0Sm9ic1JlcXVlc3QuTGFiZWxzRW50cnkSGAoQaW5jbHVkZV9jaGlsZHJlbhgGIAEoCBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIlIKEExpc3RKb2JzUmVzcG9uc2USJQoEam9icxgBIAMoCzIXLnNob3dydW5uZXIuam9icy52MS5Kb2ISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIiAKEENhbmNlbEpvYlJlcXVlc3QSDAoEbmFtZRgBIAEoCSI5ChFDYW5jZWxKb2JSZXNwb25zZRIkCgNqb2IYASABKAsyFy5zaG93cnVubmVyLmpvYnMudjEuSm9iIjcKD1dhdGNoSm9iUmVxdWVzdBIMCgRuYW1lGAEgASgJEhYKDmFmdGVyX3NlcXVlbmNlGAIgASgEIj8KEFdhdGNoSm9iUmVzcG9uc2USKwoFZXZlbnQYASABKAsyHC5zaG93cnVubmVyLmpvYnMudjEuSm9iRXZlbnQiSgoVQ3JlYXRlU2NoZWR1bGVSZXF1ZXN0EjEKCHNjaGVkdWxlGAEgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlNjaGVkdWxlIksKFkNyZWF0ZVNjaGVkdWxlUmVzcG9uc2USMQoIc2NoZWR1bGUYASABKAsyHy5zaG93cnVubmVyLmpvYnMudjEuSm9iU2NoZWR1bGUiIgoSR2V0U2NoZWR1bGVSZXF1ZXN0EgwKBG5hbWUYASABKAkiSAoTR2V0U2NoZWR1bGVSZXNwb25zZRIxCghzY2hlZHVsZRgBIAEoCzIfLnNob3dydW5uZXIuam9icy52MS5Kb2JTY2hlZHVsZSI9ChRMaXN0U2NoZWR1bGVzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJkChVMaXN0U2NoZWR1bGVzUmVzcG9uc2USMgoJc2NoZWR1bGVzGAEgAygLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlNjaGVkdWxlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIlChVEZWxldGVTY2hlZHVsZVJlcXVlc3QSDAoEbmFtZRgBIAEoCSIYChZEZWxldGVTY2hlZHVsZVJlc3BvbnNlIkoKFVVwZGF0ZVNjaGVkdWxlUmVxdWVzdBIxCghzY2hlZHVsZRgBIAEoCzIfLnNob3dydW5uZXIuam9icy52MS5Kb2JTY2hlZHVsZSJLChZVcGRhdGVTY2hlZHVsZVJlc3BvbnNlEjEKCHNjaGVkdWxlGAEgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlNjaGVkdWxlIjYKElJ1blNjaGVkdWxlUmVxdWVzdBIMCgRuYW1lGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkiTAoTUnVuU2NoZWR1bGVSZXNwb25zZRIkCgNqb2IYASABKAsyFy5zaG93cnVubmVyLmpvYnMudjEuSm9iEg8KB2V4aXN0ZWQYAiABKAgitQIKF0JhY2tmaWxsU2NoZWR1bGVSZXF1ZXN0EgwKBG5hbWUYASABKAkSLQoJZnJvbV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgd0b190aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVsaW1pdBgEIAEoBRJACgVvcmRlchgFIAEoDjIxLnNob3dydW5uZXIuam9icy52MS5CYWNrZmlsbFNjaGVkdWxlUmVxdWVzdC5PcmRlchIPCgdkcnlfcnVuGAYgASgIIk4KBU9yZGVyEhUKEU9SREVSX1VOU1BFQ0lGSUVEEAASFgoST1JERVJfT0xERVNUX0ZJUlNUEAESFgoST1JERVJfTkVXRVNUX0ZJUlNUEAIiYAoYQmFja2ZpbGxTY2hlZHVsZVJlc3BvbnNlEi8KBXNsb3RzGAEgAygLMiAuc2hvd3J1bm5lci5qb2JzLnYxLlNjaGVkdWxlU2xvdBITCgt0b3RhbF9zbG90cxgCIAEoBSI1ChFSZXN0YXJ0Sm9iUmVxdWVzdBIMCgRuYW1lGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkiSwoSUmVzdGFydEpvYlJlc3BvbnNlEiQKA2pvYhgBIAEoCzIXLnNob3dydW5uZXIuam9icy52MS5Kb2ISDwoHZXhpc3RlZBgCIAEoCCJKChVDcmVhdGVUZW1wbGF0ZVJlcXVlc3QSMQoIdGVtcGxhdGUYASABKAsyHy5zaG93cnVubmVyLmpvYnMudjEuSm9iVGVtcGxhdGUiSwoWQ3JlYXRlVGVtcGxhdGVSZXNwb25zZRIxCgh0ZW1wbGF0ZRgBIAEoCzIfLnNob3dydW5uZXIuam9icy52MS5Kb2JUZW1wbGF0ZSIiChJHZXRUZW1wbGF0ZVJlcXVlc3QSDAoEbmFtZRgBIAEoCSJIChNHZXRUZW1wbGF0ZVJlc3BvbnNlEjEKCHRlbXBsYXRlGAEgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlRlbXBsYXRlIj0KFExpc3RUZW1wbGF0ZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJImQKFUxpc3RUZW1wbGF0ZXNSZXNwb25zZRIyCgl0ZW1wbGF0ZXMYASADKAsyHy5zaG93cnVubmVyLmpvYnMudjEuSm9iVGVtcGxhdGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIkoKFVVwZGF0ZVRlbXBsYXRlUmVxdWVzdBIxCgh0ZW1wbGF0ZRgBIAEoCzIfLnNob3dydW5uZXIuam9icy52MS5Kb2JUZW1wbGF0ZSJLChZVcGRhdGVUZW1wbGF0ZVJlc3BvbnNlEjEKCHRlbXBsYXRlGAEgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlRlbXBsYXRlIiUKFURlbGV0ZVRlbXBsYXRlUmVxdWVzdBIMCgRuYW1lGAEgASgJIhgKFkRlbGV0ZVRlbXBsYXRlUmVzcG9uc2Ui0gEKElJ1blRlbXBsYXRlUmVxdWVzdBIMCgRuYW1lGAEgASgJEicKBnBhcmFtcxgCIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSEgoKcmVxdWVzdF9pZBgDIAEoCRJCCgZsYWJlbHMYBCADKAsyMi5zaG93cnVubmVyLmpvYnMudjEuUnVuVGVtcGxhdGVSZXF1ZXN0LkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiTAoTUnVuVGVtcGxhdGVSZXNwb25zZRIkCgNqb2IYASABKAsyFy5zaG93cnVubmVyLmpvYnMudjEuSm9iEg8KB2V4aXN0ZWQYAiABKAgiJgoWVW5ibG9ja1RlbXBsYXRlUmVxdWVzdBIMCgRuYW1lGAEgASgJIkwKF1VuYmxvY2tUZW1wbGF0ZVJlc3BvbnNlEjEKCHRlbXBsYXRlGAEgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlRlbXBsYXRlIkcKFUNyZWF0ZVdvcmtmbG93UmVxdWVzdBIuCgh3b3JrZmxvdxgBIAEoCzIcLnNob3dydW5uZXIuam9icy52MS5Xb3JrZmxvdyJIChZDcmVhdGVXb3JrZmxvd1Jlc3BvbnNlEi4KCHdvcmtmbG93GAEgASgLMhwuc2hvd3J1bm5lci5qb2JzLnYxLldvcmtmbG93IiIKEkdldFdvcmtmbG93UmVxdWVzdBIMCgRuYW1lGAEgASgJIkUKE0dldFdvcmtmbG93UmVzcG9uc2USLgoId29ya2Zsb3cYASABKAsyHC5zaG93cnVubmVyLmpvYnMudjEuV29ya2Zsb3ciPQoUTGlzdFdvcmtmbG93c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiYQoVTGlzdFdvcmtmbG93c1Jlc3BvbnNlEi8KCXdvcmtmbG93cxgBIAMoCzIcLnNob3dydW5uZXIuam9icy52MS5Xb3JrZmxvdxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiRwoVVXBkYXRlV29ya2Zsb3dSZXF1ZXN0Ei4KCHdvcmtmbG93GAEgASgLMhwuc2hvd3J1bm5lci5qb2JzLnYxLldvcmtmbG93IkgKFlVwZGF0ZVdvcmtmbG93UmVzcG9uc2USLgoId29ya2Zsb3cYASABKAsyHC5zaG93cnVubmVyLmpvYnMudjEuV29ya2Zsb3ciJQoVRGVsZXRlV29ya2Zsb3dSZXF1ZXN0EgwKBG5hbWUYASABKAkiGAoWRGVsZXRlV29ya2Zsb3dSZXNwb25zZSLSAQoSUnVuV29ya2Zsb3dSZXF1ZXN0EgwKBG5hbWUYASABKAkSJwoGcGFyYW1zGAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBISCgpyZXF1ZXN0X2lkGAMgASgJEkIKBmxhYmVscxgEIAMoCzIyLnNob3dydW5uZXIuam9icy52MS5SdW5Xb3JrZmxvd1JlcXVlc3QuTGFiZWxzRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJMChNSdW5Xb3JrZmxvd1Jlc3BvbnNlEiQKA2pvYhgBIAEoCzIXLnNob3dydW5uZXIuam9icy52MS5Kb2ISDwoHZXhpc3RlZBgCIAEoCCIlChVHZXRXb3JrZmxvd1J1blJlcXVlc3QSDAoEbmFtZRgBIAEoCSJGChZHZXRXb3JrZmxvd1J1blJlc3BvbnNlEiwKA3J1bhgBIAEoCzIfLnNob3dydW5uZXIuam9icy52MS5Xb3JrZmxvd1J1biInChdXYXRjaFdvcmtmbG93UnVuUmVxdWVzdBIMCgRuYW1lGAEgASgJIkgKGFdhdGNoV29ya2Zsb3dSdW5SZXNwb25zZRIsCgNydW4YASABKAsyHy5zaG93cnVubmVyLmpvYnMudjEuV29ya2Zsb3dSdW4iJwoXR2V0V29ya2Zsb3dHcmFwaFJlcXVlc3QSDAoEbmFtZRgBIAEoCSInChhHZXRXb3JrZmxvd0dyYXBoUmVzcG9uc2USCwoDc3ZnGAEgASgJIkcKFENyZWF0ZVdlYmhvb2tSZXF1ZXN0Ei8KB3dlYmhvb2sYASABKAsyHi5zaG93cnVubmVyLmpvYnMudjEuSm9iV2ViaG9vayJYChVDcmVhdGVXZWJob29rUmVzcG9uc2USLwoHd2ViaG9vaxgBIAEoCzIeLnNob3dydW5uZXIuam9icy52MS5Kb2JXZWJob29rEg4KBnNlY3JldBgCIAEoCSIVChNMaXN0V2ViaG9va3NSZXF1ZXN0IkgKFExpc3RXZWJob29rc1Jlc3BvbnNlEjAKCHdlYmhvb2tzGAEgAygLMh4uc2hvd3J1bm5lci5qb2JzLnYxLkpvYldlYmhvb2siJAoURGVsZXRlV2ViaG9va1JlcXVlc3QSDAoEbmFtZRgBIAEoCSIXChVEZWxldGVXZWJob29rUmVzcG9uc2UiQQoSU2V0Sm9iTGltaXRSZXF1ZXN0EisKBWxpbWl0GAEgASgLMhwuc2hvd3J1bm5lci5qb2JzLnYxLkpvYkxpbWl0IkIKE1NldEpvYkxpbWl0UmVzcG9uc2USKwoFbGltaXQYASABKAsyHC5zaG93cnVubmVyLmpvYnMudjEuSm9iTGltaXQiFgoUTGlzdEpvYkxpbWl0c1JlcXVlc3QiRQoVTGlzdEpvYkxpbWl0c1Jlc3BvbnNlEiwKBmxpbWl0cxgBIAMoCzIcLnNob3dydW5uZXIuam9icy52MS5Kb2JMaW1pdCIlChVEZWxldGVKb2JMaW1pdFJlcXVlc3QSDAoEbmFtZRgBIAEoCSIYChZEZWxldGVKb2JMaW1pdFJlc3BvbnNlMtQcCgpKb2JTZXJ2aWNlElgKCUNyZWF0ZUpvYhIkLnNob3dydW5uZXIuam9icy52MS5DcmVhdGVKb2JSZXF1ZXN0GiUuc2hvd3J1bm5lci5qb2JzLnYxLkNyZWF0ZUpvYlJlc3BvbnNlElQKBkdldEpvYhIhLnNob3dydW5uZXIuam9icy52MS5HZXRKb2JSZXF1ZXN0GiIuc2hvd3J1bm5lci5qb2JzLnYxLkdldEpvYlJlc3BvbnNlIgOQAgESWgoITGlzdEpvYnMSIy5zaG93cnVubmVyLmpvYnMudjEuTGlzdEpvYnNSZXF1ZXN0GiQuc2hvd3J1bm5lci5qb2JzLnYxLkxpc3RKb2JzUmVzcG9uc2UiA5ACARJdCglDYW5jZWxKb2ISJC5zaG93cnVubmVyLmpvYnMudjEuQ2FuY2VsSm9iUmVxdWVzdBolLnNob3dydW5uZXIuam9icy52MS5DYW5jZWxKb2JSZXNwb25zZSIDkAICElwKCFdhdGNoSm9iEiMuc2hvd3J1bm5lci5qb2JzLnYxLldhdGNoSm9iUmVxdWVzdBokLnNob3dydW5uZXIuam9icy52MS5XYXRjaEpvYlJlc3BvbnNlIgOQAgEwARJsCg5DcmVhdGVTY2hlZHVsZRIpLnNob3dydW5uZXIuam9icy52MS5DcmVhdGVTY2hlZHVsZVJlcXVlc3QaKi5zaG93cnVubmVyLmpvYnMudjEuQ3JlYXRlU2NoZWR1bGVSZXNwb25zZSIDkAICEmMKC0dldFNjaGVkdWxlEiYuc2hvd3J1bm5lci5qb2JzLnYxLkdldFNjaGVkdWxlUmVxdWVzdBonLnNob3dydW5uZXIuam9icy52MS5HZXRTY2hlZHVsZVJlc3BvbnNlIgOQAgESaQoNTGlzdFNjaGVkdWxlcxIoLnNob3dydW5uZXIuam9icy52MS5MaXN0U2NoZWR1bGVzUmVxdWVzdBopLnNob3dydW5uZXIuam9icy52MS5MaXN0U2NoZWR1bGVzUmVzcG9uc2UiA5ACARJsCg5EZWxldGVTY2hlZHVsZRIpLnNob3dydW5uZXIuam9icy52MS5EZWxldGVTY2hlZHVsZVJlcXVlc3QaKi5zaG93cnVubmVyLmpvYnMudjEuRGVsZXRlU2NoZWR1bGVSZXNwb25zZSIDkAICEmwKDlVwZGF0ZVNjaGVkdWxlEikuc2hvd3J1bm5lci5qb2JzLnYxLlVwZGF0ZVNjaGVkdWxlUmVxdWVzdBoqLnNob3dydW5uZXIuam9icy52MS5VcGRhdGVTY2hlZHVsZVJlc3BvbnNlIgOQAgISXgoLUnVuU2NoZWR1bGUSJi5zaG93cnVubmVyLmpvYnMudjEuUnVuU2NoZWR1bGVSZXF1ZXN0Gicuc2hvd3J1bm5lci5qb2JzLnYxLlJ1blNjaGVkdWxlUmVzcG9uc2UScgoQQmFja2ZpbGxTY2hlZHVsZRIrLnNob3dydW5uZXIuam9icy52MS5CYWNrZmlsbFNjaGVkdWxlUmVxdWVzdBosLnNob3dydW5uZXIuam9icy52MS5CYWNrZmlsbFNjaGVkdWxlUmVzcG9uc2UiA5ACAhJbCgpSZXN0YXJ0Sm9iEiUuc2hvd3J1bm5lci5qb2JzLnYxLlJlc3RhcnRKb2JSZXF1ZXN0GiYuc2hvd3J1bm5lci5qb2JzLnYxLlJlc3RhcnRKb2JSZXNwb25zZRJsCg5DcmVhdGVUZW1wbGF0ZRIpLnNob3dydW5uZXIuam9icy52MS5DcmVhdGVUZW1wbGF0ZVJlcXVlc3QaKi5zaG93cnVubmVyLmpvYnMudjEuQ3JlYXRlVGVtcGxhdGVSZXNwb25zZSIDkAICEmMKC0dldFRlbXBsYXRlEiYuc2hvd3J1bm5lci5qb2JzLnYxLkdldFRlbXBsYXRlUmVxdWVzdBonLnNob3dydW5uZXIuam9icy52MS5HZXRUZW1wbGF0ZVJlc3BvbnNlIgOQAgESaQoNTGlzdFRlbXBsYXRlcxIoLnNob3dydW5uZXIuam9icy52MS5MaXN0VGVtcGxhdGVzUmVxdWVzdBopLnNob3dydW5uZXIuam9icy52MS5MaXN0VGVtcGxhdGVzUmVzcG9uc2UiA5ACARJsCg5VcGRhdGVUZW1wbGF0ZRIpLnNob3dydW5uZXIuam9icy52MS5VcGRhdGVUZW1wbGF0ZVJlcXVlc3QaKi5zaG93cnVubmVyLmpvYnMudjEuVXBkYXRlVGVtcGxhdGVSZXNwb25zZSIDkAICEmwKDkRlbGV0ZVRlbXBsYXRlEikuc2hvd3J1bm5lci5qb2JzLnYxLkRlbGV0ZVRlbXBsYXRlUmVxdWVzdBoqLnNob3dydW5uZXIuam9icy52MS5EZWxldGVUZW1wbGF0ZVJlc3BvbnNlIgOQAgISXgoLUnVuVGVtcGxhdGUSJi5zaG93cnVubmVyLmpvYnMudjEuUnVuVGVtcGxhdGVSZXF1ZXN0Gicuc2hvd3J1bm5lci5qb2JzLnYxLlJ1blRlbXBsYXRlUmVzcG9uc2USbwoPVW5ibG9ja1RlbXBsYXRlEiouc2hvd3J1bm5lci5qb2JzLnYxLlVuYmxvY2tUZW1wbGF0ZVJlcXVlc3QaKy5zaG93cnVubmVyLmpvYnMudjEuVW5ibG9ja1RlbXBsYXRlUmVzcG9uc2UiA5ACAhJsCg5DcmVhdGVXb3JrZmxvdxIpLnNob3dydW5uZXIuam9icy52MS5DcmVhdGVXb3JrZmxvd1JlcXVlc3QaKi5zaG93cnVubmVyLmpvYnMudjEuQ3JlYXRlV29ya2Zsb3dSZXNwb25zZSIDkAICEmMKC0dldFdvcmtmbG93EiYuc2hvd3J1bm5lci5qb2JzLnYxLkdldFdvcmtmbG93UmVxdWVzdBonLnNob3dydW5uZXIuam9icy52MS5HZXRXb3JrZmxvd1Jlc3BvbnNlIgOQAgESaQoNTGlzdFdvcmtmbG93cxIoLnNob3dydW5uZXIuam9icy52MS5MaXN0V29ya2Zsb3dzUmVxdWVzdBopLnNob3dydW5uZXIuam9icy52MS5MaXN0V29ya2Zsb3dzUmVzcG9uc2UiA5ACARJsCg5VcGRhdGVXb3JrZmxvdxIpLnNob3dydW5uZXIuam9icy52MS5VcGRhdGVXb3JrZmxvd1JlcXVlc3QaKi5zaG93cnVubmVyLmpvYnMudjEuVXBkYXRlV29ya2Zsb3dSZXNwb25zZSIDkAICEmwKDkRlbGV0ZVdvcmtmbG93Eikuc2hvd3J1bm5lci5qb2JzLnYxLkRlbGV0ZVdvcmtmbG93UmVxdWVzdBoqLnNob3dydW5uZXIuam9icy52MS5EZWxldGVXb3JrZmxvd1Jlc3BvbnNlIgOQAgISXgoLUnVuV29ya2Zsb3cSJi5zaG93cnVubmVyLmpvYnMudjEuUnVuV29ya2Zsb3dSZXF1ZXN0Gicuc2hvd3J1bm5lci5qb2JzLnYxLlJ1bldvcmtmbG93UmVzcG9uc2USbAoOR2V0V29ya2Zsb3dSdW4SKS5zaG93cnVubmVyLmpvYnMudjEuR2V0V29ya2Zsb3dSdW5SZXF1ZXN0Giouc2hvd3J1bm5lci5qb2JzLnYxLkdldFdvcmtmbG93UnVuUmVzcG9uc2UiA5ACARJ0ChBXYXRjaFdvcmtmbG93UnVuEisuc2hvd3J1bm5lci5qb2JzLnYxLldhdGNoV29ya2Zsb3dSdW5SZXF1ZXN0Giwuc2hvd3J1bm5lci5qb2JzLnYxLldhdGNoV29ya2Zsb3dSdW5SZXNwb25zZSIDkAIBMAEScgoQR2V0V29ya2Zsb3dHcmFwaBIrLnNob3dydW5uZXIuam9icy52MS5HZXRXb3JrZmxvd0dyYXBoUmVxdWVzdBosLnNob3dydW5uZXIuam9icy52MS5HZXRXb3JrZmxvd0dyYXBoUmVzcG9uc2UiA5ACARJkCg1DcmVhdGVXZWJob29rEiguc2hvd3J1bm5lci5qb2JzLnYxLkNyZWF0ZVdlYmhvb2tSZXF1ZXN0Gikuc2hvd3J1bm5lci5qb2JzLnYxLkNyZWF0ZVdlYmhvb2tSZXNwb25zZRJmCgxMaXN0V2ViaG9va3MSJy5zaG93cnVubmVyLmpvYnMudjEuTGlzdFdlYmhvb2tzUmVxdWVzdBooLnNob3dydW5uZXIuam9icy52MS5MaXN0V2ViaG9va3NSZXNwb25zZSIDkAIBEmkKDURlbGV0ZVdlYmhvb2sSKC5zaG93cnVubmVyLmpvYnMudjEuRGVsZXRlV2ViaG9va1JlcXVlc3QaKS5zaG93cnVubmVyLmpvYnMudjEuRGVsZXRlV2ViaG9va1Jlc3BvbnNlIgOQAgISYwoLU2V0Sm9iTGltaXQSJi5zaG93cnVubmVyLmpvYnMudjEuU2V0Sm9iTGltaXRSZXF1ZXN0Gicuc2hvd3J1bm5lci5qb2JzLnYxLlNldEpvYkxpbWl0UmVzcG9uc2UiA5ACAhJpCg1MaXN0Sm9iTGltaXRzEiguc2hvd3J1bm5lci5qb2JzLnYxLkxpc3RKb2JMaW1pdHNSZXF1ZXN0Gikuc2hvd3J1bm5lci5qb2JzLnYxLkxpc3RKb2JMaW1pdHNSZXNwb25zZSIDkAIBEmwKDkRlbGV0ZUpvYkxpbWl0Eikuc2hvd3J1bm5lci5qb2JzLnYxLkRlbGV0ZUpvYkxpbWl0UmVxdWVzdBoqLnNob3dydW5uZXIuam9icy52MS5EZWxldGVKb2JMaW1pdFJlc3BvbnNlIgOQAgJiBnByb3RvMw", [file_google_protobuf_struct, file_google_protobuf_timestamp, file_showrunner_jobs_v1_job, file_showrunner_jobs_v1_workflow]);
+  fileDesc("CiRzaG93cnVubmVyL2pvYnMvdjEvam9iX3NlcnZpY2UucHJvdG8SEnNob3dydW5uZXIuam9icy52MSJMChBDcmVhdGVKb2JSZXF1ZXN0EiQKA2pvYhgBIAEoCzIXLnNob3dydW5uZXIuam9icy52MS5Kb2ISEgoKcmVxdWVzdF9pZBgCIAEoCSJKChFDcmVhdGVKb2JSZXNwb25zZRIkCgNqb2IYASABKAsyFy5zaG93cnVubmVyLmpvYnMudjEuSm9iEg8KB2V4aXN0ZWQYAiABKAgiHQoNR2V0Sm9iUmVxdWVzdBIMCgRuYW1lGAEgASgJIjYKDkdldEpvYlJlc3BvbnNlEiQKA2pvYhgBIAEoCzIXLnNob3dydW5uZXIuam9icy52MS5Kb2IiuAMKD0xpc3RKb2JzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRINCgVraW5kcxgDIAMoCRItCgZzdGF0ZXMYBCADKA4yHS5zaG93cnVubmVyLmpvYnMudjEuSm9iLlN0YXRlEj8KBmxhYmVscxgFIAMoCzIvLnNob3dydW5uZXIuam9icy52MS5MaXN0Sm9ic1JlcXVlc3QuTGFiZWxzRW50cnkSGAoQaW5jbHVkZV9jaGlsZHJlbhgGIAEoCBINCgVvd25lchgHIAEoCRIQCgh0ZW1wbGF0ZRgIIAEoCRIQCghzY2hlZHVsZRgJIAEoCRIxCg1jcmVhdGVkX2FmdGVyGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5jcmVhdGVkX2JlZm9yZRgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEdGV4dBgMIAEoCRIOCgZwYXJlbnQYDSABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJSChBMaXN0Sm9ic1Jlc3BvbnNlEiUKBGpvYnMYASADKAsyFy5zaG93cnVubmVyLmpvYnMudjEuSm9iEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIgChBEZWxldGVKb2JSZXF1ZXN0EgwKBG5hbWUYASABKAkiEwoRRGVsZXRlSm9iUmVzcG9uc2UiQwoSUmVhZEpvYkxvZ3NSZXF1ZXN0EgwKBG5hbWUYASABKAkSDwoHYXR0ZW1wdBgCIAEoBRIOCgZmb2xsb3cYAyABKAgiQwoTUmVhZEpvYkxvZ3NSZXNwb25zZRIsCgRsaW5lGAEgASgLMh4uc2hvd3J1bm5lci5qb2JzLnYxLkpvYkxvZ0xpbmUikwEKFEdldEpvYkluc2lnaHRSZXF1ZXN0Ei0KCWZyb21fdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHdG9fdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFa2luZHMYAyADKAkSEAoIdGVtcGxhdGUYBCABKAkiSAoVR2V0Sm9iSW5zaWdodFJlc3BvbnNlEi8KB2luc2lnaHQYASABKAsyHi5zaG93cnVubmVyLmpvYnMudjEuSm9iSW5zaWdodCIgChBDYW5jZWxKb2JSZXF1ZXN0EgwKBG5hbWUYASABKAkiOQoRQ2FuY2VsSm9iUmVzcG9uc2USJAoDam9iGAEgASgLMhcuc2hvd3J1bm5lci5qb2JzLnYxLkpvYiI3Cg9XYXRjaEpvYlJlcXVlc3QSDAoEbmFtZRgBIAEoCRIWCg5hZnRlcl9zZXF1ZW5jZRgCIAEoBCI/ChBXYXRjaEpvYlJlc3BvbnNlEisKBWV2ZW50GAEgASgLMhwuc2hvd3J1bm5lci5qb2JzLnYxLkpvYkV2ZW50IkoKFUNyZWF0ZVNjaGVkdWxlUmVxdWVzdBIxCghzY2hlZHVsZRgBIAEoCzIfLnNob3dydW5uZXIuam9icy52MS5Kb2JTY2hlZHVsZSJLChZDcmVhdGVTY2hlZHVsZVJlc3BvbnNlEjEKCHNjaGVkdWxlGAEgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlNjaGVkdWxlIiIKEkdldFNjaGVkdWxlUmVxdWVzdBIMCgRuYW1lGAEgASgJIkgKE0dldFNjaGVkdWxlUmVzcG9uc2USMQoIc2NoZWR1bGUYASABKAsyHy5zaG93cnVubmVyLmpvYnMudjEuSm9iU2NoZWR1bGUiPQoUTGlzdFNjaGVkdWxlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiZAoVTGlzdFNjaGVkdWxlc1Jlc3BvbnNlEjIKCXNjaGVkdWxlcxgBIAMoCzIfLnNob3dydW5uZXIuam9icy52MS5Kb2JTY2hlZHVsZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiJQoVRGVsZXRlU2NoZWR1bGVSZXF1ZXN0EgwKBG5hbWUYASABKAkiGAoWRGVsZXRlU2NoZWR1bGVSZXNwb25zZSJKChVVcGRhdGVTY2hlZHVsZVJlcXVlc3QSMQoIc2NoZWR1bGUYASABKAsyHy5zaG93cnVubmVyLmpvYnMudjEuSm9iU2NoZWR1bGUiSwoWVXBkYXRlU2NoZWR1bGVSZXNwb25zZRIxCghzY2hlZHVsZRgBIAEoCzIfLnNob3dydW5uZXIuam9icy52MS5Kb2JTY2hlZHVsZSI2ChJSdW5TY2hlZHVsZVJlcXVlc3QSDAoEbmFtZRgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJIkwKE1J1blNjaGVkdWxlUmVzcG9uc2USJAoDam9iGAEgASgLMhcuc2hvd3J1bm5lci5qb2JzLnYxLkpvYhIPCgdleGlzdGVkGAIgASgIIrUCChdCYWNrZmlsbFNjaGVkdWxlUmVxdWVzdBIMCgRuYW1lGAEgASgJEi0KCWZyb21fdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoHdG9fdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFbGltaXQYBCABKAUSQAoFb3JkZXIYBSABKA4yMS5zaG93cnVubmVyLmpvYnMudjEuQmFja2ZpbGxTY2hlZHVsZVJlcXVlc3QuT3JkZXISDwoHZHJ5X3J1bhgGIAEoCCJOCgVPcmRlchIVChFPUkRFUl9VTlNQRUNJRklFRBAAEhYKEk9SREVSX09MREVTVF9GSVJTVBABEhYKEk9SREVSX05FV0VTVF9GSVJTVBACImAKGEJhY2tmaWxsU2NoZWR1bGVSZXNwb25zZRIvCgVzbG90cxgBIAMoCzIgLnNob3dydW5uZXIuam9icy52MS5TY2hlZHVsZVNsb3QSEwoLdG90YWxfc2xvdHMYAiABKAUiNQoRUmVzdGFydEpvYlJlcXVlc3QSDAoEbmFtZRgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJIksKElJlc3RhcnRKb2JSZXNwb25zZRIkCgNqb2IYASABKAsyFy5zaG93cnVubmVyLmpvYnMudjEuSm9iEg8KB2V4aXN0ZWQYAiABKAgiSgoVQ3JlYXRlVGVtcGxhdGVSZXF1ZXN0EjEKCHRlbXBsYXRlGAEgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlRlbXBsYXRlIksKFkNyZWF0ZVRlbXBsYXRlUmVzcG9uc2USMQoIdGVtcGxhdGUYASABKAsyHy5zaG93cnVubmVyLmpvYnMudjEuSm9iVGVtcGxhdGUiIgoSR2V0VGVtcGxhdGVSZXF1ZXN0EgwKBG5hbWUYASABKAkiSAoTR2V0VGVtcGxhdGVSZXNwb25zZRIxCgh0ZW1wbGF0ZRgBIAEoCzIfLnNob3dydW5uZXIuam9icy52MS5Kb2JUZW1wbGF0ZSI9ChRMaXN0VGVtcGxhdGVzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJkChVMaXN0VGVtcGxhdGVzUmVzcG9uc2USMgoJdGVtcGxhdGVzGAEgAygLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlRlbXBsYXRlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJKChVVcGRhdGVUZW1wbGF0ZVJlcXVlc3QSMQoIdGVtcGxhdGUYASABKAsyHy5zaG93cnVubmVyLmpvYnMudjEuSm9iVGVtcGxhdGUiSwoWVXBkYXRlVGVtcGxhdGVSZXNwb25zZRIxCgh0ZW1wbGF0ZRgBIAEoCzIfLnNob3dydW5uZXIuam9icy52MS5Kb2JUZW1wbGF0ZSIlChVEZWxldGVUZW1wbGF0ZVJlcXVlc3QSDAoEbmFtZRgBIAEoCSIYChZEZWxldGVUZW1wbGF0ZVJlc3BvbnNlItIBChJSdW5UZW1wbGF0ZVJlcXVlc3QSDAoEbmFtZRgBIAEoCRInCgZwYXJhbXMYAiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EhIKCnJlcXVlc3RfaWQYAyABKAkSQgoGbGFiZWxzGAQgAygLMjIuc2hvd3J1bm5lci5qb2JzLnYxLlJ1blRlbXBsYXRlUmVxdWVzdC5MYWJlbHNFbnRyeRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIkwKE1J1blRlbXBsYXRlUmVzcG9uc2USJAoDam9iGAEgASgLMhcuc2hvd3J1bm5lci5qb2JzLnYxLkpvYhIPCgdleGlzdGVkGAIgASgIIiYKFlVuYmxvY2tUZW1wbGF0ZVJlcXVlc3QSDAoEbmFtZRgBIAEoCSJMChdVbmJsb2NrVGVtcGxhdGVSZXNwb25zZRIxCgh0ZW1wbGF0ZRgBIAEoCzIfLnNob3dydW5uZXIuam9icy52MS5Kb2JUZW1wbGF0ZSJHChVDcmVhdGVXb3JrZmxvd1JlcXVlc3QSLgoId29ya2Zsb3cYASABKAsyHC5zaG93cnVubmVyLmpvYnMudjEuV29ya2Zsb3ciSAoWQ3JlYXRlV29ya2Zsb3dSZXNwb25zZRIuCgh3b3JrZmxvdxgBIAEoCzIcLnNob3dydW5uZXIuam9icy52MS5Xb3JrZmxvdyIiChJHZXRXb3JrZmxvd1JlcXVlc3QSDAoEbmFtZRgBIAEoCSJFChNHZXRXb3JrZmxvd1Jlc3BvbnNlEi4KCHdvcmtmbG93GAEgASgLMhwuc2hvd3J1bm5lci5qb2JzLnYxLldvcmtmbG93Ij0KFExpc3RXb3JrZmxvd3NSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJImEKFUxpc3RXb3JrZmxvd3NSZXNwb25zZRIvCgl3b3JrZmxvd3MYASADKAsyHC5zaG93cnVubmVyLmpvYnMudjEuV29ya2Zsb3cSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIkcKFVVwZGF0ZVdvcmtmbG93UmVxdWVzdBIuCgh3b3JrZmxvdxgBIAEoCzIcLnNob3dydW5uZXIuam9icy52MS5Xb3JrZmxvdyJIChZVcGRhdGVXb3JrZmxvd1Jlc3BvbnNlEi4KCHdvcmtmbG93GAEgASgLMhwuc2hvd3J1bm5lci5qb2JzLnYxLldvcmtmbG93IiUKFURlbGV0ZVdvcmtmbG93UmVxdWVzdBIMCgRuYW1lGAEgASgJIhgKFkRlbGV0ZVdvcmtmbG93UmVzcG9uc2Ui0gEKElJ1bldvcmtmbG93UmVxdWVzdBIMCgRuYW1lGAEgASgJEicKBnBhcmFtcxgCIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSEgoKcmVxdWVzdF9pZBgDIAEoCRJCCgZsYWJlbHMYBCADKAsyMi5zaG93cnVubmVyLmpvYnMudjEuUnVuV29ya2Zsb3dSZXF1ZXN0LkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiTAoTUnVuV29ya2Zsb3dSZXNwb25zZRIkCgNqb2IYASABKAsyFy5zaG93cnVubmVyLmpvYnMudjEuSm9iEg8KB2V4aXN0ZWQYAiABKAgiJQoVR2V0V29ya2Zsb3dSdW5SZXF1ZXN0EgwKBG5hbWUYASABKAkiRgoWR2V0V29ya2Zsb3dSdW5SZXNwb25zZRIsCgNydW4YASABKAsyHy5zaG93cnVubmVyLmpvYnMudjEuV29ya2Zsb3dSdW4iJwoXV2F0Y2hXb3JrZmxvd1J1blJlcXVlc3QSDAoEbmFtZRgBIAEoCSJIChhXYXRjaFdvcmtmbG93UnVuUmVzcG9uc2USLAoDcnVuGAEgASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLldvcmtmbG93UnVuIicKF0dldFdvcmtmbG93R3JhcGhSZXF1ZXN0EgwKBG5hbWUYASABKAkiJwoYR2V0V29ya2Zsb3dHcmFwaFJlc3BvbnNlEgsKA3N2ZxgBIAEoCSJHChRDcmVhdGVXZWJob29rUmVxdWVzdBIvCgd3ZWJob29rGAEgASgLMh4uc2hvd3J1bm5lci5qb2JzLnYxLkpvYldlYmhvb2siWAoVQ3JlYXRlV2ViaG9va1Jlc3BvbnNlEi8KB3dlYmhvb2sYASABKAsyHi5zaG93cnVubmVyLmpvYnMudjEuSm9iV2ViaG9vaxIOCgZzZWNyZXQYAiABKAkiFQoTTGlzdFdlYmhvb2tzUmVxdWVzdCJIChRMaXN0V2ViaG9va3NSZXNwb25zZRIwCgh3ZWJob29rcxgBIAMoCzIeLnNob3dydW5uZXIuam9icy52MS5Kb2JXZWJob29rIiQKFERlbGV0ZVdlYmhvb2tSZXF1ZXN0EgwKBG5hbWUYASABKAkiFwoVRGVsZXRlV2ViaG9va1Jlc3BvbnNlIkEKElNldEpvYkxpbWl0UmVxdWVzdBIrCgVsaW1pdBgBIAEoCzIcLnNob3dydW5uZXIuam9icy52MS5Kb2JMaW1pdCJCChNTZXRKb2JMaW1pdFJlc3BvbnNlEisKBWxpbWl0GAEgASgLMhwuc2hvd3J1bm5lci5qb2JzLnYxLkpvYkxpbWl0IhYKFExpc3RKb2JMaW1pdHNSZXF1ZXN0IkUKFUxpc3RKb2JMaW1pdHNSZXNwb25zZRIsCgZsaW1pdHMYASADKAsyHC5zaG93cnVubmVyLmpvYnMudjEuSm9iTGltaXQiJQoVRGVsZXRlSm9iTGltaXRSZXF1ZXN0EgwKBG5hbWUYASABKAkiGAoWRGVsZXRlSm9iTGltaXRSZXNwb25zZTKFHwoKSm9iU2VydmljZRJYCglDcmVhdGVKb2ISJC5zaG93cnVubmVyLmpvYnMudjEuQ3JlYXRlSm9iUmVxdWVzdBolLnNob3dydW5uZXIuam9icy52MS5DcmVhdGVKb2JSZXNwb25zZRJUCgZHZXRKb2ISIS5zaG93cnVubmVyLmpvYnMudjEuR2V0Sm9iUmVxdWVzdBoiLnNob3dydW5uZXIuam9icy52MS5HZXRKb2JSZXNwb25zZSIDkAIBEloKCExpc3RKb2JzEiMuc2hvd3J1bm5lci5qb2JzLnYxLkxpc3RKb2JzUmVxdWVzdBokLnNob3dydW5uZXIuam9icy52MS5MaXN0Sm9ic1Jlc3BvbnNlIgOQAgESXQoJQ2FuY2VsSm9iEiQuc2hvd3J1bm5lci5qb2JzLnYxLkNhbmNlbEpvYlJlcXVlc3QaJS5zaG93cnVubmVyLmpvYnMudjEuQ2FuY2VsSm9iUmVzcG9uc2UiA5ACAhJcCghXYXRjaEpvYhIjLnNob3dydW5uZXIuam9icy52MS5XYXRjaEpvYlJlcXVlc3QaJC5zaG93cnVubmVyLmpvYnMudjEuV2F0Y2hKb2JSZXNwb25zZSIDkAIBMAESXQoJRGVsZXRlSm9iEiQuc2hvd3J1bm5lci5qb2JzLnYxLkRlbGV0ZUpvYlJlcXVlc3QaJS5zaG93cnVubmVyLmpvYnMudjEuRGVsZXRlSm9iUmVzcG9uc2UiA5ACAhJlCgtSZWFkSm9iTG9ncxImLnNob3dydW5uZXIuam9icy52MS5SZWFkSm9iTG9nc1JlcXVlc3QaJy5zaG93cnVubmVyLmpvYnMudjEuUmVhZEpvYkxvZ3NSZXNwb25zZSIDkAIBMAESaQoNR2V0Sm9iSW5zaWdodBIoLnNob3dydW5uZXIuam9icy52MS5HZXRKb2JJbnNpZ2h0UmVxdWVzdBopLnNob3dydW5uZXIuam9icy52MS5HZXRKb2JJbnNpZ2h0UmVzcG9uc2UiA5ACARJsCg5DcmVhdGVTY2hlZHVsZRIpLnNob3dydW5uZXIuam9icy52MS5DcmVhdGVTY2hlZHVsZVJlcXVlc3QaKi5zaG93cnVubmVyLmpvYnMudjEuQ3JlYXRlU2NoZWR1bGVSZXNwb25zZSIDkAICEmMKC0dldFNjaGVkdWxlEiYuc2hvd3J1bm5lci5qb2JzLnYxLkdldFNjaGVkdWxlUmVxdWVzdBonLnNob3dydW5uZXIuam9icy52MS5HZXRTY2hlZHVsZVJlc3BvbnNlIgOQAgESaQoNTGlzdFNjaGVkdWxlcxIoLnNob3dydW5uZXIuam9icy52MS5MaXN0U2NoZWR1bGVzUmVxdWVzdBopLnNob3dydW5uZXIuam9icy52MS5MaXN0U2NoZWR1bGVzUmVzcG9uc2UiA5ACARJsCg5EZWxldGVTY2hlZHVsZRIpLnNob3dydW5uZXIuam9icy52MS5EZWxldGVTY2hlZHVsZVJlcXVlc3QaKi5zaG93cnVubmVyLmpvYnMudjEuRGVsZXRlU2NoZWR1bGVSZXNwb25zZSIDkAICEmwKDlVwZGF0ZVNjaGVkdWxlEikuc2hvd3J1bm5lci5qb2JzLnYxLlVwZGF0ZVNjaGVkdWxlUmVxdWVzdBoqLnNob3dydW5uZXIuam9icy52MS5VcGRhdGVTY2hlZHVsZVJlc3BvbnNlIgOQAgISXgoLUnVuU2NoZWR1bGUSJi5zaG93cnVubmVyLmpvYnMudjEuUnVuU2NoZWR1bGVSZXF1ZXN0Gicuc2hvd3J1bm5lci5qb2JzLnYxLlJ1blNjaGVkdWxlUmVzcG9uc2UScgoQQmFja2ZpbGxTY2hlZHVsZRIrLnNob3dydW5uZXIuam9icy52MS5CYWNrZmlsbFNjaGVkdWxlUmVxdWVzdBosLnNob3dydW5uZXIuam9icy52MS5CYWNrZmlsbFNjaGVkdWxlUmVzcG9uc2UiA5ACAhJbCgpSZXN0YXJ0Sm9iEiUuc2hvd3J1bm5lci5qb2JzLnYxLlJlc3RhcnRKb2JSZXF1ZXN0GiYuc2hvd3J1bm5lci5qb2JzLnYxLlJlc3RhcnRKb2JSZXNwb25zZRJsCg5DcmVhdGVUZW1wbGF0ZRIpLnNob3dydW5uZXIuam9icy52MS5DcmVhdGVUZW1wbGF0ZVJlcXVlc3QaKi5zaG93cnVubmVyLmpvYnMudjEuQ3JlYXRlVGVtcGxhdGVSZXNwb25zZSIDkAICEmMKC0dldFRlbXBsYXRlEiYuc2hvd3J1bm5lci5qb2JzLnYxLkdldFRlbXBsYXRlUmVxdWVzdBonLnNob3dydW5uZXIuam9icy52MS5HZXRUZW1wbGF0ZVJlc3BvbnNlIgOQAgESaQoNTGlzdFRlbXBsYXRlcxIoLnNob3dydW5uZXIuam9icy52MS5MaXN0VGVtcGxhdGVzUmVxdWVzdBopLnNob3dydW5uZXIuam9icy52MS5MaXN0VGVtcGxhdGVzUmVzcG9uc2UiA5ACARJsCg5VcGRhdGVUZW1wbGF0ZRIpLnNob3dydW5uZXIuam9icy52MS5VcGRhdGVUZW1wbGF0ZVJlcXVlc3QaKi5zaG93cnVubmVyLmpvYnMudjEuVXBkYXRlVGVtcGxhdGVSZXNwb25zZSIDkAICEmwKDkRlbGV0ZVRlbXBsYXRlEikuc2hvd3J1bm5lci5qb2JzLnYxLkRlbGV0ZVRlbXBsYXRlUmVxdWVzdBoqLnNob3dydW5uZXIuam9icy52MS5EZWxldGVUZW1wbGF0ZVJlc3BvbnNlIgOQAgISXgoLUnVuVGVtcGxhdGUSJi5zaG93cnVubmVyLmpvYnMudjEuUnVuVGVtcGxhdGVSZXF1ZXN0Gicuc2hvd3J1bm5lci5qb2JzLnYxLlJ1blRlbXBsYXRlUmVzcG9uc2USbwoPVW5ibG9ja1RlbXBsYXRlEiouc2hvd3J1bm5lci5qb2JzLnYxLlVuYmxvY2tUZW1wbGF0ZVJlcXVlc3QaKy5zaG93cnVubmVyLmpvYnMudjEuVW5ibG9ja1RlbXBsYXRlUmVzcG9uc2UiA5ACAhJsCg5DcmVhdGVXb3JrZmxvdxIpLnNob3dydW5uZXIuam9icy52MS5DcmVhdGVXb3JrZmxvd1JlcXVlc3QaKi5zaG93cnVubmVyLmpvYnMudjEuQ3JlYXRlV29ya2Zsb3dSZXNwb25zZSIDkAICEmMKC0dldFdvcmtmbG93EiYuc2hvd3J1bm5lci5qb2JzLnYxLkdldFdvcmtmbG93UmVxdWVzdBonLnNob3dydW5uZXIuam9icy52MS5HZXRXb3JrZmxvd1Jlc3BvbnNlIgOQAgESaQoNTGlzdFdvcmtmbG93cxIoLnNob3dydW5uZXIuam9icy52MS5MaXN0V29ya2Zsb3dzUmVxdWVzdBopLnNob3dydW5uZXIuam9icy52MS5MaXN0V29ya2Zsb3dzUmVzcG9uc2UiA5ACARJsCg5VcGRhdGVXb3JrZmxvdxIpLnNob3dydW5uZXIuam9icy52MS5VcGRhdGVXb3JrZmxvd1JlcXVlc3QaKi5zaG93cnVubmVyLmpvYnMudjEuVXBkYXRlV29ya2Zsb3dSZXNwb25zZSIDkAICEmwKDkRlbGV0ZVdvcmtmbG93Eikuc2hvd3J1bm5lci5qb2JzLnYxLkRlbGV0ZVdvcmtmbG93UmVxdWVzdBoqLnNob3dydW5uZXIuam9icy52MS5EZWxldGVXb3JrZmxvd1Jlc3BvbnNlIgOQAgISXgoLUnVuV29ya2Zsb3cSJi5zaG93cnVubmVyLmpvYnMudjEuUnVuV29ya2Zsb3dSZXF1ZXN0Gicuc2hvd3J1bm5lci5qb2JzLnYxLlJ1bldvcmtmbG93UmVzcG9uc2USbAoOR2V0V29ya2Zsb3dSdW4SKS5zaG93cnVubmVyLmpvYnMudjEuR2V0V29ya2Zsb3dSdW5SZXF1ZXN0Giouc2hvd3J1bm5lci5qb2JzLnYxLkdldFdvcmtmbG93UnVuUmVzcG9uc2UiA5ACARJ0ChBXYXRjaFdvcmtmbG93UnVuEisuc2hvd3J1bm5lci5qb2JzLnYxLldhdGNoV29ya2Zsb3dSdW5SZXF1ZXN0Giwuc2hvd3J1bm5lci5qb2JzLnYxLldhdGNoV29ya2Zsb3dSdW5SZXNwb25zZSIDkAIBMAEScgoQR2V0V29ya2Zsb3dHcmFwaBIrLnNob3dydW5uZXIuam9icy52MS5HZXRXb3JrZmxvd0dyYXBoUmVxdWVzdBosLnNob3dydW5uZXIuam9icy52MS5HZXRXb3JrZmxvd0dyYXBoUmVzcG9uc2UiA5ACARJkCg1DcmVhdGVXZWJob29rEiguc2hvd3J1bm5lci5qb2JzLnYxLkNyZWF0ZVdlYmhvb2tSZXF1ZXN0Gikuc2hvd3J1bm5lci5qb2JzLnYxLkNyZWF0ZVdlYmhvb2tSZXNwb25zZRJmCgxMaXN0V2ViaG9va3MSJy5zaG93cnVubmVyLmpvYnMudjEuTGlzdFdlYmhvb2tzUmVxdWVzdBooLnNob3dydW5uZXIuam9icy52MS5MaXN0V2ViaG9va3NSZXNwb25zZSIDkAIBEmkKDURlbGV0ZVdlYmhvb2sSKC5zaG93cnVubmVyLmpvYnMudjEuRGVsZXRlV2ViaG9va1JlcXVlc3QaKS5zaG93cnVubmVyLmpvYnMudjEuRGVsZXRlV2ViaG9va1Jlc3BvbnNlIgOQAgISYwoLU2V0Sm9iTGltaXQSJi5zaG93cnVubmVyLmpvYnMudjEuU2V0Sm9iTGltaXRSZXF1ZXN0Gicuc2hvd3J1bm5lci5qb2JzLnYxLlNldEpvYkxpbWl0UmVzcG9uc2UiA5ACAhJpCg1MaXN0Sm9iTGltaXRzEiguc2hvd3J1bm5lci5qb2JzLnYxLkxpc3RKb2JMaW1pdHNSZXF1ZXN0Gikuc2hvd3J1bm5lci5qb2JzLnYxLkxpc3RKb2JMaW1pdHNSZXNwb25zZSIDkAIBEmwKDkRlbGV0ZUpvYkxpbWl0Eikuc2hvd3J1bm5lci5qb2JzLnYxLkRlbGV0ZUpvYkxpbWl0UmVxdWVzdBoqLnNob3dydW5uZXIuam9icy52MS5EZWxldGVKb2JMaW1pdFJlc3BvbnNlIgOQAgJiBnByb3RvMw", [file_google_protobuf_struct, file_google_protobuf_timestamp, file_showrunner_jobs_v1_job, file_showrunner_jobs_v1_job_insight, file_showrunner_jobs_v1_workflow]);
 
 /**
  * Request of CreateJob.
@@ -164,6 +166,56 @@ export type ListJobsRequest = Message<"showrunner.jobs.v1.ListJobsRequest"> & {
    * @generated from field: bool include_children = 6;
    */
   includeChildren: boolean;
+
+  /**
+   * Only jobs of this owner; empty = all.
+   *
+   * @generated from field: string owner = 7;
+   */
+  owner: string;
+
+  /**
+   * Only jobs of this template, `templates/{template}`; empty = all.
+   *
+   * @generated from field: string template = 8;
+   */
+  template: string;
+
+  /**
+   * Only jobs of this schedule, `schedules/{schedule}`; empty = all.
+   *
+   * @generated from field: string schedule = 9;
+   */
+  schedule: string;
+
+  /**
+   * Only jobs created at or after this.
+   *
+   * @generated from field: google.protobuf.Timestamp created_after = 10;
+   */
+  createdAfter?: Timestamp | undefined;
+
+  /**
+   * Only jobs created before this.
+   *
+   * @generated from field: google.protobuf.Timestamp created_before = 11;
+   */
+  createdBefore?: Timestamp | undefined;
+
+  /**
+   * Only jobs in whose parameters, labels, error or result this text stands, in small or capital letters; at most 200
+   * characters. Empty = all.
+   *
+   * @generated from field: string text = 12;
+   */
+  text: string;
+
+  /**
+   * Only children of this job, `jobs/{job}`, with `include_children`; empty = all.
+   *
+   * @generated from field: string parent = 13;
+   */
+  parent: string;
 };
 
 /**
@@ -202,6 +254,161 @@ export const ListJobsResponseSchema: GenMessage<ListJobsResponse> = /*@__PURE__*
   messageDesc(file_showrunner_jobs_v1_job_service, 5);
 
 /**
+ * Request of DeleteJob.
+ *
+ * @generated from message showrunner.jobs.v1.DeleteJobRequest
+ */
+export type DeleteJobRequest = Message<"showrunner.jobs.v1.DeleteJobRequest"> & {
+  /**
+   * `jobs/{job}` that has ended.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.DeleteJobRequest.
+ * Use `create(DeleteJobRequestSchema)` to create a new message.
+ */
+export const DeleteJobRequestSchema: GenMessage<DeleteJobRequest> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 6);
+
+/**
+ * Response of DeleteJob.
+ *
+ * @generated from message showrunner.jobs.v1.DeleteJobResponse
+ */
+export type DeleteJobResponse = Message<"showrunner.jobs.v1.DeleteJobResponse"> & {
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.DeleteJobResponse.
+ * Use `create(DeleteJobResponseSchema)` to create a new message.
+ */
+export const DeleteJobResponseSchema: GenMessage<DeleteJobResponse> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 7);
+
+/**
+ * Request of ReadJobLogs.
+ *
+ * @generated from message showrunner.jobs.v1.ReadJobLogsRequest
+ */
+export type ReadJobLogsRequest = Message<"showrunner.jobs.v1.ReadJobLogsRequest"> & {
+  /**
+   * `jobs/{job}`.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Only this attempt; 0 = all.
+   *
+   * @generated from field: int32 attempt = 2;
+   */
+  attempt: number;
+
+  /**
+   * True: go on with new lines until the job has ended.
+   *
+   * @generated from field: bool follow = 3;
+   */
+  follow: boolean;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.ReadJobLogsRequest.
+ * Use `create(ReadJobLogsRequestSchema)` to create a new message.
+ */
+export const ReadJobLogsRequestSchema: GenMessage<ReadJobLogsRequest> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 8);
+
+/**
+ * One line.
+ *
+ * @generated from message showrunner.jobs.v1.ReadJobLogsResponse
+ */
+export type ReadJobLogsResponse = Message<"showrunner.jobs.v1.ReadJobLogsResponse"> & {
+  /**
+   * The line.
+   *
+   * @generated from field: showrunner.jobs.v1.JobLogLine line = 1;
+   */
+  line?: JobLogLine | undefined;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.ReadJobLogsResponse.
+ * Use `create(ReadJobLogsResponseSchema)` to create a new message.
+ */
+export const ReadJobLogsResponseSchema: GenMessage<ReadJobLogsResponse> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 9);
+
+/**
+ * Request of GetJobInsight.
+ *
+ * @generated from message showrunner.jobs.v1.GetJobInsightRequest
+ */
+export type GetJobInsightRequest = Message<"showrunner.jobs.v1.GetJobInsightRequest"> & {
+  /**
+   * Jobs created at or after this; absent = a day ago.
+   *
+   * @generated from field: google.protobuf.Timestamp from_time = 1;
+   */
+  fromTime?: Timestamp | undefined;
+
+  /**
+   * Jobs created before this; absent = now.
+   *
+   * @generated from field: google.protobuf.Timestamp to_time = 2;
+   */
+  toTime?: Timestamp | undefined;
+
+  /**
+   * Only these kinds; empty = all.
+   *
+   * @generated from field: repeated string kinds = 3;
+   */
+  kinds: string[];
+
+  /**
+   * Only jobs of this template, `templates/{template}`; empty = all.
+   *
+   * @generated from field: string template = 4;
+   */
+  template: string;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.GetJobInsightRequest.
+ * Use `create(GetJobInsightRequestSchema)` to create a new message.
+ */
+export const GetJobInsightRequestSchema: GenMessage<GetJobInsightRequest> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 10);
+
+/**
+ * Response of GetJobInsight.
+ *
+ * @generated from message showrunner.jobs.v1.GetJobInsightResponse
+ */
+export type GetJobInsightResponse = Message<"showrunner.jobs.v1.GetJobInsightResponse"> & {
+  /**
+   * The insight.
+   *
+   * @generated from field: showrunner.jobs.v1.JobInsight insight = 1;
+   */
+  insight?: JobInsight | undefined;
+};
+
+/**
+ * Describes the message showrunner.jobs.v1.GetJobInsightResponse.
+ * Use `create(GetJobInsightResponseSchema)` to create a new message.
+ */
+export const GetJobInsightResponseSchema: GenMessage<GetJobInsightResponse> = /*@__PURE__*/
+  messageDesc(file_showrunner_jobs_v1_job_service, 11);
+
+/**
  * Request of CancelJob.
  *
  * @generated from message showrunner.jobs.v1.CancelJobRequest
@@ -220,7 +427,7 @@ export type CancelJobRequest = Message<"showrunner.jobs.v1.CancelJobRequest"> & 
  * Use `create(CancelJobRequestSchema)` to create a new message.
  */
 export const CancelJobRequestSchema: GenMessage<CancelJobRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 6);
+  messageDesc(file_showrunner_jobs_v1_job_service, 12);
 
 /**
  * Response of CancelJob.
@@ -241,7 +448,7 @@ export type CancelJobResponse = Message<"showrunner.jobs.v1.CancelJobResponse"> 
  * Use `create(CancelJobResponseSchema)` to create a new message.
  */
 export const CancelJobResponseSchema: GenMessage<CancelJobResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 7);
+  messageDesc(file_showrunner_jobs_v1_job_service, 13);
 
 /**
  * Request of WatchJob.
@@ -269,7 +476,7 @@ export type WatchJobRequest = Message<"showrunner.jobs.v1.WatchJobRequest"> & {
  * Use `create(WatchJobRequestSchema)` to create a new message.
  */
 export const WatchJobRequestSchema: GenMessage<WatchJobRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 8);
+  messageDesc(file_showrunner_jobs_v1_job_service, 14);
 
 /**
  * One event of the stream.
@@ -290,7 +497,7 @@ export type WatchJobResponse = Message<"showrunner.jobs.v1.WatchJobResponse"> & 
  * Use `create(WatchJobResponseSchema)` to create a new message.
  */
 export const WatchJobResponseSchema: GenMessage<WatchJobResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 9);
+  messageDesc(file_showrunner_jobs_v1_job_service, 15);
 
 /**
  * Request of CreateSchedule.
@@ -311,7 +518,7 @@ export type CreateScheduleRequest = Message<"showrunner.jobs.v1.CreateScheduleRe
  * Use `create(CreateScheduleRequestSchema)` to create a new message.
  */
 export const CreateScheduleRequestSchema: GenMessage<CreateScheduleRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 10);
+  messageDesc(file_showrunner_jobs_v1_job_service, 16);
 
 /**
  * Response of CreateSchedule.
@@ -332,7 +539,7 @@ export type CreateScheduleResponse = Message<"showrunner.jobs.v1.CreateScheduleR
  * Use `create(CreateScheduleResponseSchema)` to create a new message.
  */
 export const CreateScheduleResponseSchema: GenMessage<CreateScheduleResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 11);
+  messageDesc(file_showrunner_jobs_v1_job_service, 17);
 
 /**
  * Request of GetSchedule.
@@ -353,7 +560,7 @@ export type GetScheduleRequest = Message<"showrunner.jobs.v1.GetScheduleRequest"
  * Use `create(GetScheduleRequestSchema)` to create a new message.
  */
 export const GetScheduleRequestSchema: GenMessage<GetScheduleRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 12);
+  messageDesc(file_showrunner_jobs_v1_job_service, 18);
 
 /**
  * Response of GetSchedule.
@@ -374,7 +581,7 @@ export type GetScheduleResponse = Message<"showrunner.jobs.v1.GetScheduleRespons
  * Use `create(GetScheduleResponseSchema)` to create a new message.
  */
 export const GetScheduleResponseSchema: GenMessage<GetScheduleResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 13);
+  messageDesc(file_showrunner_jobs_v1_job_service, 19);
 
 /**
  * Request of ListSchedules.
@@ -402,7 +609,7 @@ export type ListSchedulesRequest = Message<"showrunner.jobs.v1.ListSchedulesRequ
  * Use `create(ListSchedulesRequestSchema)` to create a new message.
  */
 export const ListSchedulesRequestSchema: GenMessage<ListSchedulesRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 14);
+  messageDesc(file_showrunner_jobs_v1_job_service, 20);
 
 /**
  * Response of ListSchedules.
@@ -430,7 +637,7 @@ export type ListSchedulesResponse = Message<"showrunner.jobs.v1.ListSchedulesRes
  * Use `create(ListSchedulesResponseSchema)` to create a new message.
  */
 export const ListSchedulesResponseSchema: GenMessage<ListSchedulesResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 15);
+  messageDesc(file_showrunner_jobs_v1_job_service, 21);
 
 /**
  * Request of DeleteSchedule.
@@ -451,7 +658,7 @@ export type DeleteScheduleRequest = Message<"showrunner.jobs.v1.DeleteScheduleRe
  * Use `create(DeleteScheduleRequestSchema)` to create a new message.
  */
 export const DeleteScheduleRequestSchema: GenMessage<DeleteScheduleRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 16);
+  messageDesc(file_showrunner_jobs_v1_job_service, 22);
 
 /**
  * Response of DeleteSchedule.
@@ -466,7 +673,7 @@ export type DeleteScheduleResponse = Message<"showrunner.jobs.v1.DeleteScheduleR
  * Use `create(DeleteScheduleResponseSchema)` to create a new message.
  */
 export const DeleteScheduleResponseSchema: GenMessage<DeleteScheduleResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 17);
+  messageDesc(file_showrunner_jobs_v1_job_service, 23);
 
 /**
  * Request of UpdateSchedule.
@@ -487,7 +694,7 @@ export type UpdateScheduleRequest = Message<"showrunner.jobs.v1.UpdateScheduleRe
  * Use `create(UpdateScheduleRequestSchema)` to create a new message.
  */
 export const UpdateScheduleRequestSchema: GenMessage<UpdateScheduleRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 18);
+  messageDesc(file_showrunner_jobs_v1_job_service, 24);
 
 /**
  * Response of UpdateSchedule.
@@ -508,7 +715,7 @@ export type UpdateScheduleResponse = Message<"showrunner.jobs.v1.UpdateScheduleR
  * Use `create(UpdateScheduleResponseSchema)` to create a new message.
  */
 export const UpdateScheduleResponseSchema: GenMessage<UpdateScheduleResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 19);
+  messageDesc(file_showrunner_jobs_v1_job_service, 25);
 
 /**
  * Request of RunSchedule.
@@ -536,7 +743,7 @@ export type RunScheduleRequest = Message<"showrunner.jobs.v1.RunScheduleRequest"
  * Use `create(RunScheduleRequestSchema)` to create a new message.
  */
 export const RunScheduleRequestSchema: GenMessage<RunScheduleRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 20);
+  messageDesc(file_showrunner_jobs_v1_job_service, 26);
 
 /**
  * Response of RunSchedule.
@@ -564,7 +771,7 @@ export type RunScheduleResponse = Message<"showrunner.jobs.v1.RunScheduleRespons
  * Use `create(RunScheduleResponseSchema)` to create a new message.
  */
 export const RunScheduleResponseSchema: GenMessage<RunScheduleResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 21);
+  messageDesc(file_showrunner_jobs_v1_job_service, 27);
 
 /**
  * Request of BackfillSchedule.
@@ -620,7 +827,7 @@ export type BackfillScheduleRequest = Message<"showrunner.jobs.v1.BackfillSchedu
  * Use `create(BackfillScheduleRequestSchema)` to create a new message.
  */
 export const BackfillScheduleRequestSchema: GenMessage<BackfillScheduleRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 22);
+  messageDesc(file_showrunner_jobs_v1_job_service, 28);
 
 /**
  * Order in which the slots are worked off.
@@ -661,7 +868,7 @@ export type BackfillScheduleRequest_Order = (typeof BackfillScheduleRequest_Orde
  * Describes the enum showrunner.jobs.v1.BackfillScheduleRequest.Order.
  */
 export const BackfillScheduleRequest_OrderSchema: GenEnum<BackfillScheduleRequest_Order> = /*@__PURE__*/
-  enumDesc(file_showrunner_jobs_v1_job_service, 22, 0);
+  enumDesc(file_showrunner_jobs_v1_job_service, 28, 0);
 
 /**
  * Response of BackfillSchedule.
@@ -689,7 +896,7 @@ export type BackfillScheduleResponse = Message<"showrunner.jobs.v1.BackfillSched
  * Use `create(BackfillScheduleResponseSchema)` to create a new message.
  */
 export const BackfillScheduleResponseSchema: GenMessage<BackfillScheduleResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 23);
+  messageDesc(file_showrunner_jobs_v1_job_service, 29);
 
 /**
  * Request of RestartJob.
@@ -717,7 +924,7 @@ export type RestartJobRequest = Message<"showrunner.jobs.v1.RestartJobRequest"> 
  * Use `create(RestartJobRequestSchema)` to create a new message.
  */
 export const RestartJobRequestSchema: GenMessage<RestartJobRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 24);
+  messageDesc(file_showrunner_jobs_v1_job_service, 30);
 
 /**
  * Response of RestartJob.
@@ -745,7 +952,7 @@ export type RestartJobResponse = Message<"showrunner.jobs.v1.RestartJobResponse"
  * Use `create(RestartJobResponseSchema)` to create a new message.
  */
 export const RestartJobResponseSchema: GenMessage<RestartJobResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 25);
+  messageDesc(file_showrunner_jobs_v1_job_service, 31);
 
 /**
  * Request of CreateTemplate.
@@ -766,7 +973,7 @@ export type CreateTemplateRequest = Message<"showrunner.jobs.v1.CreateTemplateRe
  * Use `create(CreateTemplateRequestSchema)` to create a new message.
  */
 export const CreateTemplateRequestSchema: GenMessage<CreateTemplateRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 26);
+  messageDesc(file_showrunner_jobs_v1_job_service, 32);
 
 /**
  * Response of CreateTemplate.
@@ -787,7 +994,7 @@ export type CreateTemplateResponse = Message<"showrunner.jobs.v1.CreateTemplateR
  * Use `create(CreateTemplateResponseSchema)` to create a new message.
  */
 export const CreateTemplateResponseSchema: GenMessage<CreateTemplateResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 27);
+  messageDesc(file_showrunner_jobs_v1_job_service, 33);
 
 /**
  * Request of GetTemplate.
@@ -808,7 +1015,7 @@ export type GetTemplateRequest = Message<"showrunner.jobs.v1.GetTemplateRequest"
  * Use `create(GetTemplateRequestSchema)` to create a new message.
  */
 export const GetTemplateRequestSchema: GenMessage<GetTemplateRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 28);
+  messageDesc(file_showrunner_jobs_v1_job_service, 34);
 
 /**
  * Response of GetTemplate.
@@ -829,7 +1036,7 @@ export type GetTemplateResponse = Message<"showrunner.jobs.v1.GetTemplateRespons
  * Use `create(GetTemplateResponseSchema)` to create a new message.
  */
 export const GetTemplateResponseSchema: GenMessage<GetTemplateResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 29);
+  messageDesc(file_showrunner_jobs_v1_job_service, 35);
 
 /**
  * Request of ListTemplates.
@@ -857,7 +1064,7 @@ export type ListTemplatesRequest = Message<"showrunner.jobs.v1.ListTemplatesRequ
  * Use `create(ListTemplatesRequestSchema)` to create a new message.
  */
 export const ListTemplatesRequestSchema: GenMessage<ListTemplatesRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 30);
+  messageDesc(file_showrunner_jobs_v1_job_service, 36);
 
 /**
  * Response of ListTemplates.
@@ -885,7 +1092,7 @@ export type ListTemplatesResponse = Message<"showrunner.jobs.v1.ListTemplatesRes
  * Use `create(ListTemplatesResponseSchema)` to create a new message.
  */
 export const ListTemplatesResponseSchema: GenMessage<ListTemplatesResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 31);
+  messageDesc(file_showrunner_jobs_v1_job_service, 37);
 
 /**
  * Request of UpdateTemplate.
@@ -906,7 +1113,7 @@ export type UpdateTemplateRequest = Message<"showrunner.jobs.v1.UpdateTemplateRe
  * Use `create(UpdateTemplateRequestSchema)` to create a new message.
  */
 export const UpdateTemplateRequestSchema: GenMessage<UpdateTemplateRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 32);
+  messageDesc(file_showrunner_jobs_v1_job_service, 38);
 
 /**
  * Response of UpdateTemplate.
@@ -927,7 +1134,7 @@ export type UpdateTemplateResponse = Message<"showrunner.jobs.v1.UpdateTemplateR
  * Use `create(UpdateTemplateResponseSchema)` to create a new message.
  */
 export const UpdateTemplateResponseSchema: GenMessage<UpdateTemplateResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 33);
+  messageDesc(file_showrunner_jobs_v1_job_service, 39);
 
 /**
  * Request of DeleteTemplate.
@@ -948,7 +1155,7 @@ export type DeleteTemplateRequest = Message<"showrunner.jobs.v1.DeleteTemplateRe
  * Use `create(DeleteTemplateRequestSchema)` to create a new message.
  */
 export const DeleteTemplateRequestSchema: GenMessage<DeleteTemplateRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 34);
+  messageDesc(file_showrunner_jobs_v1_job_service, 40);
 
 /**
  * Response of DeleteTemplate.
@@ -963,7 +1170,7 @@ export type DeleteTemplateResponse = Message<"showrunner.jobs.v1.DeleteTemplateR
  * Use `create(DeleteTemplateResponseSchema)` to create a new message.
  */
 export const DeleteTemplateResponseSchema: GenMessage<DeleteTemplateResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 35);
+  messageDesc(file_showrunner_jobs_v1_job_service, 41);
 
 /**
  * Request of RunTemplate.
@@ -1005,7 +1212,7 @@ export type RunTemplateRequest = Message<"showrunner.jobs.v1.RunTemplateRequest"
  * Use `create(RunTemplateRequestSchema)` to create a new message.
  */
 export const RunTemplateRequestSchema: GenMessage<RunTemplateRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 36);
+  messageDesc(file_showrunner_jobs_v1_job_service, 42);
 
 /**
  * Response of RunTemplate.
@@ -1033,7 +1240,7 @@ export type RunTemplateResponse = Message<"showrunner.jobs.v1.RunTemplateRespons
  * Use `create(RunTemplateResponseSchema)` to create a new message.
  */
 export const RunTemplateResponseSchema: GenMessage<RunTemplateResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 37);
+  messageDesc(file_showrunner_jobs_v1_job_service, 43);
 
 /**
  * Request of UnblockTemplate.
@@ -1054,7 +1261,7 @@ export type UnblockTemplateRequest = Message<"showrunner.jobs.v1.UnblockTemplate
  * Use `create(UnblockTemplateRequestSchema)` to create a new message.
  */
 export const UnblockTemplateRequestSchema: GenMessage<UnblockTemplateRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 38);
+  messageDesc(file_showrunner_jobs_v1_job_service, 44);
 
 /**
  * Response of UnblockTemplate.
@@ -1075,7 +1282,7 @@ export type UnblockTemplateResponse = Message<"showrunner.jobs.v1.UnblockTemplat
  * Use `create(UnblockTemplateResponseSchema)` to create a new message.
  */
 export const UnblockTemplateResponseSchema: GenMessage<UnblockTemplateResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 39);
+  messageDesc(file_showrunner_jobs_v1_job_service, 45);
 
 /**
  * Request of CreateWorkflow.
@@ -1096,7 +1303,7 @@ export type CreateWorkflowRequest = Message<"showrunner.jobs.v1.CreateWorkflowRe
  * Use `create(CreateWorkflowRequestSchema)` to create a new message.
  */
 export const CreateWorkflowRequestSchema: GenMessage<CreateWorkflowRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 40);
+  messageDesc(file_showrunner_jobs_v1_job_service, 46);
 
 /**
  * Response of CreateWorkflow.
@@ -1117,7 +1324,7 @@ export type CreateWorkflowResponse = Message<"showrunner.jobs.v1.CreateWorkflowR
  * Use `create(CreateWorkflowResponseSchema)` to create a new message.
  */
 export const CreateWorkflowResponseSchema: GenMessage<CreateWorkflowResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 41);
+  messageDesc(file_showrunner_jobs_v1_job_service, 47);
 
 /**
  * Request of GetWorkflow.
@@ -1138,7 +1345,7 @@ export type GetWorkflowRequest = Message<"showrunner.jobs.v1.GetWorkflowRequest"
  * Use `create(GetWorkflowRequestSchema)` to create a new message.
  */
 export const GetWorkflowRequestSchema: GenMessage<GetWorkflowRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 42);
+  messageDesc(file_showrunner_jobs_v1_job_service, 48);
 
 /**
  * Response of GetWorkflow.
@@ -1159,7 +1366,7 @@ export type GetWorkflowResponse = Message<"showrunner.jobs.v1.GetWorkflowRespons
  * Use `create(GetWorkflowResponseSchema)` to create a new message.
  */
 export const GetWorkflowResponseSchema: GenMessage<GetWorkflowResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 43);
+  messageDesc(file_showrunner_jobs_v1_job_service, 49);
 
 /**
  * Request of ListWorkflows.
@@ -1187,7 +1394,7 @@ export type ListWorkflowsRequest = Message<"showrunner.jobs.v1.ListWorkflowsRequ
  * Use `create(ListWorkflowsRequestSchema)` to create a new message.
  */
 export const ListWorkflowsRequestSchema: GenMessage<ListWorkflowsRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 44);
+  messageDesc(file_showrunner_jobs_v1_job_service, 50);
 
 /**
  * Response of ListWorkflows.
@@ -1215,7 +1422,7 @@ export type ListWorkflowsResponse = Message<"showrunner.jobs.v1.ListWorkflowsRes
  * Use `create(ListWorkflowsResponseSchema)` to create a new message.
  */
 export const ListWorkflowsResponseSchema: GenMessage<ListWorkflowsResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 45);
+  messageDesc(file_showrunner_jobs_v1_job_service, 51);
 
 /**
  * Request of UpdateWorkflow.
@@ -1236,7 +1443,7 @@ export type UpdateWorkflowRequest = Message<"showrunner.jobs.v1.UpdateWorkflowRe
  * Use `create(UpdateWorkflowRequestSchema)` to create a new message.
  */
 export const UpdateWorkflowRequestSchema: GenMessage<UpdateWorkflowRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 46);
+  messageDesc(file_showrunner_jobs_v1_job_service, 52);
 
 /**
  * Response of UpdateWorkflow.
@@ -1257,7 +1464,7 @@ export type UpdateWorkflowResponse = Message<"showrunner.jobs.v1.UpdateWorkflowR
  * Use `create(UpdateWorkflowResponseSchema)` to create a new message.
  */
 export const UpdateWorkflowResponseSchema: GenMessage<UpdateWorkflowResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 47);
+  messageDesc(file_showrunner_jobs_v1_job_service, 53);
 
 /**
  * Request of DeleteWorkflow.
@@ -1278,7 +1485,7 @@ export type DeleteWorkflowRequest = Message<"showrunner.jobs.v1.DeleteWorkflowRe
  * Use `create(DeleteWorkflowRequestSchema)` to create a new message.
  */
 export const DeleteWorkflowRequestSchema: GenMessage<DeleteWorkflowRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 48);
+  messageDesc(file_showrunner_jobs_v1_job_service, 54);
 
 /**
  * Response of DeleteWorkflow.
@@ -1293,7 +1500,7 @@ export type DeleteWorkflowResponse = Message<"showrunner.jobs.v1.DeleteWorkflowR
  * Use `create(DeleteWorkflowResponseSchema)` to create a new message.
  */
 export const DeleteWorkflowResponseSchema: GenMessage<DeleteWorkflowResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 49);
+  messageDesc(file_showrunner_jobs_v1_job_service, 55);
 
 /**
  * Request of RunWorkflow.
@@ -1335,7 +1542,7 @@ export type RunWorkflowRequest = Message<"showrunner.jobs.v1.RunWorkflowRequest"
  * Use `create(RunWorkflowRequestSchema)` to create a new message.
  */
 export const RunWorkflowRequestSchema: GenMessage<RunWorkflowRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 50);
+  messageDesc(file_showrunner_jobs_v1_job_service, 56);
 
 /**
  * Response of RunWorkflow.
@@ -1363,7 +1570,7 @@ export type RunWorkflowResponse = Message<"showrunner.jobs.v1.RunWorkflowRespons
  * Use `create(RunWorkflowResponseSchema)` to create a new message.
  */
 export const RunWorkflowResponseSchema: GenMessage<RunWorkflowResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 51);
+  messageDesc(file_showrunner_jobs_v1_job_service, 57);
 
 /**
  * Request of GetWorkflowRun.
@@ -1384,7 +1591,7 @@ export type GetWorkflowRunRequest = Message<"showrunner.jobs.v1.GetWorkflowRunRe
  * Use `create(GetWorkflowRunRequestSchema)` to create a new message.
  */
 export const GetWorkflowRunRequestSchema: GenMessage<GetWorkflowRunRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 52);
+  messageDesc(file_showrunner_jobs_v1_job_service, 58);
 
 /**
  * Response of GetWorkflowRun.
@@ -1405,7 +1612,7 @@ export type GetWorkflowRunResponse = Message<"showrunner.jobs.v1.GetWorkflowRunR
  * Use `create(GetWorkflowRunResponseSchema)` to create a new message.
  */
 export const GetWorkflowRunResponseSchema: GenMessage<GetWorkflowRunResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 53);
+  messageDesc(file_showrunner_jobs_v1_job_service, 59);
 
 /**
  * Request of WatchWorkflowRun.
@@ -1426,7 +1633,7 @@ export type WatchWorkflowRunRequest = Message<"showrunner.jobs.v1.WatchWorkflowR
  * Use `create(WatchWorkflowRunRequestSchema)` to create a new message.
  */
 export const WatchWorkflowRunRequestSchema: GenMessage<WatchWorkflowRunRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 54);
+  messageDesc(file_showrunner_jobs_v1_job_service, 60);
 
 /**
  * One state of the run.
@@ -1447,7 +1654,7 @@ export type WatchWorkflowRunResponse = Message<"showrunner.jobs.v1.WatchWorkflow
  * Use `create(WatchWorkflowRunResponseSchema)` to create a new message.
  */
 export const WatchWorkflowRunResponseSchema: GenMessage<WatchWorkflowRunResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 55);
+  messageDesc(file_showrunner_jobs_v1_job_service, 61);
 
 /**
  * Request of GetWorkflowGraph.
@@ -1468,7 +1675,7 @@ export type GetWorkflowGraphRequest = Message<"showrunner.jobs.v1.GetWorkflowGra
  * Use `create(GetWorkflowGraphRequestSchema)` to create a new message.
  */
 export const GetWorkflowGraphRequestSchema: GenMessage<GetWorkflowGraphRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 56);
+  messageDesc(file_showrunner_jobs_v1_job_service, 62);
 
 /**
  * Response of GetWorkflowGraph.
@@ -1489,7 +1696,7 @@ export type GetWorkflowGraphResponse = Message<"showrunner.jobs.v1.GetWorkflowGr
  * Use `create(GetWorkflowGraphResponseSchema)` to create a new message.
  */
 export const GetWorkflowGraphResponseSchema: GenMessage<GetWorkflowGraphResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 57);
+  messageDesc(file_showrunner_jobs_v1_job_service, 63);
 
 /**
  * Request of CreateWebhook.
@@ -1510,7 +1717,7 @@ export type CreateWebhookRequest = Message<"showrunner.jobs.v1.CreateWebhookRequ
  * Use `create(CreateWebhookRequestSchema)` to create a new message.
  */
 export const CreateWebhookRequestSchema: GenMessage<CreateWebhookRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 58);
+  messageDesc(file_showrunner_jobs_v1_job_service, 64);
 
 /**
  * Response of CreateWebhook.
@@ -1538,7 +1745,7 @@ export type CreateWebhookResponse = Message<"showrunner.jobs.v1.CreateWebhookRes
  * Use `create(CreateWebhookResponseSchema)` to create a new message.
  */
 export const CreateWebhookResponseSchema: GenMessage<CreateWebhookResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 59);
+  messageDesc(file_showrunner_jobs_v1_job_service, 65);
 
 /**
  * Request of ListWebhooks.
@@ -1553,7 +1760,7 @@ export type ListWebhooksRequest = Message<"showrunner.jobs.v1.ListWebhooksReques
  * Use `create(ListWebhooksRequestSchema)` to create a new message.
  */
 export const ListWebhooksRequestSchema: GenMessage<ListWebhooksRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 60);
+  messageDesc(file_showrunner_jobs_v1_job_service, 66);
 
 /**
  * Response of ListWebhooks.
@@ -1574,7 +1781,7 @@ export type ListWebhooksResponse = Message<"showrunner.jobs.v1.ListWebhooksRespo
  * Use `create(ListWebhooksResponseSchema)` to create a new message.
  */
 export const ListWebhooksResponseSchema: GenMessage<ListWebhooksResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 61);
+  messageDesc(file_showrunner_jobs_v1_job_service, 67);
 
 /**
  * Request of DeleteWebhook.
@@ -1595,7 +1802,7 @@ export type DeleteWebhookRequest = Message<"showrunner.jobs.v1.DeleteWebhookRequ
  * Use `create(DeleteWebhookRequestSchema)` to create a new message.
  */
 export const DeleteWebhookRequestSchema: GenMessage<DeleteWebhookRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 62);
+  messageDesc(file_showrunner_jobs_v1_job_service, 68);
 
 /**
  * Response of DeleteWebhook.
@@ -1610,7 +1817,7 @@ export type DeleteWebhookResponse = Message<"showrunner.jobs.v1.DeleteWebhookRes
  * Use `create(DeleteWebhookResponseSchema)` to create a new message.
  */
 export const DeleteWebhookResponseSchema: GenMessage<DeleteWebhookResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 63);
+  messageDesc(file_showrunner_jobs_v1_job_service, 69);
 
 /**
  * Request of SetJobLimit.
@@ -1631,7 +1838,7 @@ export type SetJobLimitRequest = Message<"showrunner.jobs.v1.SetJobLimitRequest"
  * Use `create(SetJobLimitRequestSchema)` to create a new message.
  */
 export const SetJobLimitRequestSchema: GenMessage<SetJobLimitRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 64);
+  messageDesc(file_showrunner_jobs_v1_job_service, 70);
 
 /**
  * Response of SetJobLimit.
@@ -1652,7 +1859,7 @@ export type SetJobLimitResponse = Message<"showrunner.jobs.v1.SetJobLimitRespons
  * Use `create(SetJobLimitResponseSchema)` to create a new message.
  */
 export const SetJobLimitResponseSchema: GenMessage<SetJobLimitResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 65);
+  messageDesc(file_showrunner_jobs_v1_job_service, 71);
 
 /**
  * Request of ListJobLimits.
@@ -1667,7 +1874,7 @@ export type ListJobLimitsRequest = Message<"showrunner.jobs.v1.ListJobLimitsRequ
  * Use `create(ListJobLimitsRequestSchema)` to create a new message.
  */
 export const ListJobLimitsRequestSchema: GenMessage<ListJobLimitsRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 66);
+  messageDesc(file_showrunner_jobs_v1_job_service, 72);
 
 /**
  * Response of ListJobLimits.
@@ -1688,7 +1895,7 @@ export type ListJobLimitsResponse = Message<"showrunner.jobs.v1.ListJobLimitsRes
  * Use `create(ListJobLimitsResponseSchema)` to create a new message.
  */
 export const ListJobLimitsResponseSchema: GenMessage<ListJobLimitsResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 67);
+  messageDesc(file_showrunner_jobs_v1_job_service, 73);
 
 /**
  * Request of DeleteJobLimit.
@@ -1709,7 +1916,7 @@ export type DeleteJobLimitRequest = Message<"showrunner.jobs.v1.DeleteJobLimitRe
  * Use `create(DeleteJobLimitRequestSchema)` to create a new message.
  */
 export const DeleteJobLimitRequestSchema: GenMessage<DeleteJobLimitRequest> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 68);
+  messageDesc(file_showrunner_jobs_v1_job_service, 74);
 
 /**
  * Response of DeleteJobLimit.
@@ -1724,7 +1931,7 @@ export type DeleteJobLimitResponse = Message<"showrunner.jobs.v1.DeleteJobLimitR
  * Use `create(DeleteJobLimitResponseSchema)` to create a new message.
  */
 export const DeleteJobLimitResponseSchema: GenMessage<DeleteJobLimitResponse> = /*@__PURE__*/
-  messageDesc(file_showrunner_jobs_v1_job_service, 69);
+  messageDesc(file_showrunner_jobs_v1_job_service, 75);
 
 /**
  * Long work on workers: at-least-once with idempotency keys, fenced, watched as a stream.
@@ -1785,6 +1992,36 @@ export const JobService: GenService<{
     methodKind: "server_streaming";
     input: typeof WatchJobRequestSchema;
     output: typeof WatchJobResponseSchema;
+  },
+  /**
+   * Deletes the record of an ended job with its events and log lines. FAILED_PRECONDITION/JOB_NOT_ENDED.
+   *
+   * @generated from rpc showrunner.jobs.v1.JobService.DeleteJob
+   */
+  deleteJob: {
+    methodKind: "unary";
+    input: typeof DeleteJobRequestSchema;
+    output: typeof DeleteJobResponseSchema;
+  },
+  /**
+   * Streams the log lines of a job's attempts, oldest first, and with `follow` goes on until the job has ended.
+   *
+   * @generated from rpc showrunner.jobs.v1.JobService.ReadJobLogs
+   */
+  readJobLogs: {
+    methodKind: "server_streaming";
+    input: typeof ReadJobLogsRequestSchema;
+    output: typeof ReadJobLogsResponseSchema;
+  },
+  /**
+   * What the jobs of a time have cost, where their time went and why they failed.
+   *
+   * @generated from rpc showrunner.jobs.v1.JobService.GetJobInsight
+   */
+  getJobInsight: {
+    methodKind: "unary";
+    input: typeof GetJobInsightRequestSchema;
+    output: typeof GetJobInsightResponseSchema;
   },
   /**
    * Creates a schedule. ALREADY_EXISTS/SCHEDULE_EXISTS when the name is taken by a different one;

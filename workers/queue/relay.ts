@@ -4,25 +4,27 @@ import type { Logger } from '../../server/core/log.ts';
 import { openConnection } from './connection.ts';
 import { defaultPrefix, queueKeys } from './queue-keys.ts';
 
-export interface SpanRelayOptions {
+export interface RelayOptions {
   readonly url: string;
   readonly clock: Clock;
   readonly log: Logger;
   readonly prefix?: string;
+  /** Streams of different names do not meet. Default `spans`. */
+  readonly stream?: 'spans' | 'logs';
 }
 
-/** Redis keeps about this many batches of spans; older ones are dropped unread. */
+/** Redis keeps about this many batches; older ones are dropped unread. */
 const maxBatches = 2_000;
-/** Spans held while Redis is away or slow; further ones are dropped and counted. */
-const maxHeldSpans = 2_000;
-const maxSpansPerBatch = 100;
+/** Texts held while Redis is away or slow; further ones are dropped and counted. */
+const maxHeld = 2_000;
+const maxPerBatch = 100;
 const blockMs = 5_000;
 const errorPauseMs = 500;
 
-/** Sends finished spans (JSON texts) to the server over a bounded Redis stream. Never waits, never throws. */
-export function createSpanRelayWriter({ url, log, prefix = defaultPrefix }: SpanRelayOptions) {
+/** Sends texts, e.g. finished spans as JSON, to the servers over a bounded Redis stream. Never waits, never throws. */
+export function createRelayWriter({ url, log, prefix = defaultPrefix, stream = 'spans' }: RelayOptions) {
   const redis = openConnection(url, 'producer', log);
-  const { spans } = queueKeys(prefix);
+  const key = queueKeys(prefix)[stream];
   let held: string[] = [];
   let dropped = 0;
   let sending: Promise<void> | undefined;
@@ -31,12 +33,12 @@ export function createSpanRelayWriter({ url, log, prefix = defaultPrefix }: Span
     // One turn of the event loop gathers what ends together.
     await new Promise((resolve) => setImmediate(resolve));
     while (held.length > 0) {
-      const batch = held.splice(0, maxSpansPerBatch);
+      const batch = held.splice(0, maxPerBatch);
       try {
-        await redis.xadd(spans, 'MAXLEN', '~', maxBatches, '*', 'spans', JSON.stringify(batch));
+        await redis.xadd(key, 'MAXLEN', '~', maxBatches, '*', 'texts', JSON.stringify(batch));
       } catch (error) {
         dropped += batch.length;
-        log.debug('spans could not be sent', { spans: batch.length, error: messageOf(error) });
+        log.debug('relay could not send', { stream, texts: batch.length, error: messageOf(error) });
       }
     }
   };
@@ -48,14 +50,14 @@ export function createSpanRelayWriter({ url, log, prefix = defaultPrefix }: Span
   };
 
   return {
-    write: (spanJson: readonly string[]): void => {
-      const room = Math.max(0, maxHeldSpans - held.length);
-      held = [...held, ...spanJson.slice(0, room)];
-      dropped += spanJson.length - Math.min(room, spanJson.length);
+    write: (texts: readonly string[]): void => {
+      const room = Math.max(0, maxHeld - held.length);
+      held = [...held, ...texts.slice(0, room)];
+      dropped += texts.length - Math.min(room, texts.length);
       if (held.length > 0) void flush();
     },
     flush,
-    /** Spans that were not sent. */
+    /** Texts that were not sent. */
     dropped: () => dropped,
     close: async (): Promise<void> => {
       await flush();
@@ -66,31 +68,34 @@ export function createSpanRelayWriter({ url, log, prefix = defaultPrefix }: Span
 
 type StreamReply = [string, [string, string[]][]][] | null;
 
-/** Hands over spans of worker processes as they come, from now on, until closed. */
-export function createSpanRelayReader(
-  { url, clock, log, prefix = defaultPrefix }: SpanRelayOptions,
-  onSpans: (spanJson: readonly string[]) => void,
+/**
+ * Hands over texts of worker processes as they come until closed: from `from` on, a position that was told before, or
+ * else from now on. The next ones wait for a callback that gives a promise.
+ */
+export function createRelayReader(
+  { url, clock, log, prefix = defaultPrefix, stream = 'spans', from }: RelayOptions & { readonly from?: string },
+  onTexts: (texts: readonly string[], position: string) => void | Promise<void>,
 ): { close(): Promise<void> } {
   const redis = openConnection(url, 'worker', log);
-  const { spans } = queueKeys(prefix);
+  const key = queueKeys(prefix)[stream];
   const closing = new AbortController();
   const closed = new Promise<null>((resolve) => closing.signal.addEventListener('abort', () => resolve(null)));
 
   const read = async () => {
     // Ids of the stream are times: from a moment ago, so that what is written while we connect is seen.
-    let position = `${Math.floor(clock.now()) - 1000}-0`;
+    let position = from ?? `${Math.floor(clock.now()) - 1000}-0`;
     while (!closing.signal.aborted) {
       try {
         // While Redis is away the command itself never ends, not even by a disconnect.
-        const reading = redis.xread('COUNT', 64, 'BLOCK', blockMs, 'STREAMS', spans, position);
+        const reading = redis.xread('COUNT', 64, 'BLOCK', blockMs, 'STREAMS', key, position);
         const reply = (await Promise.race([reading, closed])) as StreamReply;
         for (const [id, fields] of reply?.[0]?.[1] ?? []) {
+          await onTexts(JSON.parse(fields[1] ?? '[]') as string[], id);
           position = id;
-          onSpans(JSON.parse(fields[1] ?? '[]') as string[]);
         }
       } catch (error) {
         if (closing.signal.aborted) return;
-        log.debug('spans could not be read', { error: messageOf(error) });
+        log.debug('relay could not be read', { stream, error: messageOf(error) });
         await clock.sleep(errorPauseMs, closing.signal).catch(() => {});
       }
     }

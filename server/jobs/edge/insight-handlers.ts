@@ -1,0 +1,79 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
+import type { JobInsightSchema } from '../../../proto/gen/showrunner/jobs/v1/job_insight_pb.ts';
+import type { JobService } from '../../../proto/gen/showrunner/jobs/v1/job_service_pb.ts';
+import { invalidField } from '../../core/errors.ts';
+import { readResourceName, slugId } from '../../rpc/edge/resource-name.ts';
+import { readTimestamp } from '../../rpc/edge/wkt-time.ts';
+import type { ServiceImplementation } from '../../rpc/handler.ts';
+import type { Jobs } from '../create-jobs.ts';
+import type { JobInsight } from '../insight/job-insight.ts';
+import { toUsageMessage } from '../job-message.ts';
+import { jobId } from './job-id.ts';
+
+export type InsightHandlers = Pick<
+  ServiceImplementation<typeof JobService>,
+  'deleteJob' | 'readJobLogs' | 'getJobInsight'
+>;
+
+const dayMs = 86_400_000;
+
+/** The methods of JobService about history: log lines, insight, deletion. */
+export function insightHandlers(jobs: Jobs): InsightHandlers {
+  const idOf = (name: string) => readResourceName('name', name, ['jobs'], jobId)[0];
+  return {
+    deleteJob: async ({ name }) => {
+      await jobs.delete(idOf(name));
+      return {};
+    },
+    readJobLogs: async function* ({ name, attempt, follow }, { signal }) {
+      if (attempt < 0) throw invalidField('attempt', `must not be negative, got ${attempt}`);
+      for await (const { atMs, fields, ...line } of jobs.logs.read(idOf(name), attempt, follow, signal)) {
+        yield { line: { ...line, fields: { ...fields }, time: timestampFromMs(atMs) } };
+      }
+    },
+    getJobInsight: async ({ fromTime, toTime, kinds, template }) => {
+      const toMs = readTimestamp('to_time', toTime) ?? Date.now();
+      const fromMs = readTimestamp('from_time', fromTime) ?? toMs - dayMs;
+      if (fromMs > toMs) throw invalidField('from_time', 'must not be after to_time');
+      const only =
+        template === '' ? {} : { template: readResourceName('template', template, ['templates'], slugId)[0] };
+      return { insight: toInsightMessage(await jobs.insight({ fromMs, toMs, kinds: new Set(kinds), ...only })) };
+    },
+  };
+}
+
+function toInsightMessage(insight: JobInsight): MessageInitShape<typeof JobInsightSchema> {
+  const { groups, stages, failures, jobs, truncated } = insight;
+  return {
+    jobs,
+    truncated,
+    groups: groups.map(({ template, kind, succeeded, failed, retries, ...group }) => ({
+      template: template === '' ? '' : `templates/${template}`,
+      kind,
+      jobs: group.jobs,
+      succeeded,
+      failed,
+      retries,
+      usage: toUsageMessage(group),
+      waitP50: durationFromMs(group.waitP50Ms),
+      waitP95: durationFromMs(group.waitP95Ms),
+      runP50: durationFromMs(group.runP50Ms),
+      runP95: durationFromMs(group.runP95Ms),
+    })),
+    stages: stages.map(({ kind, stage, count, totalMs, p50Ms, maxMs }) => ({
+      kind,
+      stage,
+      count,
+      total: durationFromMs(totalMs),
+      p50: durationFromMs(p50Ms),
+      max: durationFromMs(maxMs),
+    })),
+    failures: failures.map(({ firstMs, lastMs, example, ...cluster }) => ({
+      ...cluster,
+      firstTime: timestampFromMs(firstMs),
+      lastTime: timestampFromMs(lastMs),
+      example: `jobs/${example}`,
+    })),
+  };
+}

@@ -1,0 +1,157 @@
+import { readdir, readFile } from 'node:fs/promises';
+import type { Clock } from '../../server/core/clock.ts';
+
+/** What an attempt has used. */
+export interface Usage {
+  /** Processor time of this process and its child processes, in ms; split evenly among attempts that ran at once. */
+  readonly cpuMs: number;
+  readonly wallMs: number;
+  /** Most memory of this process and its child processes while it ran, in bytes. */
+  readonly peakRssBytes: number;
+}
+
+export interface UsageMeter {
+  /** Begins to measure an attempt; the returned function ends it. */
+  begin(): () => Promise<Usage>;
+}
+
+/** Processor time so far and memory now of a process and its living descendants. */
+export interface TreeSample {
+  readonly cpuMs: number;
+  readonly rssBytes: number;
+}
+
+const intervalMs = 1_000;
+const minLookMs = 250;
+/** Clock ticks of /proc are hundredths of a second, its pages 4 KiB, on every Linux that Node runs on. */
+const tickMs = 10;
+const pageBytes = 4_096;
+
+interface Measured {
+  cpuMs: number;
+  peakRssBytes: number;
+}
+
+/** Samples the process tree each second while attempts run. */
+export function createUsageMeter(clock: Clock, sample = createTreeSampler(clock)): UsageMeter {
+  const running = new Set<Measured>();
+  let last: TreeSample | undefined;
+  let sampling: Promise<void> = Promise.resolve();
+  let cancelTimer: (() => void) | undefined;
+
+  /** Splits what was used since the sample before among `sharers`. */
+  const take = (sharers: readonly Measured[]): Promise<void> => {
+    sampling = sampling.then(async () => {
+      const now = await sample();
+      // Less than before when a descendant ended that nobody waited for.
+      const used = last === undefined ? 0 : Math.max(0, now.cpuMs - last.cpuMs);
+      last = now;
+      for (const measured of sharers) {
+        measured.cpuMs += used / sharers.length;
+        measured.peakRssBytes = Math.max(measured.peakRssBytes, now.rssBytes);
+      }
+    });
+    return sampling;
+  };
+  const arm = () => {
+    cancelTimer ??= clock.schedule(intervalMs, () => {
+      cancelTimer = undefined;
+      if (running.size === 0) return;
+      void take([...running]).finally(arm);
+    });
+  };
+
+  return {
+    begin: () => {
+      const startedAt = clock.monotonic();
+      const measured: Measured = { cpuMs: 0, peakRssBytes: 0 };
+      // What was used until now belongs to those that ran until now; without any, counting begins here.
+      const before = [...running];
+      if (before.length === 0) last = undefined;
+      const begun = take(before.length === 0 ? [measured] : before);
+      running.add(measured);
+      arm();
+      return async () => {
+        await begun;
+        await take([...running]);
+        running.delete(measured);
+        if (running.size === 0) {
+          cancelTimer?.();
+          cancelTimer = undefined;
+        }
+        return {
+          cpuMs: Math.round(measured.cpuMs),
+          wallMs: Math.round(clock.monotonic() - startedAt),
+          peakRssBytes: measured.peakRssBytes,
+        };
+      };
+    },
+  };
+}
+
+interface ProcessStat {
+  readonly parent: number;
+  readonly cpuMs: number;
+  readonly rssBytes: number;
+}
+
+/**
+ * Samples this process and its descendants from /proc; without one (not Linux) this process alone. A look at all
+ * processes is not repeated within a quarter of a second, so that short jobs do not pay for it.
+ */
+function createTreeSampler(clock: Clock): () => Promise<TreeSample> {
+  let descendants: TreeSample = { cpuMs: 0, rssBytes: 0 };
+  let lookedMs = Number.NEGATIVE_INFINITY;
+  return async () => {
+    if (clock.monotonic() - lookedMs > minLookMs) {
+      lookedMs = clock.monotonic();
+      descendants = await lookAtDescendants();
+    }
+    const { user, system } = process.cpuUsage();
+    return {
+      cpuMs: (user + system) / 1000 + descendants.cpuMs,
+      rssBytes: process.memoryUsage.rss() + descendants.rssBytes,
+    };
+  };
+}
+
+async function lookAtDescendants(): Promise<TreeSample> {
+  const stats = await readStats();
+  const self = stats.get(process.pid);
+  const children = Map.groupBy(stats.keys(), (pid) => stats.get(pid)?.parent ?? 0);
+  let { cpuMs, rssBytes } = { cpuMs: self?.cpuMs ?? 0, rssBytes: 0 };
+  for (const waiting = [...(children.get(process.pid) ?? [])]; waiting.length > 0; ) {
+    const pid = waiting.pop() ?? 0;
+    const stat = stats.get(pid);
+    cpuMs += stat?.cpuMs ?? 0;
+    rssBytes += stat?.rssBytes ?? 0;
+    waiting.push(...(children.get(pid) ?? []));
+  }
+  return { cpuMs, rssBytes };
+}
+
+async function readStats(): Promise<Map<number, ProcessStat>> {
+  const stats = new Map<number, ProcessStat>();
+  const names = await readdir('/proc').catch(() => []);
+  await Promise.all(
+    names.map(async (name) => {
+      if (!/^\d+$/.test(name)) return;
+      const text = await readFile(`/proc/${name}/stat`, 'utf8').catch(() => undefined);
+      if (text === undefined) return;
+      stats.set(Number(name), parseStat(text, Number(name) === process.pid));
+    }),
+  );
+  return stats;
+}
+
+/** Fields after the name, which may hold anything: 4 parent, 14-17 times (own, waited-for children's), 24 pages. */
+function parseStat(text: string, isSelf: boolean): ProcessStat {
+  const fields = text
+    .slice(text.lastIndexOf(')') + 2)
+    .split(' ')
+    .map(Number);
+  const at = (field: number) => fields[field - 3] ?? 0;
+  // Our own time is known better; of ourselves only the children's counts.
+  const ticks = at(16) + at(17) + (isSelf ? 0 : at(14) + at(15));
+  return { parent: at(4), cpuMs: ticks * tickMs, rssBytes: at(24) * pageBytes };
+}
