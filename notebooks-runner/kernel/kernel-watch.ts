@@ -35,6 +35,8 @@ export interface KernelWatch {
   stop(): void;
 }
 
+/** A run of a moment is over before it: looking would take as long as the run itself. */
+const firstLookMs = 50;
 const memoryIntervalMs = 250;
 const diskIntervalMs = 500;
 const maxHeartbeatIntervalMs = 5_000;
@@ -54,6 +56,7 @@ export function watchKernel(options: KernelWatchOptions): KernelWatch {
   };
 
   async function watchMemory(): Promise<void> {
+    await clock.sleep(firstLookMs, stop.signal);
     while (!stop.signal.aborted) {
       const bytes = (await tree.sample())?.bytes;
       if (bytes === undefined) return;
@@ -64,6 +67,7 @@ export function watchKernel(options: KernelWatchOptions): KernelWatch {
   }
 
   async function watchDisk(): Promise<void> {
+    await clock.sleep(firstLookMs, stop.signal);
     while (!stop.signal.aborted) {
       const startedMs = clock.monotonic();
       const { bytes, isWhole } = await folderUsage(dir, maxFiles);
