@@ -1,9 +1,15 @@
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { systemClock } from '../../server/core/clock.ts';
 import type { JobRecord } from '../../server/jobs/job-record.ts';
 import { chunkArguments, rungOutput } from '../../workers/transcode/chunk-command.ts';
 import type { EncodeSet, TranscodeResult } from '../../workers/transcode/encode-set.ts';
+import { resolveFfmpeg } from '../../workers/transcode/ffmpeg-binaries.ts';
 import { chooseRungs } from '../../workers/transcode/ladder.ts';
-import type { TranscodePlan } from '../../workers/transcode/plan.ts';
+import { planTranscode, type TranscodePlan } from '../../workers/transcode/plan.ts';
+import { probeSource } from '../../workers/transcode/probe.ts';
+import { defaultLimits } from '../../workers/transcode/run-ffmpeg.ts';
+import { defaultSourceLimits } from '../../workers/transcode/source-probe.ts';
 import type { BenchRow } from '../report.ts';
 import { type Spent, spend } from './cpu-time.ts';
 import { ffmpeg, longSeconds, longSource } from './sources.ts';
@@ -20,9 +26,19 @@ function chunkPhase(parts: readonly JobRecord[]): { seconds: number; chunks: num
   return { seconds: (Math.max(...ends) - Math.min(...starts)) / 1000, chunks: chunks.length };
 }
 
+/** The plan that a job makes of a source, made here. */
+async function planOf(source: string): Promise<TranscodePlan> {
+  const searchPath = process.env['PATH'] ?? '';
+  const binaries = await resolveFfmpeg({ searchPath });
+  const signal = new AbortController().signal;
+  const runtime = { binaries, searchPath, limits: defaultLimits, clock: systemClock, signal, cwd: tmpdir() };
+  const probe = await probeSource(runtime, source, defaultSourceLimits);
+  return planTranscode({ probe, sourceKey: 'a', sourceSha256: 'b', encoderBuild: 'c', ladder });
+}
+
 /** The same rung of the same source by one ffmpeg with two threads, in one piece. */
-async function encodeWhole(stack: TranscodeStack, plan: TranscodePlan, path: string): Promise<Spent> {
-  const source = await stack.objects.localPath(plan.source.key);
+async function encodeWhole(source: string, path: string): Promise<Spent> {
+  const plan = await planOf(source);
   const whole = { start: 0, end: plan.frameCount, seekSeconds: null, sourceBytes: 0 };
   const outputs = plan.rungs.map((rung) => rungOutput(plan, rung, path));
   const args = chunkArguments(plan, whole, source, outputs, false);
@@ -66,14 +82,20 @@ export async function chunkedRows(stack: TranscodeStack): Promise<ChunkedBench> 
   const source = await longSource();
   await stack.objects.putFile('sources/long', source);
   const params = { titleId, sourceKey: 'sources/long', ladder };
+  const whole = join(stack.objectsDir, 'whole.mp4');
+  // Before and after the job: what else the machine does then weighs on both sides.
+  const earlier = await encodeWhole(source, whole);
   const before = stack.workerCpu();
   const job = await stack.run('transcode', params);
   const after = stack.workerCpu();
+  const later = await encodeWhole(source, whole);
+  const single = {
+    wallSeconds: (earlier.wallSeconds + later.wallSeconds) / 2,
+    childSeconds: (earlier.childSeconds + later.childSeconds) / 2,
+  };
   const result = job.result as unknown as TranscodeResult;
   const set = await stack.readJson<EncodeSet>(result.encodeSetKey);
   const plan = await stack.readJson<TranscodePlan>(set.planObjectKey);
-  const whole = join(stack.objectsDir, 'whole.mp4');
-  const single = await encodeWhole(stack, plan, whole);
   const chunked = chunkPhase(await stack.partsOf(job));
   const encodeCpu = after.children - before.children;
   const own = after.own - before.own;

@@ -53,10 +53,14 @@ describe('rate and quality of trials', () => {
     assert.ok(best);
     assert.equal(best.height, 720);
     assert.ok(Math.abs(best.crf - 27.5) < 1e-9 && Math.abs(best.score - 85) < 1e-9);
-    assert.equal(bestAtRate(all, 1500, 540)?.height, 540);
+    assert.equal(bestAtRate([...tall, ...useless], 1500, 540)?.height, 540);
     assert.equal(bestAtRate(all, 100), undefined);
-    assert.equal(bestAtRate(all, 4001), undefined);
     assert.equal(bestAtRate(all, 4000)?.crf, 20);
+  });
+
+  it('leave bits unspent where a height looks best at its finest trial', () => {
+    assert.deepEqual(bestAtRate(all, 1500, 540), point(270, 20, 1000, 74));
+    assert.deepEqual(bestAtRate(all, 9000), point(720, 20, 4000, 96));
   });
 
   it('of a single point are that point', () => {

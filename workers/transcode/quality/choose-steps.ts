@@ -74,11 +74,11 @@ export function chooseSteps(
     const found = bestAtRate(points, next.kbps, steps.at(-1)?.height);
     if (!found) break;
     const crf = Math.round(found.crf / rules.crfStep) * rules.crfStep;
-    const score = scoreAlong(curve, next.kbps);
-    steps.push({ height: found.height, crf, kbps: next.kbps, score, why: next.why });
-    const below = nextRate(curve, next.kbps, rules);
+    const { height, kbps } = found;
+    steps.push({ height, crf, kbps, score: scoreAlong(curve, kbps), why: next.why });
+    const below = nextRate(curve, kbps, rules);
     const lowest = steps.length < leastRungs ? least : Math.max(least, floorKbps);
-    if (next.kbps / leastRatio < lowest) break;
+    if (kbps / leastRatio < lowest) break;
     next = below.kbps < lowest ? { kbps: lowest, why: 'the floor' } : below;
   }
   return steps;

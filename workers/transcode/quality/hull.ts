@@ -44,11 +44,11 @@ export function scoreAlong(curve: readonly RatePoint[], kbps: number): number {
   return from.score + slope(from, to) * Math.log2(kbps / from.kbps);
 }
 
-/** CRF and score at which one height takes a bitrate; undefined outside of what was tried. */
+/** What one height makes of a bitrate: its finest trial where that takes less; undefined below its coarsest. */
 function atRate(curve: readonly RatePoint[], kbps: number): RatePoint | undefined {
   const next = curve.findIndex((point) => point.kbps >= kbps * (1 - 1e-9));
   const to = curve[next];
-  if (!to) return undefined;
+  if (!to) return curve.at(-1);
   const from = curve[next - 1];
   if (!from) return to.kbps <= kbps * (1 + 1e-9) ? to : undefined;
   const part = Math.log2(kbps / from.kbps) / Math.log2(to.kbps / from.kbps);
@@ -58,7 +58,8 @@ function atRate(curve: readonly RatePoint[], kbps: number): RatePoint | undefine
 
 /**
  * The best height for a bitrate, and the CRF at which it takes it, by interpolation along each height's own trial
- * points; none taller than `maxHeight`. Undefined when no height was tried around that bitrate.
+ * points; none taller than `maxHeight`. Its rate is below the given one where it looks best at its finest trial.
+ * Undefined when every height takes more.
  */
 export function bestAtRate(
   points: readonly RatePoint[],
