@@ -30,10 +30,13 @@ if (sendsTraces && env['OTEL_TRACES_EXPORTER'] !== 'none') {
   spanProcessors.push(new BatchSpanProcessor({ exporter }));
 }
 
+// Health checks and reflection are noise, and who reads traces must not push out those that he looks for. The
+// instrumentation compares bare method names only.
+const untracedMethods = ['Check', 'Watch', 'ServerReflectionInfo', 'GetTrace', 'ListTraces'];
+
 const sdk = new NodeSDK({
   serviceName: env['OTEL_SERVICE_NAME'] ?? 'showrunner',
-  // Calls of health checks and reflection make no spans; the instrumentation compares bare method names only.
-  instrumentations: [new GrpcInstrumentation({ ignoreGrpcMethods: ['Check', 'Watch', 'ServerReflectionInfo'] })],
+  instrumentations: [new GrpcInstrumentation({ ignoreGrpcMethods: untracedMethods })],
   spanProcessors,
 });
 sdk.start();
