@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Code } from '../../server/core/codes.ts';
 import type { ObjectStore } from '../../server/stores/objects/object-store.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
+import { createTempDir } from '../support/temp-dir.ts';
 
 export interface ObjectsSubject {
   readonly store: ObjectStore;
@@ -69,17 +69,23 @@ export function describeObjectsConformance(name: string, open: () => Promise<Obj
     });
 
     it('stores a local file and leaves it in place', async () => {
-      const path = join(tmpdir(), `showrunner-put-file-${process.pid}`);
+      await using dir = await createTempDir();
+      const path = join(dir.path, 'file');
       await writeFile(path, 'from a file');
-      try {
-        assert.equal((await store.putFile('f', path, { contentType: 'text/plain' })).contentType, 'text/plain');
-        assert.equal(await contentOf('f'), 'from a file');
-        assert.equal(await readFile(path, 'utf8'), 'from a file');
-      } finally {
-        await rm(path);
-      }
-      await assert.rejects(store.putFile('g', path), { code: 'ENOENT' });
-      assert.equal(await store.stat('g'), undefined);
+      assert.equal((await store.putFile('f', path, { contentType: 'text/plain' })).contentType, 'text/plain');
+      assert.equal(await contentOf('f'), 'from a file');
+      assert.equal(await readFile(path, 'utf8'), 'from a file');
+    });
+
+    // An error that nobody listens to reaches mocha as an uncaught one and fails the test.
+    it('stores nothing of a local file that is missing, or is a folder, and tells the caller alone', async () => {
+      await using dir = await createTempDir();
+      const puts = Array.from({ length: 20 }, (_, index) =>
+        store.putFile(`g${index}`, join(dir.path, 'none'), { ifAbsent: true }),
+      );
+      await Promise.all(puts.map((put) => assert.rejects(put, { code: 'ENOENT' })));
+      await assert.rejects(store.putFile('folder', dir.path), { code: 'EISDIR' });
+      assert.deepEqual(await keys(''), []);
     });
 
     it('replaces an object as a whole, with its type', async () => {

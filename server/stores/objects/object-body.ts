@@ -1,4 +1,4 @@
-import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
 
 const pieceBytes = 1024 * 1024;
 
@@ -17,9 +17,19 @@ export async function* piecesOf(
   signal?.throwIfAborted();
 }
 
-/** The bytes of a local file. */
-export function fileBytes(path: string): AsyncIterable<Uint8Array> {
-  return createReadStream(path, { highWaterMark: pieceBytes });
+/**
+ * The bytes of a local file, or of `[start, end)` of it. The file is opened by the first read, never before: the error
+ * of a read stream that opens at once is thrown at the process when it comes before anybody listens.
+ */
+export async function* fileBytes(path: string, start = 0, end = Number.POSITIVE_INFINITY): AsyncGenerator<Uint8Array> {
+  await using file = await open(path, 'r');
+  for (let position = start; position < end; ) {
+    const piece = Buffer.allocUnsafeSlow(Math.min(end - position, pieceBytes));
+    const { bytesRead } = await file.read(piece, 0, piece.byteLength, position);
+    if (bytesRead === 0) return;
+    position += bytesRead;
+    yield piece.subarray(0, bytesRead);
+  }
 }
 
 /** The same chunks; rejects with the signal's reason also while the source keeps silent. */
