@@ -84,12 +84,15 @@ describe('codecs', () => {
 
   it('are offered with H.264 first in HLS, and in a set of their own each in DASH', async () => {
     const hls = Buffer.from(await fixture.objects.read(result.hlsObjectKey)).toString();
-    const order = [...hls.matchAll(/CODECS="(....)/g)].map((match) => match[1]);
-    assert.deepEqual(order, ['avc1', 'hvc1', 'vp09', 'av01']);
+    const codecsOf = (tag: string) =>
+      [...hls.matchAll(new RegExp(`^#${tag}:.*CODECS="(....)`, 'gm'))].map((match) => match[1]);
+    assert.deepEqual(codecsOf('EXT-X-STREAM-INF'), ['avc1', 'hvc1', 'vp09', 'av01']);
+    assert.deepEqual(codecsOf('EXT-X-I-FRAME-STREAM-INF'), ['avc1', 'hvc1', 'vp09', 'av01']);
     const mpd = Buffer.from(await fixture.objects.read(result.dashObjectKey)).toString();
     const sets = mpd.split('<AdaptationSet').slice(1);
+    const video = sets.filter((set) => set.includes('contentType="video"'));
     assert.deepEqual(
-      sets.map((set) => [/ id="(\d)"/.exec(set)?.[1], /codecs="(....)/.exec(set)?.[1]]),
+      video.map((set) => [/ id="(\d)"/.exec(set)?.[1], /codecs="(....)/.exec(set)?.[1]]),
       [
         ['1', 'avc1'],
         ['2', 'hvc1'],
