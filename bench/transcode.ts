@@ -9,18 +9,21 @@ import { twoHourRows } from './transcode/two-hours.ts';
 
 const imageFolder = resolve(import.meta.dirname, '../docs/img');
 
-/**
- * Transcoding through jobs, queue and two worker processes, beside plain ffmpeg; then per-title ladders beside the
- * fixed one. Sources are made once and kept. Writes the plots of the ladders to docs/img.
- */
+/** Transcoding through jobs, queue and two worker processes, beside plain ffmpeg. Sources are made once and kept. */
 export async function runTranscodeBench(): Promise<BenchReport> {
   await using stack = await startStack();
   const { rows: chunked, plan, planKey } = await chunkedRows(stack);
   const oneProcess = await oneProcessRows(stack, plan);
   const chunk = await stack.run('encode-chunk', { plan: planKey, chunk: 1 });
   const twoHours = await twoHourRows(stack, plan, chunk.result as unknown as ChunkRecord);
-  const ladders = await ladderRows(stack);
+  return { name: 'transcode', rows: [...chunked, ...oneProcess, ...twoHours] };
+}
+
+/** Per-title ladders beside the fixed one. Writes their plots to docs/img. */
+export async function runLadderBench(): Promise<BenchReport> {
+  await using stack = await startStack();
+  const { rows, plots } = await ladderRows(stack);
   await mkdir(imageFolder, { recursive: true });
-  for (const [name, svg] of ladders.plots) await writeFile(join(imageFolder, `ladder-${name}.svg`), svg);
-  return { name: 'transcode', rows: [...chunked, ...oneProcess, ...twoHours, ...ladders.rows] };
+  for (const [name, svg] of plots) await writeFile(join(imageFolder, `ladder-${name}.svg`), svg);
+  return { name: 'transcode-ladders', rows };
 }
