@@ -55,7 +55,11 @@ export async function withConnection<D extends DescService>(
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
     process.stderr.write(`${codeName(error.code)} ${error.reason}: ${error.message}\n`);
-    for (const { field, description } of error.fields) process.stderr.write(`  ${field}: ${description}\n`);
+    for (const { field, description } of error.fields) {
+      const fault = `${field}: ${description}`;
+      // A single fault is the message already.
+      if (error.message !== fault) process.stderr.write(`  ${fault}\n`);
+    }
     return 1;
   } finally {
     client.close();
