@@ -1,4 +1,5 @@
 import { encoderArguments } from './codecs/encoder-arguments.ts';
+import type { HdrSignal } from './hdr.ts';
 import type { DisplaySize, Rung } from './ladder.ts';
 import type { PlannedChunk, TranscodePlan } from './plan.ts';
 import { sourceInput } from './probe-streams.ts';
@@ -18,8 +19,16 @@ function cutTime(frame: number, plan: TranscodePlan): string {
   return (((frame - 0.25) * plan.rate.den) / plan.rate.num).toFixed(9);
 }
 
-/** What all rungs of a chunk share: source clock to title clock, constant rate, its frames alone, times from numbers. */
-export function sharedFilters(plan: TranscodePlan, chunk: PlannedChunk): string {
+/** A picture to make: SDR unless it keeps the source's range. */
+export interface Picture extends DisplaySize {
+  readonly hdr?: HdrSignal;
+}
+
+/**
+ * What all rungs of a chunk share: source clock to title clock, constant rate, its frames alone, times from numbers,
+ * and the way to SDR unless pictures stay HDR.
+ */
+export function sharedFilters(plan: TranscodePlan, chunk: PlannedChunk, keepsHdr: boolean): string {
   const { startTicks, timeBase, deinterlace } = plan.video;
   const rate = `${plan.rate.num}/${plan.rate.den}`;
   return [
@@ -28,18 +37,22 @@ export function sharedFilters(plan: TranscodePlan, chunk: PlannedChunk): string 
     `fps=${rate}`,
     `trim=start=${cutTime(chunk.start, plan)}:end=${cutTime(chunk.end, plan)}`,
     `setpts=N/(${rate}*TB)`,
-    ...(plan.video.toneMap ? toneMap : []),
+    ...(plan.video.toneMap && !keepsHdr ? toneMap : []),
   ].join(',');
 }
 
-/** To a size, square pixels and 8-bit 4:2:0. */
-export function scaleFilters(size: DisplaySize): string {
-  const scale = `scale=${size.width}:${size.height}:flags=bicubic+accurate_rnd+bitexact:out_range=tv`;
-  return `${scale},setsar=1,format=yuv420p`;
+/** To a size, square pixels and 4:2:0 of 8 bit, or of 10 where it stays HDR. */
+export function scaleFilters({ width, height, hdr }: Picture): string {
+  const scale = `scale=${width}:${height}:flags=bicubic+accurate_rnd+bitexact:out_range=tv`;
+  return `${scale},setsar=1,format=${hdr ? 'yuv420p10le' : 'yuv420p'}`;
 }
 
-/** Filters of one chunk: the shared ones, then each size once, then a copy of it `[vN]` for each picture of that size. */
-export function chunkFilters(plan: TranscodePlan, chunk: PlannedChunk, pictures: readonly DisplaySize[]): string {
+/**
+ * Filters of one chunk: the shared ones, then each size once, then a copy of it `[vN]` for each picture of that size.
+ * Either all pictures stay HDR or none: codecs have processes of their own.
+ */
+export function chunkFilters(plan: TranscodePlan, chunk: PlannedChunk, pictures: readonly Picture[]): string {
+  const keepsHdr = pictures.some(({ hdr }) => hdr !== undefined);
   const ofSize = Map.groupBy(pictures.entries(), ([, { width, height }]) => `${width}x${height}`);
   const groups = [...ofSize.values()];
   const pads = groups.map((_group, index) => `[s${index}]`).join('');
@@ -48,7 +61,7 @@ export function chunkFilters(plan: TranscodePlan, chunk: PlannedChunk, pictures:
     const copies = group.map(([picture]) => `[v${picture}]`).join('');
     return `[s${index}]${scaleFilters(size)},split=${group.length}${copies}`;
   });
-  const shared = `[0:${plan.video.streamIndex}]${sharedFilters(plan, chunk)},split=${groups.length}${pads}`;
+  const shared = `[0:${plan.video.streamIndex}]${sharedFilters(plan, chunk, keepsHdr)},split=${groups.length}${pads}`;
   return [shared, ...scaled].join(';');
 }
 
@@ -64,7 +77,7 @@ export function rungArguments(plan: TranscodePlan, rung: Rung): string[] {
 
 /** One picture to make of a chunk. */
 export interface ChunkOutput {
-  readonly size: DisplaySize;
+  readonly size: Picture;
   readonly arguments: readonly string[];
   readonly path: string;
 }

@@ -7,6 +7,7 @@ import { codecTraits, type VideoCodec } from './codecs/video-codec.ts';
 import { type EncodeCost, encodeOutputs, encodeTimeoutMs, mostBytes } from './encode-outputs.ts';
 import { encodeRejected, encoderMismatch } from './errors.ts';
 import type { Rung } from './ladder.ts';
+import { readTrackInfo } from './mp4/init-segment.ts';
 import { readSamples } from './mp4/read-fragments.ts';
 import { type ChunkParams, parseChunkParams } from './params.ts';
 import type { PlannedChunk, TranscodePlan } from './plan.ts';
@@ -64,6 +65,8 @@ async function check(work: ChunkWork, rung: Rung, path: string) {
   const data = await readFile(path, { signal: context.signal });
   const samples = readSamples(data);
   const faults = chunkFaults(samples, { ...plan, frames: chunk.end - chunk.start, codec: rung.codec });
+  // A build without 10 bit falls back to 8, where dark steps show.
+  if (rung.hdr && !readTrackInfo(data).codec.startsWith('hvc1.2.')) faults.push('not in 10 bit');
   if (faults.length > 0) throw encodeRejected(`${rung.id} of ${chunkName(chunk)}`, faults);
   return { data, samples };
 }

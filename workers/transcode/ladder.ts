@@ -1,5 +1,6 @@
 import { hevcLevelFor, levelFor } from './codecs/levels.ts';
 import { codecTraits, type VideoCodec, type VideoEncoder } from './codecs/video-codec.ts';
+import type { HdrSignal } from './hdr.ts';
 import { type Rational, toNumber } from './rational.ts';
 
 /** One step asked for: a short side and how many bits it may take. */
@@ -32,10 +33,12 @@ export type Rung = {
   readonly level: string;
   /** Name or number of the encoder's speed. */
   readonly preset: string;
+  /** Set for pictures that stay HDR, in 10 bit. */
+  readonly hdr?: HdrSignal;
 };
 
-/** A codec and the encoder of this build for it. */
-export type CodecChoice = { readonly codec: VideoCodec; readonly encoder: VideoEncoder };
+/** A codec and the encoder of this build for it; `hdr` = its rungs keep the source's range. */
+export type CodecChoice = { readonly codec: VideoCodec; readonly encoder: VideoEncoder; readonly hdr?: HdrSignal };
 
 export const h264Choice: CodecChoice = { codec: 'h264', encoder: 'libx264' };
 
@@ -88,11 +91,11 @@ export interface RungRequest {
 }
 
 export function makeRung(request: RungRequest, display: DisplaySize, rate: Rational, choice: CodecChoice): Rung {
-  const { codec, encoder } = choice;
+  const { codec, encoder, hdr } = choice;
   const { shortSide, crf, maxrateKbps } = request;
   const { width, height } = sizeFor(shortSide, display);
   const h264Profile = shortSide >= 720 ? 'high' : 'main';
-  const profile = { h264: h264Profile, hevc: 'main', vp9: '', av1: '' }[codec];
+  const profile = { h264: h264Profile, hevc: hdr ? 'main10' : 'main', vp9: '', av1: '' }[codec];
   const level = {
     h264: () => levelFor(width, height, rate, maxrateKbps),
     hevc: () => hevcLevelFor(width, height, rate, maxrateKbps),
@@ -101,7 +104,7 @@ export function makeRung(request: RungRequest, display: DisplaySize, rate: Ratio
   }[codec]();
   const name = request.name ?? `${shortSide}p`;
   return {
-    id: codec === 'h264' ? name : `${codec}-${name}`,
+    id: codec === 'h264' ? name : `${codec}${hdr ? '-hdr' : ''}-${name}`,
     codec,
     encoder,
     profileName: [codec, profile, name].filter((part) => part !== '').join('-'),
@@ -114,6 +117,7 @@ export function makeRung(request: RungRequest, display: DisplaySize, rate: Ratio
     profile,
     level,
     preset: presets[encoder],
+    ...(hdr ? { hdr } : {}),
   };
 }
 

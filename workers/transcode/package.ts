@@ -52,7 +52,8 @@ interface Rendition {
 function videoTrack(plan: TranscodePlan, { rung, track }: Rendition): VideoTrack {
   const { folder, segments, peakBps, averageBps } = track;
   const { codec, timescale, width, height } = track.info;
-  return { folder, id: rung.id, codec, timescale, segments, peakBps, averageBps, width, height, frameRate: plan.rate };
+  const shape = { codec, timescale, segments, peakBps, averageBps, width, height, frameRate: plan.rate };
+  return { folder, id: rung.id, ...shape, ...(rung.hdr ? { hdr: rung.hdr } : {}) };
 }
 
 function audioTrack(planned: PlannedAudio, track: PublishedTrack): AudioTrack {

@@ -24,7 +24,11 @@ export type TranscodeParams = {
   readonly audioCodecs?: readonly AudioCodec[];
   /** Integrated loudness of all audio: -23 (EBU R 128, the default), -16 (phones and laptops) or 0, as it is. */
   readonly loudnessLufs?: number;
+  /** `keep` = beside the other codecs HEVC in 10 bit with the source's PQ or HLG. Default `sdr`: all is mapped to SDR. */
+  readonly hdr?: HdrMode;
 };
+
+export type HdrMode = 'sdr' | 'keep';
 
 /** Parameters of `trial-encode`: a plan of trials, which of its samples, and how its pictures are compared. */
 export type TrialParams = { readonly plan: string; readonly sample: number; readonly metric: Metric };
@@ -163,6 +167,7 @@ function parseLoudness(value: Json | undefined, faults: FieldViolation[]): numbe
   return undefined;
 }
 
+const hdrModes: readonly HdrMode[] = ['sdr', 'keep'];
 const ladderModes: readonly LadderMode[] = ['fixed', 'per-title'];
 const metrics: readonly Metric[] = ['ssim', 'vmaf'];
 
@@ -181,6 +186,7 @@ export function parseTranscodeParams(value: Json): TranscodeParams {
     'analysisCpuSeconds',
     'audioCodecs',
     'loudnessLufs',
+    'hdr',
   ];
   const fields = objectFields(value, known, faults);
   const titleRule = 'must be a title name such as titles/big-buck-bunny (1-63 characters of a-z, 0-9 and -)';
@@ -196,8 +202,13 @@ export function parseTranscodeParams(value: Json): TranscodeParams {
   const analysisCpuSeconds = hasBudget ? numberField(fields, '', 'analysisCpuSeconds', [1, 1_000_000], faults) : 0;
   const audioCodecs = parseAudioCodecs(fields['audioCodecs'], faults);
   const loudnessLufs = parseLoudness(fields['loudnessLufs'], faults);
+  const hdr = choiceField(fields, 'hdr', hdrModes, faults);
+  if (hdr === 'keep' && codecs && codecs.every((codec) => codec === 'hevc')) {
+    faults.push({ field: 'codecs', description: 'must have one beside hevc, for screens that are not HDR' });
+  }
   if (faults.length > 0) throw invalidParams(faults);
   return {
+    ...(hdr ? { hdr } : {}),
     ...(audioCodecs ? { audioCodecs } : {}),
     ...(loudnessLufs === undefined ? {} : { loudnessLufs }),
     titleId,

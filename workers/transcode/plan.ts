@@ -1,6 +1,7 @@
 import { sourceBytesOf } from './complexity.ts';
 import { planFrames, trackClock } from './frame-plan.ts';
 import { type MeasuredRate, maxRate, measureRate } from './frame-rate.ts';
+import { hdrRangeOf } from './hdr.ts';
 import {
   type CodecChoice,
   chooseRungs,
@@ -49,7 +50,7 @@ export type TranscodePlan = {
     readonly timeBase: Rational;
     /** True for interlaced sources: a picture of each field, so `rate` is twice the frame rate where that is allowed. */
     readonly deinterlace: boolean;
-    /** True for PQ and HLG sources: mapped to SDR. */
+    /** True for PQ and HLG sources: mapped to SDR, except for rungs that say otherwise. */
     readonly toneMap: boolean;
     readonly variableRate: boolean;
     /** Upright, with square pixels. */
@@ -103,8 +104,6 @@ function seekFor(start: number, rate: Rational, video: SourceVideo): number | nu
   return seek === undefined || seek <= startTicks ? null : seek * toNumber(video.timeBase);
 }
 
-const hdrTransfers = new Set(['smpte2084', 'arib-std-b67']);
-
 /** Rate and frames of the output: those of the source, or of its fields where they are pictures of their own. */
 export function outputRate(video: SourceVideo): MeasuredRate {
   const measured = measureRate(video.ptsTicks, video.timeBase, video.claimedRates);
@@ -135,7 +134,7 @@ export function planTranscode(input: PlanInput): TranscodePlan {
       startTicks: video.ptsTicks[0] ?? 0,
       timeBase: rational(video.timeBase.num, video.timeBase.den),
       deinterlace: video.interlaced,
-      toneMap: hdrTransfers.has(video.colorTransfer),
+      toneMap: hdrRangeOf(video.colorTransfer) !== undefined,
       variableRate: variable,
       display,
     },

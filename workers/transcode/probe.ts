@@ -1,8 +1,9 @@
 import { stat } from 'node:fs/promises';
 import { detectInterlace } from './detect-interlace.ts';
 import { sourceRefused } from './errors.ts';
+import { hdrRangeOf, readHdrSignal } from './hdr.ts';
 import { readPackets, type VideoPackets } from './probe-packets.ts';
-import { type ProbedStream, readStreams } from './probe-streams.ts';
+import { type ProbedStream, readStreams, sourceInput } from './probe-streams.ts';
 import { type Rational, rational, toNumber } from './rational.ts';
 import type { FfmpegRuntime } from './run-ffmpeg.ts';
 import { sniffContainer } from './sniff-container.ts';
@@ -38,10 +39,12 @@ export async function probeSource(runtime: FfmpegRuntime, path: string, limits: 
   refuseDuration(packets.ptsTicks, timeBase, limits);
   const isMarked = interlacedOrders.has(stream.fieldOrder);
   const interlaced = isMarked && (await detectInterlace(runtime, demuxer, path, stream.index));
+  const range = hdrRangeOf(stream.colorTransfer);
+  const hdr = range && (await readHdrSignal(runtime, range, sourceInput(demuxer, path), stream.index));
   return {
     demuxer,
     bytes,
-    video: videoOf(stream, timeBase, packets, interlaced),
+    video: { ...videoOf(stream, timeBase, packets, interlaced), ...(hdr ? { hdr } : {}) },
     audio: streams.filter((each) => each.type === 'audio' && each.channels > 0).map(audioOf),
     subtitles: streams.filter((each) => each.type === 'subtitle').map(textOf),
     warnings: [...warnings, ...packets.warnings],

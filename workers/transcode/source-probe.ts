@@ -1,3 +1,4 @@
+import type { HdrSignal } from './hdr.ts';
 import type { Rational } from './rational.ts';
 import type { Demuxer } from './sniff-container.ts';
 
@@ -16,6 +17,8 @@ export interface SourceVideo {
   readonly interlaced: boolean;
   readonly pixelFormat: string;
   readonly colorTransfer: string;
+  /** Set for PQ and HLG. */
+  readonly hdr?: HdrSignal;
   readonly timeBase: Rational;
   /** Rates the container claims: the stream's base rate and its mean. */
   readonly claimedRates: readonly Rational[];

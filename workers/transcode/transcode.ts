@@ -42,18 +42,34 @@ async function inspect(deps: TranscodeDeps, context: JobContext, params: Transco
   const codecs = (params.codecs ?? ['h264']).map((codec) => ({ codec, encoder: encoderFor(codec, encoders) }));
   const path = await objects.localPath(params.sourceKey, signal);
   const probe = await probeSource(runtime, path, deps.sourceLimits ?? defaultSourceLimits);
+  const choices = withHdr(codecs, params, probe, encoders);
   const plan = planTranscode({
     probe,
     sourceKey: params.sourceKey,
     sourceSha256: info.sha256,
     encoderBuild: build,
     ladder: params.ladder,
-    codecs,
+    codecs: choices,
     audio: audioChoice(params, encoders),
   });
   const metric = (await findVmafBuild(deps, runtime.binaries)) ? 'vmaf' : 'ssim';
-  const ladder = prepareLadder({ plan, video: probe.video, params, codecs, metric });
-  return { plan: await savePlan(objects, plan, signal), codecs, ladder, warnings: warningsOf(probe) };
+  const ladder = prepareLadder({ plan, video: probe.video, params, codecs: choices, metric });
+  const unmet =
+    params.hdr === 'keep' && !probe.video.hdr ? ['hdr: the source is SDR, so there is nothing to keep'] : [];
+  const warnings = [...unmet, ...warningsOf(probe)];
+  return { plan: await savePlan(objects, plan, signal), codecs: choices, ladder, warnings };
+}
+
+/** The codecs, with HEVC in the source's range where a job keeps it. CODEC_UNAVAILABLE. */
+function withHdr(
+  codecs: readonly CodecChoice[],
+  params: TranscodeParams,
+  { video }: SourceProbe,
+  available: ReadonlySet<string>,
+): CodecChoice[] {
+  if (params.hdr !== 'keep' || !video.hdr) return [...codecs];
+  const others = codecs.filter(({ codec }) => codec !== 'hevc');
+  return [...others, { codec: 'hevc', encoder: encoderFor('hevc', available), hdr: video.hdr }];
 }
 
 /** CODEC_UNAVAILABLE for Opus in a build without it. */

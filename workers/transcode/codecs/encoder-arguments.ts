@@ -1,3 +1,4 @@
+import { hdrTags, x265HdrParams } from '../hdr.ts';
 import type { Rung } from '../ladder.ts';
 
 /** Encoder threads of each rung: part of the content, because another count gives other bytes. */
@@ -21,11 +22,12 @@ function x265(rung: Rung, gop: number): string[] {
   const params = [
     ...[`keyint=${gop}`, `min-keyint=${gop}`, 'scenecut=0', 'open-gop=0', 'repeat-headers=0', 'info=0'],
     ...['pools=none', 'frame-threads=1', 'wpp=0', 'log-level=error', `level-idc=${levelNumber(rung.level)}`],
+    ...(rung.hdr ? x265HdrParams(rung.hdr) : []),
   ];
   return [
     ...['-preset', rung.preset, '-profile:v', rung.profile, '-crf', String(rung.crf), '-tag:v', 'hvc1'],
     ...['-maxrate', `${rung.maxrateKbps}k`, '-bufsize', `${rung.bufsizeKbps}k`, '-flags:v', '+bitexact'],
-    ...['-x265-params', params.join(':')],
+    ...['-x265-params', params.join(':'), ...(rung.hdr ? hdrTags(rung.hdr) : [])],
   ];
 }
 

@@ -1,3 +1,4 @@
+import { type HdrSignal, hdrMatrices, hdrPrimaries, hdrTransfers } from '../hdr.ts';
 import type { AudioPurpose } from '../plan-audio.ts';
 import { type Rational, rational, toNumber } from '../rational.ts';
 import { escapeXml } from './escape-xml.ts';
@@ -63,6 +64,18 @@ function videoSets(tracks: readonly VideoTrack[]): string[] {
   return [...byCodec.values()].flatMap((own, index) => videoSet(own, index + 1));
 }
 
+/** Essential: a player that does not know HDR leaves the set alone (ISO/IEC 23001-8, DASH-IF IOP §11). */
+function colourProperties({ range, primaries, matrix }: HdrSignal): string[] {
+  const values = {
+    ColourPrimaries: hdrPrimaries[primaries],
+    TransferCharacteristics: hdrTransfers[range].cicp,
+    MatrixCoefficients: hdrMatrices[matrix],
+  };
+  return Object.entries(values).map(([name, value]) =>
+    element('EssentialProperty', { schemeIdUri: `urn:mpeg:mpegB:cicp:${name}`, value }),
+  );
+}
+
 function videoSet(tracks: readonly VideoTrack[], id: number): string[] {
   const first = tracks[0];
   if (!first) return [];
@@ -77,6 +90,7 @@ function videoSet(tracks: readonly VideoTrack[], id: number): string[] {
     maxWidth: Math.max(...tracks.map((track) => track.width)),
     maxHeight: Math.max(...tracks.map((track) => track.height)),
   };
+  const colours = first.hdr ? colourProperties(first.hdr) : [];
   const representations = tracks.map((track) =>
     element('Representation', {
       id: track.id,
@@ -89,7 +103,7 @@ function videoSet(tracks: readonly VideoTrack[], id: number): string[] {
     }),
   );
   // All rungs share one plan, so one template and one timeline describe them all.
-  return [element('AdaptationSet', attributes, [template(first), ...representations])];
+  return [element('AdaptationSet', attributes, [...colours, template(first), ...representations])];
 }
 
 const channelScheme = 'urn:mpeg:dash:23003:3:audio_channel_configuration:2011';

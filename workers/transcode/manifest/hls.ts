@@ -100,7 +100,7 @@ function variantLines(track: VideoTrack, group: AudioGroup | undefined, hasText:
     `CODECS=${quoted(codecs)}`,
     `RESOLUTION=${track.width}x${track.height}`,
     `FRAME-RATE=${toNumber(track.frameRate).toFixed(3)}`,
-    'VIDEO-RANGE=SDR',
+    `VIDEO-RANGE=${track.hdr?.range ?? 'SDR'}`,
     ...(group ? [`AUDIO=${quoted(group.id)}`] : []),
     ...(hasText ? [`SUBTITLES=${quoted(textGroup)}`] : []),
     'CLOSED-CAPTIONS=NONE',
@@ -146,7 +146,7 @@ function iframeLine(track: VideoTrack): string[] {
     `AVERAGE-BANDWIDTH=${Math.ceil((bytes * 8 * track.timescale) / ticks)}`,
     `CODECS=${quoted(track.codec)}`,
     `RESOLUTION=${track.width}x${track.height}`,
-    'VIDEO-RANGE=SDR',
+    `VIDEO-RANGE=${track.hdr?.range ?? 'SDR'}`,
     `URI=${quoted(`${track.folder}/${iframePlaylistName}`)}`,
   ];
   return [`#EXT-X-I-FRAME-STREAM-INF:${attributes.join(',')}`];

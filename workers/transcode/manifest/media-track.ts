@@ -1,3 +1,4 @@
+import type { HdrSignal } from '../hdr.ts';
 import type { AudioPurpose } from '../plan-audio.ts';
 import type { Rational } from '../rational.ts';
 
@@ -30,6 +31,8 @@ export interface VideoTrack extends TrackBase {
   readonly width: number;
   readonly height: number;
   readonly frameRate: Rational;
+  /** Undefined = SDR. */
+  readonly hdr?: HdrSignal;
 }
 
 export interface AudioTrack extends TrackBase {

@@ -14,6 +14,11 @@ import { fixedReport, type LadderReport } from './ladder-report.ts';
 import type { Metric } from './metric.ts';
 import { leastSamples, sampleGops, trialGrid, trialSecondsPerFrame } from './trial-plan.ts';
 
+/** Codecs that trials can judge: there is no metric here for HDR pictures. */
+function sdrOf(codecs: readonly CodecChoice[]): CodecChoice[] {
+  return codecs.filter(({ hdr }) => hdr === undefined);
+}
+
 /** What is known before the first trial. Empty samples = the fixed ladder. */
 export type LadderPreparation = {
   readonly reason: string;
@@ -52,7 +57,7 @@ export function prepareLadder({ plan, video, params, codecs, metric }: PrepareIn
     return fixed(`below ${unaskedSeconds} s a title gets trials only when the job asks for them`);
   }
   const budget = params.analysisCpuSeconds ?? Math.max(leastBudgetSeconds, seconds);
-  const grids = codecs.flatMap((choice) => trialGrid(plan, choice));
+  const grids = sdrOf(codecs).flatMap((choice) => trialGrid(plan, choice));
   const perSample = trialSecondsPerFrame(plan, grids) * plan.gopFrames;
   const samples = sampleGops(plan, video, Math.floor(budget / perSample));
   if (samples.length < leastSamples) {
@@ -67,6 +72,8 @@ export type ChosenLadder = {
   readonly plan: string;
   readonly cpuSeconds: number;
 };
+
+const untriedNote = 'HDR rungs are those of the fixed ladder: no metric here judges HDR pictures';
 
 async function finish(
   objects: ObjectStore,
@@ -97,7 +104,7 @@ export async function chooseLadder(
     return finish(objects, plan, fixedReport(plan.rungs, reason, 'a step of the ladder'), 0, signal);
   }
   const analysed: Exclude<AnalysedCodec, { failure: string }>[] = [];
-  for (const choice of codecs) {
+  for (const choice of sdrOf(codecs)) {
     const found = await analyseCodec({ objects, context, plan, choice, ...prepared });
     if (found.failure !== undefined) {
       const why = `trials failed: ${found.failure}`;
@@ -105,15 +112,16 @@ export async function chooseLadder(
     }
     analysed.push(found);
   }
+  const untried = plan.rungs.filter((rung) => rung.hdr !== undefined);
   const report: LadderReport = {
     format: 1,
     mode: 'per-title',
     reason,
-    notes: analysed.flatMap(({ notes }) => notes),
+    notes: [...analysed.flatMap(({ notes }) => notes), ...(untried.length > 0 ? [untriedNote] : [])],
     samples: samples.map(({ start, end }) => ({ start, end })),
     codecs: analysed.map(({ ladder }) => ladder),
   };
   const cpuSeconds = analysed.reduce((sum, each) => sum + each.cpuSeconds, 0);
-  const rungs = analysed.flatMap((each) => each.rungs);
+  const rungs = [...analysed.flatMap((each) => each.rungs), ...untried];
   return finish(objects, { ...plan, rungs }, report, cpuSeconds, signal);
 }

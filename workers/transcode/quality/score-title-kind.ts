@@ -132,7 +132,9 @@ async function runScore(deps: TranscodeDeps, context: JobContext, params: ScoreP
   const binaries = await metricBuild(deps, runtime.binaries, metric);
   const size = referenceSize(plan.video.display);
   const source = await sourcePath(objects, plan, signal);
-  const files = set.files.filter((file) => file.kind === 'video');
+  // HDR rungs are beside no SDR reference.
+  const apart = new Set(plan.rungs.flatMap(({ id, hdr }) => (hdr ? [`video-${id}`] : [])));
+  const files = set.files.filter((file) => file.kind === 'video' && !apart.has(file.id));
   const scoring = { deps, context, runtime, scorer: { ...runtime, binaries }, plan, files, source, size, metric };
   const wanted = segmentsToScore(plan);
   const scored: Scored[] = [];
