@@ -72,11 +72,11 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
   const pending = new Map<string, Set<string>>();
   const lastErrors = new Map<string, string>();
   let waiting = 0;
+  const isKept = (webhook: string, key: string) => pending.get(webhook)?.has(key) === true;
   const keep = (webhook: string, key: string) => {
+    if (isKept(webhook, key)) return;
     const keys = pending.get(webhook) ?? new Set();
-    pending.set(webhook, keys);
-    if (keys.has(key)) return;
-    keys.add(key);
+    pending.set(webhook, keys.add(key));
     waiting++;
   };
   const forget = (webhook: string, key: string) => {
@@ -168,19 +168,22 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
     tell: async (notice) => {
       for (const hook of await list()) {
         if (!isWanted(hook, notice)) continue;
-        if (waiting >= maxPending) {
-          counters.add('dropped');
+        const key = `${hook.id}/${notice.id}`;
+        const isNew = !isKept(hook.id, key);
+        if (isNew && waiting >= maxPending) {
+          if ((await records.get(outbox, key)) === undefined) counters.add('dropped');
           continue;
         }
-        const key = `${hook.id}/${notice.id}`;
         const row: DeliveryRow = { webhook: hook.id, body: toBody(notice), failures: 0, isDone: false };
+        // Counted before it is stored: many jobs may end at once.
+        keep(hook.id, key);
         try {
           await records.put(outbox, key, encode(row), { ifVersion: 'absent' });
         } catch (error) {
+          if (isNew) forget(hook.id, key);
           if (isConflict(error)) continue;
           throw error;
         }
-        keep(hook.id, key);
         due.set(key, clock.now());
       }
     },
