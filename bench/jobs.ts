@@ -11,6 +11,8 @@ import { openFolderObjects } from '../server/stores/objects/folder-objects.ts';
 import { openSqliteRecords } from '../server/stores/records/sqlite-records.ts';
 import { createJobQueue } from '../workers/queue/job-queue.ts';
 import { openRedis } from '../workers/redis/private-redis.ts';
+import { measureForEach } from './jobs/foreach.ts';
+import { measureSchedules } from './jobs/schedules.ts';
 import { type BenchReport, type BenchRow, median } from './report.ts';
 
 const kinds = ['noop', 'hold'].map((name) => ({ name, queueClass: 'bench', parseParams: () => ({}) }));
@@ -31,12 +33,14 @@ export async function runJobsBench(jobCount = 2_000): Promise<BenchReport> {
   const objects = await openFolderObjects({ ...common, dir: join(dir, 'objects') });
   const jobs = createJobs({ ...common, records, objects, queue, kinds });
   await jobs.start();
-  const workers = [await startWorker(redis.url, dir)];
+  const workers = [await startNoopWorker(redis.url, dir)];
   try {
     const rows = [
       ...(await throughput(jobs, jobCount)),
       await latency(jobs),
       await recovery(jobs, workers, redis.url, dir),
+      ...(await measureForEach(jobs)),
+      ...(await measureSchedules(startWorker)),
     ];
     return { name: 'jobs', rows };
   } finally {
@@ -84,7 +88,7 @@ async function recovery(jobs: Jobs, workers: ChildProcess[], url: string, dir: s
     const { id } = await create(jobs, 'hold');
     await untilAttempt(jobs, id, 1);
     // The one worker of this moment runs it; the next one is ready to take over.
-    const next = await startWorker(url, dir);
+    const next = await startNoopWorker(url, dir);
     workers.splice(0).forEach((worker) => void worker.kill('SIGKILL'));
     const killedAt = performance.now();
     workers.push(next);
@@ -116,10 +120,13 @@ async function untilAttempt(jobs: Jobs, id: string, number: number): Promise<voi
   }
 }
 
-async function startWorker(url: string, dir: string): Promise<ChildProcess> {
-  const script = join(import.meta.dirname, 'jobs', 'noop-worker.ts');
-  const flags = ['--disable-warning=ExperimentalWarning', script];
-  const worker = spawn(process.execPath, [...flags, url, join(dir, 'work'), '16'], {
+function startNoopWorker(url: string, dir: string): Promise<ChildProcess> {
+  return startWorker('noop-worker.ts', [url, join(dir, 'work'), '16']);
+}
+
+async function startWorker(script: string, args: readonly string[]): Promise<ChildProcess> {
+  const path = join(import.meta.dirname, 'jobs', script);
+  const worker = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', path, ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const lines = createInterface({ input: worker.stdout });

@@ -62,6 +62,8 @@ export interface JobsOptions {
   readonly webhookOrigins?: readonly string[];
   /** Times and bounds of webhooks, see {@link WebhooksDeps}. */
   readonly webhooks?: Pick<WebhooksDeps, 'baseBackoffMs' | 'maxPending' | 'timeoutMs'>;
+  /** Told how late each slot of a schedule was begun with, in ms. */
+  readonly onScheduleLag?: (lagMs: number) => void;
   /** Jitter of retries. Default: the system's. */
   readonly random?: Random;
 }
@@ -378,6 +380,7 @@ export function createJobs(options: JobsOptions): Jobs {
   };
 
   const schedules = createJobSchedules({
+    ...(options.onScheduleLag === undefined ? {} : { onLag: options.onScheduleLag }),
     records,
     kinds,
     templates,

@@ -54,7 +54,8 @@ describe('a transcode', function () {
 
   it('whose worker is killed with -9 amid a chunk runs only that chunk again and gives the same bytes', async () => {
     const undisturbed = await untilSucceeded(quiet, await startTranscode(quiet, title));
-    assert.deepEqual(attemptsOf(await partsOf(quiet, undisturbed.name)), [1, 1, 1, 1]);
+    const whole = attemptsOf(await partsOf(quiet, undisturbed.name));
+    assert.ok(whole.length >= 4 && whole.every((count) => count === 1), `attempts of the parts: ${whole}`);
 
     await using server = await startServer();
     await server.clients.notifications.sync({ device: phone });
@@ -64,7 +65,8 @@ describe('a transcode', function () {
     const job = await untilSucceeded(server, name);
 
     const parts = await partsOf(server, name);
-    assert.deepEqual(attemptsOf(parts), [1, 1, 1, 2]);
+    // As many parts as without the fault, each in one attempt but the lost chunk.
+    assert.deepEqual(attemptsOf(parts), [...whole.slice(1), 2]);
     const lost = parts.find(({ attempts }) => attempts.length === 2);
     assert.equal(lost?.kind, 'encode-chunk');
     assert.deepEqual(

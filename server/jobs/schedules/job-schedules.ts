@@ -33,6 +33,8 @@ export interface JobSchedulesDeps {
   readonly makeJob: MakeScheduledJob;
   /** The job of a key, when there is one. */
   readonly findJob: (schedule: ScheduleRecord, key: string) => Promise<string | undefined>;
+  /** Told how late each slot was begun with, in ms. */
+  readonly onLag?: (lagMs: number) => void;
   /** How often schedules of other servers are looked for, in ms. Default 30,000. */
   readonly reloadIntervalMs?: number;
 }
@@ -86,7 +88,11 @@ export function createJobSchedules(deps: JobSchedulesDeps): JobSchedules {
     description: 'How late a slot of a schedule was begun with.',
     unit: 'ms',
   });
-  const due = createScheduleClock({ clock, onDue, onLag: (lagMs) => lag.record(lagMs) });
+  const onLag = (lagMs: number) => {
+    lag.record(lagMs);
+    deps.onLag?.(lagMs);
+  };
+  const due = createScheduleClock({ clock, onDue, onLag });
   let cancelReload: () => void = () => {};
   let reloading: Promise<void> = Promise.resolve();
   let closed = false;
