@@ -8,6 +8,7 @@ const benches: Readonly<Record<string, () => Promise<BenchReport>>> = {
   limiters: async () => (await import('./limiters.ts')).runLimiterBench(),
   records: async () => (await import('./records.ts')).runRecordsBench(),
   jobs: async () => (await import('./jobs.ts')).runJobsBench(),
+  'jobs-chaos': async () => (await import('./jobs-chaos.ts')).runJobsChaosBench(),
   transcode: async () => (await import('./transcode.ts')).runTranscodeBench(),
   ranking: async () => (await import('./ranking.ts')).runRankingBench(),
   notebooks: async () => (await import('./notebooks.ts')).runNotebooksBench(),
