@@ -189,6 +189,7 @@ async function build(config: Config, log: Logger, env: Environment, lifecycle: L
       uploads: createUploads({ objects, clock, maxBytes: config.UPLOAD_MAX_BYTES }),
       objects,
       jobs: transcodeJobs(jobs),
+      clock,
     }),
   ];
   const server = await startRpcServer({

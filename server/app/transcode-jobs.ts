@@ -1,7 +1,16 @@
 import type { Json } from '../../workers/queue/job-kind.ts';
 import type { Jobs } from '../jobs/create-jobs.ts';
 import { toEventMessage, toJobMessage } from '../jobs/job-message.ts';
+import type { JobRecord } from '../jobs/job-record.ts';
+import type { TranscodePart } from '../transcode/rung-progress.ts';
 import type { TranscodeJobs } from '../transcode/service.ts';
+
+/** More parts of one title are not looked at. */
+const mostParts = 10_000;
+
+function toPart({ kind, params, state, progress, startMs }: JobRecord): TranscodePart {
+  return { kind, params, isDone: state === 'succeeded', frames: Number(progress?.detail?.['frames'] ?? 0), startMs };
+}
 
 /** The jobs area as TranscodeService sees it. */
 export function transcodeJobs(jobs: Jobs): TranscodeJobs {
@@ -14,6 +23,13 @@ export function transcodeJobs(jobs: Jobs): TranscodeJobs {
     cancel: async (id) => toJobMessage(await jobs.cancel(id)),
     watch: async function* (id, after, signal) {
       for await (const event of jobs.watch(id, after, signal)) yield toEventMessage(event);
+    },
+    parts: async (id) => {
+      const { createMs } = await jobs.get(id);
+      // Ids of parts begin with their job's and a dot, and `/` comes after it: the walk begins at the last part.
+      const query = { kinds: new Set<string>(), states: new Set<never>(), labels: {}, includeParts: true, parent: id };
+      const page = await jobs.list({ ...query, fromMs: createMs, after: `${id}/`, pageSize: mostParts });
+      return page.jobs.map(toPart);
     },
   };
 }

@@ -31,7 +31,7 @@ export const commands: readonly Command[] = [
   },
   {
     name: 'transcode',
-    usage: 'transcode FILE [--title NAME]',
+    usage: 'transcode FILE [--title NAME] [--params JSON]',
     doc: 'upload a video, make a title of it and print where it plays',
     load: async () => (await import('./transcode.ts')).transcode,
   },
@@ -46,6 +46,12 @@ export const commands: readonly Command[] = [
     usage: 'filters list|get|stage|promote|…',
     doc: 'see and change the filters of a running server; make and test new ones',
     load: async () => (await import('./filters.ts')).filters,
+  },
+  {
+    name: 'jobs',
+    usage: 'jobs create|list|watch|insight|…',
+    doc: 'make, watch and end jobs; templates, schedules and workflows',
+    load: async () => (await import('./jobs/jobs.ts')).jobs,
   },
   {
     name: 'notebooks',

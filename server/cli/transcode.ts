@@ -1,8 +1,9 @@
 import { basename, extname } from 'node:path';
 import { parseArgs } from 'node:util';
+import type { JsonObject } from '@bufbuild/protobuf';
 import { Job_State } from '../../proto/gen/showrunner/jobs/v1/job_pb.ts';
 import { ManifestService } from '../../proto/gen/showrunner/manifest/v1/manifest_service_pb.ts';
-import type { Transcode } from '../../proto/gen/showrunner/transcode/v1/transcode_pb.ts';
+import type { RungProgress, Transcode } from '../../proto/gen/showrunner/transcode/v1/transcode_pb.ts';
 import { TranscodeService } from '../../proto/gen/showrunner/transcode/v1/transcode_service_pb.ts';
 import { systemClock } from '../core/clock.ts';
 import { Code } from '../core/codes.ts';
@@ -21,23 +22,29 @@ type Clients = { transcode: RpcClient<typeof TranscodeService>; manifest: RpcCli
 /**
  * `showrunner transcode FILE`: uploads a video to a running server, makes a title of it and prints where it plays and
  * what its checks found. The title is named after the file unless --title names it, and is created where it is new.
- * --no-wait ends after the job is queued.
+ * --params is a JSON object of the job's other parameters; --no-wait ends after the job is queued.
  */
 export async function transcode(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   const { values, positionals } = parseArgs({
     args: [...args],
     allowPositionals: true,
-    options: { ...connectionOptions, title: { type: 'string' }, 'no-wait': { type: 'boolean', default: false } },
+    options: {
+      ...connectionOptions,
+      title: { type: 'string' },
+      params: { type: 'string', default: '{}' },
+      'no-wait': { type: 'boolean', default: false },
+    },
   });
   const [path, ...rest] = positionals;
   if (path === undefined || rest.length > 0) throw invalidField('FILE', 'name one video file');
+  const params = readParams(values.params);
   const output = process.stdout;
   return withConnection(TranscodeService, values, env, (client, options) =>
     // One connection serves both: clients of the same address share it.
     withManifest(values, env, async (manifest) => {
       const clients = { transcode: client, manifest };
       const title = titleName(values.title ?? basename(path, extname(path)));
-      const made = await start(clients, path, title, options, output);
+      const made = await start(clients, { path, title, params }, options, output);
       output.write(`${made.name} makes ${title} (${made.job})\n`);
       if (values['no-wait']) return;
       await finish(clients, made, options, output);
@@ -75,7 +82,29 @@ function titleName(text: string): string {
   return `titles/${slug}`;
 }
 
-async function start(clients: Clients, path: string, title: string, options: CallOptions, output: ProgressOutput) {
+/** INVALID_ARGUMENT for anything but a JSON object. */
+function readParams(text: string): JsonObject {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as JsonObject;
+  } catch {
+    // Told below: whatever it is, it is no object.
+  }
+  throw invalidField('--params', 'must be a JSON object, such as {"codecs": ["h264", "hevc"]}');
+}
+
+interface TitleOrder {
+  readonly path: string;
+  readonly title: string;
+  readonly params: JsonObject;
+}
+
+async function start(
+  clients: Clients,
+  { path, title, params }: TitleOrder,
+  options: CallOptions,
+  output: ProgressOutput,
+) {
   const bar = createProgressBar(output, 'source');
   const upload = await uploadFile(clients.transcode, path, {
     deadlineMs: longestMs,
@@ -87,7 +116,7 @@ async function start(clients: Clients, path: string, title: string, options: Cal
     .createTitle({ title: { name: title, displayName: basename(path, extname(path)) } }, options)
     .catch(ignoreExisting);
   const { transcode: made } = await clients.transcode.createTranscode(
-    { transcode: { title, sourceKey: upload.sourceKey } },
+    { transcode: { title, sourceKey: upload.sourceKey, params } },
     options,
   );
   if (!made) throw new Error('the server gave no transcode');
@@ -103,10 +132,10 @@ async function finish(clients: Clients, made: Transcode, options: CallOptions, o
   const { transcode: client, manifest } = clients;
   const bar = createProgressBar(output, 'title');
   const { name } = made;
-  for await (const { event } of client.watchTranscode({ name }, { ...options, deadlineMs: longestMs })) {
+  for await (const { event, rungs } of client.watchTranscode({ name }, { ...options, deadlineMs: longestMs })) {
     if (event?.event.case !== 'progress') continue;
     const { fraction, stage, message } = event.event.value;
-    bar.update(fraction, stage, message);
+    bar.update(fraction, stage, `${message}${timeLeft(rungs)}`);
   }
   bar.end();
   const { transcode: ended } = await client.getTranscode({ name }, options);
@@ -123,6 +152,12 @@ async function finish(clients: Clients, made: Transcode, options: CallOptions, o
   for (const warning of warningsOf(ended)) output.write(`\nwarning: ${warning}`);
   const source = sources[0];
   output.write(`\n${encodeSet}\nHLS   ${source?.hlsUrl ?? 'no appliance serves it'}\nDASH  ${source?.dashUrl ?? ''}\n`);
+}
+
+/** `, 12 s of encoding left`: what the slowest rung takes; empty while unknown. */
+function timeLeft(rungs: readonly RungProgress[]): string {
+  const seconds = rungs.flatMap(({ remainingTime }) => (remainingTime ? Number(remainingTime.seconds) : []));
+  return seconds.length === 0 ? '' : `, ${Math.max(...seconds)} s of encoding left`;
 }
 
 function warningsOf({ result }: Transcode): string[] {

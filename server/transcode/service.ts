@@ -1,7 +1,8 @@
 import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf';
-import { timestampFromMs } from '@bufbuild/protobuf/wkt';
-import type { JobEventSchema, JobSchema } from '../../proto/gen/showrunner/jobs/v1/job_pb.ts';
+import { durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
+import { Job_State, type JobEventSchema, type JobSchema } from '../../proto/gen/showrunner/jobs/v1/job_pb.ts';
 import {
+  type RungProgressSchema,
   type Transcode,
   type TranscodeSchema,
   Upload_State,
@@ -13,12 +14,20 @@ import {
   type UploadHeader,
   type UploadSourceRequest,
 } from '../../proto/gen/showrunner/transcode/v1/transcode_service_pb.ts';
+import type { Clock } from '../core/clock.ts';
 import { invalidField } from '../core/errors.ts';
 import { readResourceName, slugId } from '../rpc/edge/resource-name.ts';
 import { type ServiceRegistration, serviceOf } from '../rpc/handler.ts';
 import type { ObjectStore } from '../stores/objects/object-store.ts';
 import { sourceNotFound, transcodeNotFound } from './errors.ts';
 import { type FoundVerification, readVerification } from './read-verification.ts';
+import {
+  type ProgressPlan,
+  planKeyOf,
+  type RungProgressReport,
+  rungProgress,
+  type TranscodePart,
+} from './rung-progress.ts';
 import type { UploadStart, UploadState, Uploads } from './uploads.ts';
 
 type JobMessage = MessageInitShape<typeof JobSchema>;
@@ -34,19 +43,25 @@ export interface TranscodeJobs {
   /** Throws JOB_NOT_FOUND. */
   cancel(id: string): Promise<JobMessage>;
   watch(id: string, after: number, signal: AbortSignal): AsyncIterable<MessageInitShape<typeof JobEventSchema>>;
+  /** Its parts by now, in any order. Throws JOB_NOT_FOUND. */
+  parts(id: string): Promise<readonly TranscodePart[]>;
 }
 
 export interface TranscodeServiceDeps {
   readonly uploads: Uploads;
   readonly objects: ObjectStore;
   readonly jobs: TranscodeJobs;
+  readonly clock: Clock;
 }
+
+/** How far rungs are is read anew at most this often by a watch. */
+const rungsEveryMs = 500;
 
 const jobId = /^[a-z0-9]{1,63}$/;
 const digest = /^[0-9a-f]{64}$/;
 
 /** TranscodeService of showrunner.transcode.v1: uploads, and transcode jobs under their own names. */
-export function createTranscodeService({ uploads, objects, jobs }: TranscodeServiceDeps): ServiceRegistration {
+export function createTranscodeService({ uploads, objects, jobs, clock }: TranscodeServiceDeps): ServiceRegistration {
   /** The id of a job that is a transcode. */
   const find = async (name: string) => {
     const [id] = readResourceName('name', name, ['transcodes'], jobId);
@@ -55,6 +70,14 @@ export function createTranscodeService({ uploads, objects, jobs }: TranscodeServ
     });
     if (job.kind !== 'transcode') throw transcodeNotFound(name);
     return { id, job };
+  };
+  /** How far each rung of a running transcode is; empty before its chunks are queued. */
+  const rungsOf = async (id: string, signal: AbortSignal) => {
+    const parts = await jobs.parts(id);
+    const planKey = planKeyOf(parts);
+    if (planKey === undefined) return [];
+    const plan = JSON.parse(Buffer.from(await objects.read(planKey, { signal })).toString()) as ProgressPlan;
+    return rungProgress(plan, parts, clock.now()).map(toRungMessage);
   };
 
   return serviceOf(TranscodeService, {
@@ -75,14 +98,26 @@ export function createTranscodeService({ uploads, objects, jobs }: TranscodeServ
       const { job, existed } = await jobs.create(spec, { requestId, owner: principal?.id ?? '' });
       return { transcode: toTranscodeMessage(job), existed };
     },
-    getTranscode: async ({ name }) => ({ transcode: toTranscodeMessage((await find(name)).job) }),
+    getTranscode: async ({ name }, { signal }) => {
+      const { id, job } = await find(name);
+      const isRunning = job.state === Job_State.RUNNING || job.state === Job_State.QUEUED;
+      return { transcode: toTranscodeMessage(job, isRunning ? await rungsOf(id, signal) : []) };
+    },
     cancelTranscode: async ({ name }) => ({
       transcode: toTranscodeMessage(await jobs.cancel((await find(name)).id)),
     }),
     watchTranscode: async function* ({ name, afterSequence }, { signal }) {
       const after = Number(afterSequence);
       if (!Number.isSafeInteger(after)) throw invalidField('after_sequence', 'is out of range');
-      for await (const event of jobs.watch((await find(name)).id, after, signal)) yield { event };
+      const { id } = await find(name);
+      let read = { rungs: [] as Awaited<ReturnType<typeof rungsOf>>, atMs: Number.NEGATIVE_INFINITY };
+      for await (const event of jobs.watch(id, after, signal)) {
+        const isEncoding = event.event?.case === 'progress' && event.event.value.stage === 'encode';
+        // A long title has many parts, and a watch that resumes gets many events at once.
+        const isOld = clock.now() - read.atMs >= rungsEveryMs;
+        if (isEncoding && isOld) read = { rungs: await rungsOf(id, signal), atMs: clock.now() };
+        yield { event, rungs: isEncoding ? read.rungs : [] };
+      }
     },
     getVerification: async ({ encodeSet }, { signal }) => {
       const [title, version] = readResourceName('encode_set', encodeSet, ['titles', 'encodeSets'], slugId);
@@ -137,7 +172,21 @@ function toUploadMessage(upload: UploadState): MessageInitShape<typeof UploadSch
   };
 }
 
-function toTranscodeMessage(job: JobMessage): MessageInitShape<typeof TranscodeSchema> {
+function toRungMessage(report: RungProgressReport): MessageInitShape<typeof RungProgressSchema> {
+  const { rung, frames, totalFrames, framesPerSecond, remainingMs } = report;
+  return {
+    rung,
+    frames: BigInt(frames),
+    totalFrames: BigInt(totalFrames),
+    framesPerSecond,
+    ...(remainingMs === undefined ? {} : { remainingTime: durationFromMs(remainingMs) }),
+  };
+}
+
+function toTranscodeMessage(
+  job: JobMessage,
+  rungs: MessageInitShape<typeof RungProgressSchema>[] = [],
+): MessageInitShape<typeof TranscodeSchema> {
   const { titleId, sourceKey, ...params } = (job.params ?? {}) as JsonObject;
   const { state, progress, error, result, createTime, endTime } = job;
   return {
@@ -148,6 +197,7 @@ function toTranscodeMessage(job: JobMessage): MessageInitShape<typeof TranscodeS
     params,
     labels: { ...job.labels },
     priority: job.priority ?? 0,
+    rungs,
     encodeSet: result === undefined ? '' : `${titleId}/encodeSets/${result['version']}`,
     ...(state === undefined ? {} : { state }),
     ...(progress === undefined ? {} : { progress }),

@@ -46,12 +46,14 @@ describe('showrunner transcode', function () {
   });
 
   it('sends nothing twice, and shows the same transcode through the service', async () => {
-    const { code, output, errors } = await run(await shortSource(), '--title', 'titles/again');
+    const params = '{"loudnessLufs": -16}';
+    const { code, output, errors } = await run(await shortSource(), '--title', 'titles/again', '--params', params);
     assert.deepEqual([code, errors], [0, '']);
     assert.ok(!output.includes('MB'), output);
     const name = output.match(/transcodes\/[a-z0-9]+/)?.[0] ?? '';
     const { transcode } = await client.getTranscode({ name });
     assert.deepEqual([transcode?.title, transcode?.state], ['titles/again', Job_State.SUCCEEDED]);
+    assert.deepEqual([transcode?.params, transcode?.rungs], [{ loudnessLufs: -16 }, []]);
     const { verification } = await client.getVerification({ encodeSet: transcode?.encodeSet ?? '' });
     assert.equal(verification?.ok, true);
     assert.deepEqual(
@@ -65,7 +67,9 @@ describe('showrunner transcode', function () {
     const name = output.match(/transcodes\/[a-z0-9]+/)?.[0] ?? '';
     const fractions: number[] = [];
     let starts = 0;
-    for await (const { event } of client.watchTranscode({ name })) {
+    const told: (readonly [string, bigint, bigint])[] = [];
+    for await (const { event, rungs } of client.watchTranscode({ name })) {
+      for (const { rung, frames, totalFrames } of rungs) told.push([rung, frames, totalFrames]);
       if (event?.event.case === 'progress') fractions.push(event.event.value.fraction);
       if (event?.event.case === 'attempt' && event.event.value.endTime === undefined) starts++;
     }
@@ -75,6 +79,8 @@ describe('showrunner transcode', function () {
       fractions.toSorted((a, b) => a - b),
     );
     assert.equal(fractions.at(-1), 1);
+    assert.ok(told.length > 0);
+    for (const each of told) assert.deepEqual([each[0], each[2]], ['144p', 50n]);
   });
 
   it('tells why a source is refused, with the reason and exit code 1', async () => {
@@ -85,12 +91,14 @@ describe('showrunner transcode', function () {
     assert.match(errors, /^INVALID_ARGUMENT SOURCE_NOT_VIDEO: transcodes\/\w+ ended in FAILED: source refused/);
   });
 
-  it('refuses a file that is not there, and a title that no letter names', async () => {
+  it('refuses a file that is not there, a title that no letter names, and parameters that are no object', async () => {
     const absent = await run('absent.mp4');
     assert.equal(absent.code, 1);
     assert.match(absent.errors, /INVALID_ARGUMENT INVALID_FIELDS: FILE: ENOENT/);
     const nameless = await run(await shortSource(), '--title', '???');
     assert.match(nameless.errors, /INVALID_ARGUMENT INVALID_FIELDS: --title/);
+    const listed = await run(await shortSource(), '--params', '[1]');
+    assert.match(listed.errors, /INVALID_FIELDS: --params: must be a JSON object/);
   });
 
   it('cancels a transcode, whose watch then ends', async () => {

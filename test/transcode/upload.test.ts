@@ -24,7 +24,13 @@ import { waitUntil } from '../support/wait-until.ts';
 type Request = MessageInitShape<typeof UploadSourceRequestSchema>;
 
 const unused = () => Promise.reject(new Error('uploads make no jobs'));
-const noJobs = { create: unused, get: unused, cancel: unused, watch: () => unused() as never };
+const noJobs = {
+  create: unused,
+  get: unused,
+  cancel: unused,
+  parts: () => Promise.resolve([]),
+  watch: () => unused() as never,
+};
 
 /** Bytes that no two positions share, as good as a video here. */
 function content(size: number, seed = 1): Buffer {
@@ -72,7 +78,7 @@ describe('UploadSource', () => {
 
   async function serve(options: Partial<UploadsOptions> = {}) {
     const uploads = createUploads({ objects, clock: systemClock, maxBytes: 4_000_000, partBytes: 100_000, ...options });
-    const server = await startServices(createTranscodeService({ uploads, objects, jobs: noJobs }));
+    const server = await startServices(createTranscodeService({ uploads, objects, jobs: noJobs, clock: systemClock }));
     servers.push(server);
     const client = createRpcClient(TranscodeService, { address: server.address });
     clients.push(client);

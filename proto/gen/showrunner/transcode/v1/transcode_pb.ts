@@ -4,8 +4,8 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Job_State, JobError, JobProgress } from "../../jobs/v1/job_pb.ts";
 import { file_showrunner_jobs_v1_job } from "../../jobs/v1/job_pb.ts";
 import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
@@ -14,7 +14,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file showrunner/transcode/v1/transcode.proto.
  */
 export const file_showrunner_transcode_v1_transcode: GenFile = /*@__PURE__*/
-  fileDesc("CidzaG93cnVubmVyL3RyYW5zY29kZS92MS90cmFuc2NvZGUucHJvdG8SF3Nob3dydW5uZXIudHJhbnNjb2RlLnYxIrcCCgZVcGxvYWQSDAoEbmFtZRgBIAEoCRISCgpzaXplX2J5dGVzGAIgASgDEhYKDnJlY2VpdmVkX2J5dGVzGAMgASgDEjQKBXN0YXRlGAQgASgOMiUuc2hvd3J1bm5lci50cmFuc2NvZGUudjEuVXBsb2FkLlN0YXRlEhIKCnNvdXJjZV9rZXkYBSABKAkSLwoLY3JlYXRlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJHCgVTdGF0ZRIVChFTVEFURV9VTlNQRUNJRklFRBAAEhMKD1NUQVRFX1JFQ0VJVklORxABEhIKDlNUQVRFX0NPTVBMRVRFEAIinQQKCVRyYW5zY29kZRIMCgRuYW1lGAEgASgJEg0KBXRpdGxlGAIgASgJEhIKCnNvdXJjZV9rZXkYAyABKAkSJwoGcGFyYW1zGAQgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBI+CgZsYWJlbHMYBSADKAsyLi5zaG93cnVubmVyLnRyYW5zY29kZS52MS5UcmFuc2NvZGUuTGFiZWxzRW50cnkSEAoIcHJpb3JpdHkYBiABKAUSLAoFc3RhdGUYByABKA4yHS5zaG93cnVubmVyLmpvYnMudjEuSm9iLlN0YXRlEjEKCHByb2dyZXNzGAggASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlByb2dyZXNzEisKBWVycm9yGAkgASgLMhwuc2hvd3J1bm5lci5qb2JzLnYxLkpvYkVycm9yEhIKCmVuY29kZV9zZXQYCiABKAkSJwoGcmVzdWx0GAsgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBILCgNqb2IYDCABKAkSLwoLY3JlYXRlX3RpbWUYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIr0BCgxWZXJpZmljYXRpb24SEgoKZW5jb2RlX3NldBgBIAEoCRIKCgJvaxgCIAEoCBI6CgZjaGVja3MYAyADKAsyKi5zaG93cnVubmVyLnRyYW5zY29kZS52MS5WZXJpZmljYXRpb25DaGVjaxI2CgZ0cmFja3MYBCADKAsyJi5zaG93cnVubmVyLnRyYW5zY29kZS52MS5WZXJpZmllZFRyYWNrEhkKEXJlcG9ydF9vYmplY3Rfa2V5GAUgASgJIj0KEVZlcmlmaWNhdGlvbkNoZWNrEgwKBG5hbWUYASABKAkSCgoCb2sYAiABKAgSDgoGZGV0YWlsGAMgASgJIooBCg1WZXJpZmllZFRyYWNrEgoKAmlkGAEgASgJEg8KB3NhbXBsZXMYAiABKAMSFgoOZHVyYXRpb25fdGlja3MYAyABKAMSEAoIc2VnbWVudHMYBCABKAUSFwoPd2luZG93X3BlYWtfYnBzGAUgASgDEhkKEWRlY2xhcmVkX3BlYWtfYnBzGAYgASgDYgZwcm90bzM", [file_google_protobuf_struct, file_google_protobuf_timestamp, file_showrunner_jobs_v1_job]);
+  fileDesc("CidzaG93cnVubmVyL3RyYW5zY29kZS92MS90cmFuc2NvZGUucHJvdG8SF3Nob3dydW5uZXIudHJhbnNjb2RlLnYxIrcCCgZVcGxvYWQSDAoEbmFtZRgBIAEoCRISCgpzaXplX2J5dGVzGAIgASgDEhYKDnJlY2VpdmVkX2J5dGVzGAMgASgDEjQKBXN0YXRlGAQgASgOMiUuc2hvd3J1bm5lci50cmFuc2NvZGUudjEuVXBsb2FkLlN0YXRlEhIKCnNvdXJjZV9rZXkYBSABKAkSLwoLY3JlYXRlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJHCgVTdGF0ZRIVChFTVEFURV9VTlNQRUNJRklFRBAAEhMKD1NUQVRFX1JFQ0VJVklORxABEhIKDlNUQVRFX0NPTVBMRVRFEAIi0wQKCVRyYW5zY29kZRIMCgRuYW1lGAEgASgJEg0KBXRpdGxlGAIgASgJEhIKCnNvdXJjZV9rZXkYAyABKAkSJwoGcGFyYW1zGAQgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBI+CgZsYWJlbHMYBSADKAsyLi5zaG93cnVubmVyLnRyYW5zY29kZS52MS5UcmFuc2NvZGUuTGFiZWxzRW50cnkSEAoIcHJpb3JpdHkYBiABKAUSLAoFc3RhdGUYByABKA4yHS5zaG93cnVubmVyLmpvYnMudjEuSm9iLlN0YXRlEjEKCHByb2dyZXNzGAggASgLMh8uc2hvd3J1bm5lci5qb2JzLnYxLkpvYlByb2dyZXNzEisKBWVycm9yGAkgASgLMhwuc2hvd3J1bm5lci5qb2JzLnYxLkpvYkVycm9yEhIKCmVuY29kZV9zZXQYCiABKAkSJwoGcmVzdWx0GAsgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBILCgNqb2IYDCABKAkSLwoLY3JlYXRlX3RpbWUYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGA4gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI0CgVydW5ncxgPIAMoCzIlLnNob3dydW5uZXIudHJhbnNjb2RlLnYxLlJ1bmdQcm9ncmVzcxotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIpABCgxSdW5nUHJvZ3Jlc3MSDAoEcnVuZxgBIAEoCRIOCgZmcmFtZXMYAiABKAMSFAoMdG90YWxfZnJhbWVzGAMgASgDEhkKEWZyYW1lc19wZXJfc2Vjb25kGAQgASgBEjEKDnJlbWFpbmluZ190aW1lGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIr0BCgxWZXJpZmljYXRpb24SEgoKZW5jb2RlX3NldBgBIAEoCRIKCgJvaxgCIAEoCBI6CgZjaGVja3MYAyADKAsyKi5zaG93cnVubmVyLnRyYW5zY29kZS52MS5WZXJpZmljYXRpb25DaGVjaxI2CgZ0cmFja3MYBCADKAsyJi5zaG93cnVubmVyLnRyYW5zY29kZS52MS5WZXJpZmllZFRyYWNrEhkKEXJlcG9ydF9vYmplY3Rfa2V5GAUgASgJIj0KEVZlcmlmaWNhdGlvbkNoZWNrEgwKBG5hbWUYASABKAkSCgoCb2sYAiABKAgSDgoGZGV0YWlsGAMgASgJIooBCg1WZXJpZmllZFRyYWNrEgoKAmlkGAEgASgJEg8KB3NhbXBsZXMYAiABKAMSFgoOZHVyYXRpb25fdGlja3MYAyABKAMSEAoIc2VnbWVudHMYBCABKAUSFwoPd2luZG93X3BlYWtfYnBzGAUgASgDEhkKEWRlY2xhcmVkX3BlYWtfYnBzGAYgASgDYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_showrunner_jobs_v1_job]);
 
 /**
  * The source of a title on its way into the object store, named by its content: what is sent twice is stored once.
@@ -223,6 +223,13 @@ export type Transcode = Message<"showrunner.transcode.v1.Transcode"> & {
    * @generated from field: google.protobuf.Timestamp end_time = 14;
    */
   endTime?: Timestamp | undefined;
+
+  /**
+   * Output only. How far each rung of video is, once chunks of it are queued; empty after the end.
+   *
+   * @generated from field: repeated showrunner.transcode.v1.RungProgress rungs = 15;
+   */
+  rungs: RungProgress[];
 };
 
 /**
@@ -231,6 +238,55 @@ export type Transcode = Message<"showrunner.transcode.v1.Transcode"> & {
  */
 export const TranscodeSchema: GenMessage<Transcode> = /*@__PURE__*/
   messageDesc(file_showrunner_transcode_v1_transcode, 1);
+
+/**
+ * How far the encode of one rung is. Rungs of one codec are made in one process, so they get on together.
+ *
+ * @generated from message showrunner.transcode.v1.RungProgress
+ */
+export type RungProgress = Message<"showrunner.transcode.v1.RungProgress"> & {
+  /**
+   * e.g. `720p`, `hevc-720p`.
+   *
+   * @generated from field: string rung = 1;
+   */
+  rung: string;
+
+  /**
+   * Frames that are encoded, those of running chunks as last reported.
+   *
+   * @generated from field: int64 frames = 2;
+   */
+  frames: bigint;
+
+  /**
+   * Frames of the title.
+   *
+   * @generated from field: int64 total_frames = 3;
+   */
+  totalFrames: bigint;
+
+  /**
+   * Frames a second over all workers since its first chunk began; 0 before.
+   *
+   * @generated from field: double frames_per_second = 4;
+   */
+  framesPerSecond: number;
+
+  /**
+   * Time to its last frame at that pace; absent while the pace is unknown.
+   *
+   * @generated from field: google.protobuf.Duration remaining_time = 5;
+   */
+  remainingTime?: Duration | undefined;
+};
+
+/**
+ * Describes the message showrunner.transcode.v1.RungProgress.
+ * Use `create(RungProgressSchema)` to create a new message.
+ */
+export const RungProgressSchema: GenMessage<RungProgress> = /*@__PURE__*/
+  messageDesc(file_showrunner_transcode_v1_transcode, 2);
 
 /**
  * What the checks of a title version found in the very bytes that are published.
@@ -279,7 +335,7 @@ export type Verification = Message<"showrunner.transcode.v1.Verification"> & {
  * Use `create(VerificationSchema)` to create a new message.
  */
 export const VerificationSchema: GenMessage<Verification> = /*@__PURE__*/
-  messageDesc(file_showrunner_transcode_v1_transcode, 2);
+  messageDesc(file_showrunner_transcode_v1_transcode, 3);
 
 /**
  * One check over a whole title.
@@ -314,7 +370,7 @@ export type VerificationCheck = Message<"showrunner.transcode.v1.VerificationChe
  * Use `create(VerificationCheckSchema)` to create a new message.
  */
 export const VerificationCheckSchema: GenMessage<VerificationCheck> = /*@__PURE__*/
-  messageDesc(file_showrunner_transcode_v1_transcode, 3);
+  messageDesc(file_showrunner_transcode_v1_transcode, 4);
 
 /**
  * What one track was measured to hold.
@@ -370,5 +426,5 @@ export type VerifiedTrack = Message<"showrunner.transcode.v1.VerifiedTrack"> & {
  * Use `create(VerifiedTrackSchema)` to create a new message.
  */
 export const VerifiedTrackSchema: GenMessage<VerifiedTrack> = /*@__PURE__*/
-  messageDesc(file_showrunner_transcode_v1_transcode, 4);
+  messageDesc(file_showrunner_transcode_v1_transcode, 5);
 
