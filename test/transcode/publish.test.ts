@@ -9,7 +9,7 @@ import { makeSource, sourceCodec } from './sources.ts';
 import { clipPath, createTranscodeFixture, smallLadder } from './transcode-fixture.ts';
 
 const titleId = 'titles/publish';
-const source = () => makeSource('publish.mp4', ['-f', 'lavfi', '-i', 'testsrc2=s=256x144:r=25:d=6', ...sourceCodec]);
+const source = () => makeSource('publish.mp4', ['-f', 'lavfi', '-i', 'testsrc2=s=256x144:r=25:d=5', ...sourceCodec]);
 
 describe('publishing a title', () => {
   it('leaves nothing published when an encode is killed, and a later run reuses the chunks that were done', async () => {

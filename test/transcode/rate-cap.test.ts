@@ -43,9 +43,9 @@ describe('the buffer of a rate cap', () => {
 
 describe('an encode over its cap', () => {
   /** Noise from the first picture on, whose key frames alone are more than a small buffer holds. */
-  const noise = () => {
-    const picture = 'color=black:s=256x144:r=25:d=4,noise=alls=60:allf=t';
-    return makeSource('noise.mp4', ['-f', 'lavfi', '-i', picture, ...sourceCodec]);
+  const noise = (seconds: number) => {
+    const picture = `color=black:s=256x144:r=25:d=${seconds},noise=alls=60:allf=t`;
+    return makeSource(`noise-${seconds}.mp4`, ['-f', 'lavfi', '-i', picture, ...sourceCodec]);
   };
   const params = (maxrateKbps: number) => ({
     titleId: 'titles/noise',
@@ -56,7 +56,7 @@ describe('an encode over its cap', () => {
 
   it('is made again under a tighter one, that chunk alone, and the title says so', async () => {
     await using fixture = await createTranscodeFixture();
-    await fixture.upload(await noise());
+    await fixture.upload(await noise(4));
     const run = await fixture.run(params(720));
     const chunks = run.children.filter(({ job }) => job.kind === 'encode-chunk-vp9');
     const caps = chunks.map(({ result }) => (result as unknown as ChunkRecord).rungs[0]?.maxrateKbps ?? 0);
@@ -74,7 +74,7 @@ describe('an encode over its cap', () => {
 
   it('fails with ENCODE_REJECTED when no encode keeps to it', async () => {
     await using fixture = await createTranscodeFixture();
-    await fixture.upload(await noise());
+    await fixture.upload(await noise(1));
     const error = await rejectsWith(fixture.run(params(100)), Code.INTERNAL, 'ENCODE_REJECTED');
     assert.match(error.message, /kb gather over 70 kb\/s, the buffer holds 105/);
   });

@@ -7,7 +7,7 @@ import type { ChildJob, JobContext, JobKind, JobProgress, Json } from '../../wor
 export interface JobRun {
   readonly result: Json;
   readonly progress: readonly JobProgress[];
-  /** Children in the order they ran. */
+  /** Children in the order they were asked for. */
   readonly children: readonly { job: ChildJob; result: Json }[];
 }
 
@@ -18,14 +18,34 @@ export interface RunJobOptions {
   /** Folder for the job's private folders. */
   readonly dir: string;
   readonly signal?: AbortSignal;
-  /** Called before a child starts. */
+  /** Called before a child starts; children then run one after the other, else two at a time. */
   readonly onChild?: (job: ChildJob) => unknown;
   readonly onProgress?: (report: JobProgress, kind: string) => void;
 }
 
 let runs = 0;
 
-/** Runs a job and its children one after the other in this process, by the contract of JobContext. */
+/** Runs `work` on each item, at most `most` at a time, to the end of all; throws the first error. */
+async function inLanes<T>(items: readonly T[], most: number, work: (item: T, index: number) => Promise<void>) {
+  const queue = items.entries();
+  let failed = false;
+  const lane = async () => {
+    for (const [index, item] of queue) {
+      if (failed) return;
+      try {
+        await work(item, index);
+      } catch (error) {
+        failed = true;
+        throw error;
+      }
+    }
+  };
+  const ends = await Promise.allSettled(Array.from({ length: most }, lane));
+  const broken = ends.find((end) => end.status === 'rejected');
+  if (broken) throw broken.reason;
+}
+
+/** Runs a job and its children in this process, by the contract of JobContext. */
 export async function runJob(options: RunJobOptions): Promise<JobRun> {
   const kind = options.kinds.find((each) => each.name === options.kind);
   if (!kind) throw new Error(`no kind ${options.kind}`);
@@ -35,12 +55,12 @@ export async function runJob(options: RunJobOptions): Promise<JobRun> {
   const children: { job: ChildJob; result: Json }[] = [];
   const runChildren = async (jobs: readonly ChildJob[]) => {
     const results: Json[] = [];
-    for (const job of jobs) {
+    await inLanes(jobs, options.onChild ? 1 : 2, async (job, index) => {
       await options.onChild?.(job);
       const { result } = await runJob({ ...options, kind: job.kind, params: job.params });
-      children.push({ job, result });
-      results.push(result);
-    }
+      results[index] = result;
+    });
+    children.push(...jobs.map((job, index) => ({ job, result: results[index] ?? null })));
     return results;
   };
   const context: JobContext = {
