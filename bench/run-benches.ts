@@ -10,6 +10,10 @@ const benches: Readonly<Record<string, () => Promise<BenchReport>>> = {
   jobs: async () => (await import('./jobs.ts')).runJobsBench(),
   'jobs-chaos': async () => (await import('./jobs-chaos.ts')).runJobsChaosBench(),
   transcode: async () => (await import('./transcode.ts')).runTranscodeBench(),
+  'ladder-flat': async () => (await import('./transcode.ts')).runLadderBench('flat'),
+  'ladder-cartoon': async () => (await import('./transcode.ts')).runLadderBench('cartoon'),
+  'ladder-detail': async () => (await import('./transcode.ts')).runLadderBench('detail'),
+  'ladder-grain': async () => (await import('./transcode.ts')).runLadderBench('grain'),
   ranking: async () => (await import('./ranking.ts')).runRankingBench(),
   notebooks: async () => (await import('./notebooks.ts')).runNotebooksBench(),
 };

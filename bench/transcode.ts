@@ -4,6 +4,7 @@ import type { ChunkRecord } from '../workers/transcode/encode-chunk.ts';
 import type { BenchReport } from './report.ts';
 import { chunkedRows, oneProcessRows } from './transcode/chunked.ts';
 import { ladderRows } from './transcode/ladders.ts';
+import type { contents } from './transcode/sources.ts';
 import { startStack } from './transcode/stack.ts';
 import { twoHourRows } from './transcode/two-hours.ts';
 
@@ -19,11 +20,11 @@ export async function runTranscodeBench(): Promise<BenchReport> {
   return { name: 'transcode', rows: [...chunked, ...oneProcess, ...twoHours] };
 }
 
-/** Per-title ladders beside the fixed one. Writes their plots to docs/img. */
-export async function runLadderBench(): Promise<BenchReport> {
+/** A content's per-title ladder beside the fixed one. Writes its plot to docs/img. */
+export async function runLadderBench(content: keyof typeof contents): Promise<BenchReport> {
   await using stack = await startStack();
-  const { rows, plots } = await ladderRows(stack);
+  const { rows, plot } = await ladderRows(stack, content);
   await mkdir(imageFolder, { recursive: true });
-  for (const [name, svg] of plots) await writeFile(join(imageFolder, `ladder-${name}.svg`), svg);
-  return { name: 'transcode-ladders', rows };
+  await writeFile(join(imageFolder, `ladder-${content}.svg`), plot);
+  return { name: `ladder-${content}`, rows };
 }

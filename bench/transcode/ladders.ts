@@ -87,6 +87,16 @@ function storageRow(name: string, own: JudgedTitle, fixed: JudgedTitle): BenchRo
   return { measure: `${name}: rate of the top rung`, ours: top(own), unit: 'kb/s', peer, ratio: top(own) / peer.value };
 }
 
+/** Every rung of both ladders: what was compared. */
+function rungRows(own: JudgedTitle, fixed: JudgedTitle): BenchRow[] {
+  const of = (title: JudgedTitle, ladder: string) =>
+    title.quality.rungs.map(({ id, bitrateBps, score }): BenchRow => {
+      const rate = `${Math.round(bitrateBps / 1000)} kb/s`;
+      return { measure: `${ladder} ${id.replace('video-', '')} at ${rate}`, ours: score, unit: title.quality.metric };
+    });
+  return [...of(fixed, 'fixed'), ...of(own, 'per-title')];
+}
+
 const rules = { throughput: () => throughputRule(), bola: () => bolaRule() } as const;
 
 function sessions(title: PlayedTitle, link: (typeof linkModels)[number], rule: keyof typeof rules): SessionReport[] {
@@ -121,38 +131,19 @@ function abrRows(name: string, own: JudgedTitle, fixed: JudgedTitle): BenchRow[]
 
 export interface LadderBench {
   readonly rows: readonly BenchRow[];
-  /** Plots by content. */
-  readonly plots: ReadonlyMap<string, string>;
-}
-
-/** What one content shows: both ladders made, scored and played. */
-interface JudgedContent {
-  readonly name: string;
-  readonly fixed: JudgedTitle;
-  readonly own: JudgedTitle;
+  /** SVG of the trials and the choice. */
   readonly plot: string;
 }
 
-async function judgeContent(stack: TranscodeStack, { name, make }: (typeof contents)[number]): Promise<JudgedContent> {
-  await stack.objects.putFile(`sources/${name}`, await make());
+/** A content's per-title ladder against the fixed one: bits at equal quality, cost, and sessions over links. */
+export async function ladderRows(stack: TranscodeStack, name: keyof typeof contents): Promise<LadderBench> {
+  await stack.objects.putFile(`sources/${name}`, await contents[name]());
   const fixed = await judge(stack, name, 'fixed');
   const own = await judge(stack, name, 'per-title');
   if (own.ladder.mode !== 'per-title') throw new Error(`${name} kept the fixed ladder: ${own.ladder.reason}`);
   const svg = await stack.objects.read(own.set.ladderObjectKey.replace(/json$/, 'svg'));
-  return { name, fixed, own, plot: Buffer.from(svg).toString() };
-}
-
-/**
- * Per-title ladders against the fixed one on four contents: bits at equal quality, cost, and sessions over links.
- * Contents are made side by side, so that both workers are busy: nothing here is a time, but for processor seconds.
- */
-export async function ladderRows(stack: TranscodeStack): Promise<LadderBench> {
-  const judged = await Promise.all(contents.map((content) => judgeContent(stack, content)));
-  const rates = judged.flatMap(({ name, own, fixed }) => [bdRow(name, own, fixed), storageRow(name, own, fixed)]);
-  const analysis = judged.reduce((sum, { own }) => sum + own.analysisCpuSeconds, 0);
-  const encode = judged.reduce((sum, { own }) => sum + own.encodeCpuSeconds, 0);
-  const peer = { name: 'encodes of 10 s', value: encode };
-  const cost = { measure: 'CPU of the trials, 3 samples a content', ours: analysis, unit: 'CPU-s', peer };
-  const sessionRows = judged.flatMap(({ name, own, fixed }) => abrRows(name, own, fixed));
-  return { rows: [...rates, cost, ...sessionRows], plots: new Map(judged.map(({ name, plot }) => [name, plot])) };
+  const peer = { name: 'encodes of 10 s', value: own.encodeCpuSeconds };
+  const cost = { measure: 'CPU of the trials of 3 samples', ours: own.analysisCpuSeconds, unit: 'CPU-s', peer };
+  const rows = [bdRow(name, own, fixed), storageRow(name, own, fixed), ...rungRows(own, fixed), cost];
+  return { rows: [...rows, ...abrRows(name, own, fixed)], plot: Buffer.from(svg).toString() };
 }

@@ -9,7 +9,8 @@ const run = promisify(execFile);
 
 /** Kept from run to run: making them takes longer than some benches. */
 const folder = join(tmpdir(), 'showrunner-bench-sources');
-const clip = resolve(import.meta.dirname, '../../data/video/big-buck-bunny-5s-720p.mp4');
+/** The clip that ships with showrunner. */
+export const clip = resolve(import.meta.dirname, '../../data/video/big-buck-bunny-5s-720p.mp4');
 
 /** Runs the system's ffmpeg; gives standard output. */
 export async function ffmpeg(args: readonly string[]): Promise<string> {
@@ -35,34 +36,23 @@ function looped(seconds: number, more = ''): string[] {
   return [...inputs, '-vf', `hue=h='t*5':s='1+0.2*sin(t/3)',${pan},setsar=1${more}`];
 }
 
-/** Long enough for ten chunks and more, in seconds. */
-export const longSeconds = 160;
+/** Ten chunks of 384 frames, in seconds. */
+export const longSeconds = 153.6;
 
-/** 160 s of 720p at 25 frames a second. */
+/** 720p at 25 frames a second. */
 export function longSource(): Promise<string> {
-  return made('long.mp4', looped(longSeconds));
+  return made('ten-chunks.mp4', looped(longSeconds));
 }
 
 const contentSeconds = '10.24';
 
-/** Pictures from easy to hard, 10.24 s of 720p at 25 frames a second. */
-export const contents: readonly { readonly name: string; readonly make: () => Promise<string> }[] = [
-  {
-    name: 'flat',
-    make: () =>
-      made('flat.mp4', [
-        '-f',
-        'lavfi',
-        '-i',
-        'gradients=s=1280x720:r=25:speed=0.02:seed=7:nb_colors=4',
-        '-t',
-        contentSeconds,
-      ]),
+/** Pictures from easy to hard, 10.24 s of 720p at 25 frames a second, by name. */
+export const contents = {
+  flat: () => {
+    const gradient = 'gradients=s=1280x720:r=25:speed=0.02:seed=7:nb_colors=4';
+    return made('flat.mp4', ['-f', 'lavfi', '-i', gradient, '-t', contentSeconds]);
   },
-  { name: 'cartoon', make: () => made('cartoon.mp4', looped(Number(contentSeconds))) },
-  {
-    name: 'detail',
-    make: () => made('detail.mp4', ['-f', 'lavfi', '-i', 'mandelbrot=s=1280x720:r=25', '-t', contentSeconds]),
-  },
-  { name: 'grain', make: () => made('grain.mp4', looped(Number(contentSeconds), ',noise=alls=14:allf=t')) },
-];
+  cartoon: () => made('cartoon.mp4', looped(Number(contentSeconds))),
+  detail: () => made('detail.mp4', ['-f', 'lavfi', '-i', 'mandelbrot=s=1280x720:r=25', '-t', contentSeconds]),
+  grain: () => made('grain.mp4', looped(Number(contentSeconds), ',noise=alls=14:allf=t')),
+} as const;
