@@ -11,6 +11,7 @@ import { createRelayWriter } from './queue/relay.ts';
 import { createWorkerRunner } from './queue/worker-runner.ts';
 import { findPrivateRedis } from './redis/private-redis.ts';
 import { redisOfServerMissing } from './redis/redis-errors.ts';
+import { unservedClasses } from './transcode/worker-capability.ts';
 
 export interface RunWorkerOptions {
   /** The process environment, for what programs are found by. */
@@ -52,10 +53,13 @@ export async function runWorker(config: Config, options: RunWorkerOptions): Prom
     const objects = await openFolderObjects({ dir: join(stateDir, 'objects'), clock, log });
     lifecycle.defer('objects', () => objects.close());
     const kinds = createJobKinds({ config, objects, log, env, defer: lifecycle.defer });
+    const locations = { ffmpegPath: config.FFMPEG, ffprobePath: config.FFPROBE, searchPath: env['PATH'] ?? '' };
+    const unserved = await unservedClasses(locations);
+    if (unserved.length > 0) log.info('classes without an encoder get no slots', { classes: unserved.join() });
     const starting = createWorkerRunner({
       url,
       kinds,
-      slots: slotsOf(kinds, config.WORKER_SLOTS),
+      slots: slotsOf(kinds, config.WORKER_SLOTS, unserved),
       workDir: join(stateDir, 'work'),
       log,
       clock,
@@ -73,10 +77,15 @@ export async function runWorker(config: Config, options: RunWorkerOptions): Prom
   }
 }
 
-/** One slot per class where the setting says nothing, so that every kind is served. */
-function slotsOf(kinds: readonly JobKind[], given: Readonly<Record<string, number>>): Record<string, number> {
+/** Where the setting says nothing one slot per class, so that every kind is served, and none where it cannot be. */
+function slotsOf(
+  kinds: readonly JobKind[],
+  given: Readonly<Record<string, number>>,
+  unserved: readonly string[],
+): Record<string, number> {
   const classes = new Set(kinds.map((kind) => kind.queueClass));
-  return Object.fromEntries([...classes].map((queueClass) => [queueClass, given[queueClass] ?? 1]));
+  const slots = (queueClass: string) => given[queueClass] ?? (unserved.includes(queueClass) ? 0 : 1);
+  return Object.fromEntries([...classes].map((queueClass) => [queueClass, slots(queueClass)]));
 }
 
 /** Resolves at the first SIGTERM, SIGINT or abort. */

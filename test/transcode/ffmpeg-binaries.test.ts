@@ -4,6 +4,7 @@ import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Code } from '../../server/core/codes.ts';
 import { locateFfmpeg, resolveFfmpeg } from '../../workers/transcode/ffmpeg-binaries.ts';
+import { unservedClasses } from '../../workers/transcode/worker-capability.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
 import { createTempDir, type TempDir } from '../support/temp-dir.ts';
 import { makeSource, numberedFrames, readFrameNumbers, sourceCodec, upTo } from './sources.ts';
@@ -65,12 +66,22 @@ describe('finding ffmpeg', () => {
     });
   }
 
+  it('tells the queue classes whose encoders a build lacks', async () => {
+    const able = ['libx264', 'libvpx-vp9', 'aac'].map((name) => ` V..... ${name}  encoder`);
+    const filters = ['fps', 'scale', 'split', 'trim', 'aresample'].map((name) => ` T.C ${name}  filter`);
+    const text = ['ffmpeg version 6.0 Copyright', ...able, ' E mp4  muxer', ...filters].join('\n');
+    const ffmpegPath = await program('fake-small', text);
+    assert.deepEqual(await unservedClasses({ ffmpegPath, searchPath }), ['encode-hevc', 'encode-av1']);
+    assert.deepEqual(await unservedClasses({ searchPath }), []);
+    assert.deepEqual(await unservedClasses({ ffmpegPath: join(temp.path, 'absent'), searchPath }), []);
+  });
+
   it('encodes with the packaged build too, frame for frame', async function () {
     if (!existsSync(packaged)) this.skip();
     await using fixture = await createTranscodeFixture({ ffmpegPath: packaged });
-    const args = ['-f', 'lavfi', '-i', numberedFrames('30000/1001', 12), ...sourceCodec];
+    const args = ['-f', 'lavfi', '-i', numberedFrames('30000/1001', 5), ...sourceCodec];
     const sourceKey = await fixture.upload(await makeSource('packaged.mp4', args));
     const result = await fixture.transcode({ titleId: 'titles/packaged', sourceKey, ladder: smallLadder });
-    assert.deepEqual(await readFrameNumbers(join(fixture.objectsDir, result.hlsObjectKey)), upTo(360));
+    assert.deepEqual(await readFrameNumbers(join(fixture.objectsDir, result.hlsObjectKey)), upTo(150));
   });
 });
