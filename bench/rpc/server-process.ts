@@ -1,11 +1,12 @@
 /** One server under measurement, in a process of its own: tells its address, then its CPU time whenever asked. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { createFilterEngine } from '../../plugins/engine/engine.ts';
 import type { CallPipeline } from '../../server/core/call.ts';
 import { systemClock } from '../../server/core/clock.ts';
+import { createLineWriter } from '../../server/core/line-writer.ts';
 import { createLogger, silentLogger } from '../../server/core/log.ts';
 import { systemRandom } from '../../server/core/random.ts';
 import { createOrigins } from '../../server/rpc/raw-client.ts';
@@ -66,10 +67,12 @@ function start(): Promise<string> {
 }
 
 /**
- * With ten shipped filters that all take part in every call: authentication by key, access log (its lines are made and
- * dropped), rate limit, concurrency limit, load shedding, breaker, bulkhead, deadline budget, debugging and routing.
+ * With ten shipped filters that all take part in every call: authentication by key, access log (its lines are
+ * written to /dev/null), rate limit, concurrency limit, load shedding, breaker, bulkhead, deadline budget, debugging and routing.
  */
 async function startFiltered(): Promise<string> {
+  const sink = openSync('/dev/null', 'w');
+  const lines = createLineWriter({ output: { write: (text) => writeSync(sink, text), writableLength: 0 } });
   const enabled = { enabled: true };
   const filters = await createFilterEngine({
     dirs: [join(import.meta.dirname, '../../plugins/filters')],
@@ -92,7 +95,7 @@ async function startFiltered(): Promise<string> {
       },
     },
     capabilities: { origins: createOrigins({ maxMessageBytes: 4_194_304 }) },
-    log: createLogger({ level: 'info', write: () => {} }),
+    log: createLogger({ level: 'info', write: (line, isUrgent) => lines.write(line, isUrgent) }),
     ...{ clock: systemClock, random: systemRandom, watch: false },
   });
   return startOurs(filters);

@@ -31,12 +31,25 @@ export const localRefusal = contextKey<string>('local_refusal');
 export const callKeyKinds = ['all', 'service', 'method', 'principal'] as const;
 export type CallKeyKind = (typeof callKeyKinds)[number];
 
+const maxPrincipalKeys = 4096;
+const principalKeys = new Map<string, string>();
+
+/** One text per principal, so that tables of keys find it by identity and nobody joins texts for each call. */
+function principalKey(id: string): string {
+  const known = principalKeys.get(id);
+  if (known !== undefined) return known;
+  if (principalKeys.size >= maxPrincipalKeys) principalKeys.clear();
+  const key = `principal:${id}`;
+  principalKeys.set(id, key);
+  return key;
+}
+
 /** The call's key of that kind; callers without a principal are told apart by host, not by connection. */
 export function callKey(call: Call, kind: CallKeyKind): string {
   if (kind === 'all') return 'all';
   if (kind === 'service') return call.service;
   if (kind === 'method') return call.path;
   const { principal, peer } = call;
-  if (principal !== undefined && principal.method !== 'none') return `principal:${principal.id}`;
+  if (principal !== undefined && principal.method !== 'none') return principalKey(principal.id);
   return `peer:${peer.replace(/:\d+$/, '')}`;
 }

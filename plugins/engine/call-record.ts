@@ -22,6 +22,8 @@ export interface CallExplanation {
 export interface CallRecord {
   /** Names only: a kept record must not keep closed filters. */
   account: ChainAccount;
+  /** Changes when another call takes the record. */
+  serial: number;
   callId: string;
   path: string;
   code: Code;
@@ -86,6 +88,7 @@ export function createCallRecords(most: number): CallRecords {
         spare.status.fill(Status.pending, 0, size);
         spare.ns.fill(0, 0, size);
         spare.account = account;
+        spare.serial++;
         spare.path = path;
         return spare;
       }
@@ -93,7 +96,7 @@ export function createCallRecords(most: number): CallRecords {
       const room = Math.ceil((size + 1) / 16) * 16;
       const status = new Uint8Array(room);
       const ns = new Float64Array(room);
-      return { account, callId: '', path, code: Code.OK, startMs: 0, durationMs: 0, status, ns };
+      return { account, serial: 0, callId: '', path, code: Code.OK, startMs: 0, durationMs: 0, status, ns };
     },
     keep: (record) => {
       if (most === 0) {

@@ -1,4 +1,5 @@
 import type { Call, CallKind, CallMetadata, Idempotency, Principal } from '../../server/core/call.ts';
+import type { CallAttributes } from '../../server/core/call-attributes.ts';
 
 type Value = string | Uint8Array;
 
@@ -43,12 +44,14 @@ class MetadataView implements CallMetadata {
   }
 }
 
+type MapBase<K, V> = Pick<ReadonlyMap<K, V>, 'get' | 'has'> & Iterable<[K, V]>;
+
 /** A map read through to another; what is written stays here. */
 class MapView<K, V> extends Map<K, V> {
-  readonly #base: ReadonlyMap<K, V>;
+  readonly #base: MapBase<K, V>;
   readonly #deleted = new Set<K>();
 
-  constructor(base: ReadonlyMap<K, V>) {
+  constructor(base: MapBase<K, V>) {
     super();
     this.#base = base;
   }
@@ -107,7 +110,7 @@ export class CallView implements Call {
   readonly requestMetadata: CallMetadata;
   readonly responseHeaders: CallMetadata;
   readonly responseTrailers: CallMetadata;
-  readonly attributes: Map<symbol, unknown>;
+  readonly attributes: CallAttributes;
 
   constructor(call: Call) {
     this.#call = call;

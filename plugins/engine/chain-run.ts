@@ -30,8 +30,8 @@ function isThenable(value: unknown): value is Thenable {
  * it into one promise that goes on with the rest, so that a chain of synchronous filters makes none.
  */
 export class ChainRun {
-  readonly #call: Call;
-  readonly #record: CallRecord;
+  readonly call: Call;
+  readonly record: CallRecord;
   readonly #clock: Clock;
   readonly #faults: FilterFaults;
   /** Runs that wait for a promise; each entry ends one. */
@@ -41,8 +41,8 @@ export class ChainRun {
   #hasEnded = false;
 
   constructor(call: Call, record: CallRecord, clock: Clock, faults: FilterFaults) {
-    this.#call = call;
-    this.#record = record;
+    this.call = call;
+    this.record = record;
     this.#clock = clock;
     this.#faults = faults;
   }
@@ -54,7 +54,7 @@ export class ChainRun {
   advance(phase: Phase, slots: readonly Slot[], from: number, carried: unknown): unknown {
     if (this.#hasEnded) {
       if (phase.neverFails) return carried;
-      throw callAborted(this.#call.signal.reason);
+      throw callAborted(this.call.signal.reason);
     }
     let value = carried;
     let since = -1;
@@ -73,15 +73,15 @@ export class ChainRun {
         continue;
       }
       if (slot.shadow !== undefined) {
-        this.#shadows ??= new ShadowRuns(this.#call, this.#clock, this.#faults);
+        this.#shadows ??= new ShadowRuns(this.call, this.#clock, this.#faults);
         this.#shadows.begin(phase, slot, slot.shadow, value);
         since = this.#clock.monotonic();
       }
-      const ctx = new Invocation(filter, phase.neverFails ? undefined : this.#call);
+      const ctx = new Invocation(filter, phase.neverFails ? undefined : this.call);
       filter.inFlight++;
       let result: unknown;
       try {
-        result = phase.invoke(filter, value, this.#call, ctx);
+        result = phase.invoke(filter, value, this.call, ctx);
         if (isThenable(result)) return this.#resume(phase, slots, at, value, ctx, result, since);
       } catch (error) {
         filter.inFlight--;
@@ -100,22 +100,22 @@ export class ChainRun {
   /** Decides once per call whether the filter applies; true when it takes part. Throws when deciding fails closed. */
   takesPart(slot: Slot, neverFails: boolean): boolean {
     const { filter, index } = slot;
-    const before = this.#record.status[index];
+    const before = this.record.status[index];
     if (before !== Status.pending) {
       return before === Status.applies || before === Status.ran || before === Status.answered;
     }
     let status: Status = Status.applies;
     try {
-      if (slot.criterion !== undefined) status = slot.criterion(this.#call);
+      if (slot.criterion !== undefined) status = slot.criterion(this.call);
       if (status === Status.applies && filter.quarantine?.blocks()) status = Status.skippedQuarantine;
-      if (status === Status.applies && filter.shouldRun !== undefined && !filter.shouldRun(this.#call)) {
+      if (status === Status.applies && filter.shouldRun !== undefined && !filter.shouldRun(this.call)) {
         status = Status.skippedShouldRun;
       }
     } catch (error) {
       this.#fail(neverFails ? errorPhase : undefined, slot, Status.threw, error);
       return false;
     }
-    this.#record.status[index] = status;
+    this.record.status[index] = status;
     if (status === Status.applies) return true;
     filter.counts.skipped++;
     return false;
@@ -123,14 +123,14 @@ export class ChainRun {
 
   /** True when the filter was left out of this call, so that none of its hooks will run. */
   isRuledOut({ index }: Slot): boolean {
-    return (this.#record.status[index] ?? Status.pending) >= firstSkip;
+    return (this.record.status[index] ?? Status.pending) >= firstSkip;
   }
 
   /** Ends the run: what still waits is aborted. */
-  end(): void {
+  endRun(): void {
     this.#hasEnded = true;
     this.#abortWaits();
-    if (this.#onAbort !== undefined) this.#call.signal.removeEventListener('abort', this.#onAbort);
+    if (this.#onAbort !== undefined) this.call.signal.removeEventListener('abort', this.#onAbort);
   }
 
   /** Ends the runs of filters on trial beside the active ones. */
@@ -146,21 +146,21 @@ export class ChainRun {
   /** Charges a run that held the thread all the time, and reports one that held it for long. */
   #chargeSync(slot: Slot, since: number): number {
     const now = this.#charge(slot, since);
-    if (now - since > loopBlockMs) this.#faults.blocked(slot.filter, this.#call, now - since);
+    if (now - since > loopBlockMs) this.#faults.blocked(slot.filter, this.call, now - since);
     return now;
   }
 
   /** Adds the time since `since` to the filter's account; gives the time now. */
   #charge(slot: Slot, since: number): number {
     const now = this.#clock.monotonic();
-    const { ns } = this.#record;
+    const { ns } = this.record;
     ns[slot.index] = (ns[slot.index] ?? 0) + (now - since) * 1e6;
     return now;
   }
 
   #take(phase: Phase, slot: Slot, carried: unknown, result: unknown): unknown {
-    const next = phase.take(result, carried, this.#call);
-    const { status } = this.#record;
+    const next = phase.take(result, carried, this.call);
+    const { status } = this.record;
     if (slot.shadow !== undefined && next !== badResult) {
       this.#shadows?.activeDid(slot, slot.shadow.trial, verdictOf(phase, carried, next));
     }
@@ -187,7 +187,7 @@ export class ChainRun {
     const { filter, index } = slot;
     const isVerdict = cause === Status.threw && error instanceof AppError;
     const status = isVerdict ? Status.refused : cause;
-    this.#record.status[index] = status;
+    this.record.status[index] = status;
     if (slot.shadow !== undefined && cause !== Status.aborted) {
       this.#shadows?.activeDid(slot, slot.shadow.trial, cause === Status.timedOut ? 'timed out' : failureOf(error));
     }
@@ -199,7 +199,7 @@ export class ChainRun {
     if (isVerdict) {
       filter.counts.refused++;
       filter.quarantine?.succeeded();
-    } else this.#faults.failed(filter, status, this.#call, error, isRefusal && !(error instanceof AppError));
+    } else this.#faults.failed(filter, status, this.call, error, isRefusal && !(error instanceof AppError));
     if (isRefusal) throw error instanceof AppError ? error : filterFailed(filter.id, error);
     return isVerdict ? error : undefined;
   }
@@ -216,7 +216,7 @@ export class ChainRun {
   ): Promise<unknown> {
     const slot = slots[at] as Slot;
     const heldMs = this.#clock.monotonic() - since;
-    if (heldMs > loopBlockMs) this.#faults.blocked(slot.filter, this.#call, heldMs);
+    if (heldMs > loopBlockMs) this.#faults.blocked(slot.filter, this.call, heldMs);
     return new Promise((resolve, reject) => {
       this.#wait(slot.filter, ctx, result, !phase.neverFails, (status, value) => {
         try {
@@ -271,7 +271,7 @@ export class ChainRun {
 
   /** One listener per call, set by its first asynchronous filter. */
   #linkAbort(): void {
-    const { signal } = this.#call;
+    const { signal } = this.call;
     if (signal.aborted) this.#abortWaits();
     else if (this.#onAbort === undefined) {
       this.#onAbort = () => this.#abortWaits();
@@ -281,7 +281,7 @@ export class ChainRun {
 
   #abortWaits(): void {
     if (this.#waits === undefined || this.#waits.size === 0) return;
-    const error = callAborted(this.#call.signal.reason);
+    const error = callAborted(this.call.signal.reason);
     for (const finish of [...this.#waits]) finish(Status.aborted, error);
   }
 }

@@ -18,15 +18,16 @@ const hooks = ['run', ...messageHooks, 'onRequestBody', 'onStatus', 'onEnd'] as 
 const optionalFunctions = ['isEnabled', 'open', 'close', 'shouldRun', ...hooks] as const;
 const fields: ReadonlySet<string> = new Set([
   ...['id', 'version', 'description', 'type', 'order', 'category', 'match', 'needs', 'maxBodyBytes', 'isolation'],
-  ...['timeoutMs', 'maxConcurrent', 'failurePolicy', 'config', 'selfTest'],
+  ...['timeoutMs', 'maxConcurrent', 'failurePolicy', 'config', 'selfTest', 'messageKinds'],
   ...optionalFunctions,
 ]);
 
 const globs = schema.optional(schema.list(schema.text(1, 256), 100));
+const kinds = schema.optional(schema.list(schema.oneOf('unary', 'client_stream', 'server_stream', 'bidi_stream'), 4));
 const matchSchema = schema.shape({
   services: globs,
   methods: globs,
-  kinds: schema.optional(schema.list(schema.oneOf('unary', 'client_stream', 'server_stream', 'bidi_stream'), 4)),
+  kinds,
   known: schema.optional(schema.flag()),
   metadata: schema.optional(
     schema.table({

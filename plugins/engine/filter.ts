@@ -46,7 +46,7 @@ export {
 } from './call-keys.ts';
 export { type Schema, type SchemaValue, schema } from './config-schema.ts';
 export { type ContextKey, contextKey } from './context-key.ts';
-export { globMatcher, type TextMatcher } from './glob.ts';
+export { globMatcher, pathMatcher, rememberPaths, type TextMatcher } from './glob.ts';
 export { createKeyedTable, type KeyedTable } from './keyed-table.ts';
 export { limiterUse, loadSignals } from './load-signals.ts';
 export type { SelfTest, SelfTestCall, SelfTestExpectation } from './self-test-case.ts';
@@ -126,8 +126,13 @@ export type CriteriaContext<Config, State> = Omit<FilterContext<Config, State>, 
 
 /** How a call ended, with the account of its filters. */
 export interface FilteredOutcome extends CallOutcome {
-  /** One line: `id@version:type=status/ns, …`; `parseFilterLine` reads it back. */
+  /**
+   * One line: `id@version:type=status/ns, …`; `parseFilterLine` reads it back. Made when it is asked for, so ask in the
+   * hook: of a call that is long gone it is empty.
+   */
   filterLine(): string;
+  /** Nanoseconds in all filters together, waits included. */
+  filterNs(): number;
 }
 
 type Awaitable<T> = T | Promise<T>;
@@ -187,6 +192,8 @@ interface FilterBase<Config, State> {
   open?(config: Config, ctx: OpenContext): Awaitable<State>;
   /** Releases the state after the last call of this version ended. */
   close?(state: State): Awaitable<void>;
+  /** Kinds of call whose messages the message hooks see; default all. Calls of other kinds do not pay for them. */
+  readonly messageKinds?: readonly CallKind[];
   /** Criteria that `match` cannot say. Synchronous, and called for each call: keep it cheap. */
   shouldRun?(call: Call, ctx: CriteriaContext<Config, State>): boolean;
   /** Sees each request message; a returned value replaces it, undefined keeps it. */

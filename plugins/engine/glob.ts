@@ -23,6 +23,27 @@ function matcherOf(pattern: string): TextMatcher {
   };
 }
 
+const maxKnownTexts = 1024;
+
+/** `globMatcher` for paths: a server's calls are of few, so that what was found for one is remembered. */
+export function pathMatcher(patterns: readonly string[]): TextMatcher {
+  if (patterns.length === 0) return () => false;
+  return rememberPaths(globMatcher(patterns));
+}
+
+/** Remembers what `find` gives for a path; callers choose unknown paths at will, so it begins anew when it is full. */
+export function rememberPaths<T>(find: (path: string) => T): (path: string) => T {
+  const known = new Map<string, T>();
+  return (path) => {
+    const before = known.get(path);
+    if (before !== undefined) return before;
+    const found = find(path);
+    if (known.size >= maxKnownTexts) known.clear();
+    known.set(path, found);
+    return found;
+  };
+}
+
 /**
  * Matches when any plain pattern matches and no `!pattern` does. Only `!` patterns given: all else matches.
  * An empty list matches nothing.

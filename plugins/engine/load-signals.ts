@@ -19,7 +19,8 @@ export function createLoadSignals(): LoadSignals {
     },
     read: (name) => {
       let highest = 0;
-      for (const read of readers.get(name) ?? []) highest = Math.max(highest, read());
+      const same = readers.get(name);
+      if (same !== undefined) for (const read of same) highest = Math.max(highest, read());
       return highest;
     },
   };

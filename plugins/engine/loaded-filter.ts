@@ -1,5 +1,5 @@
 import type { Attributes } from '@opentelemetry/api';
-import type { Call, CallOutcome } from '../../server/core/call.ts';
+import type { Call, CallKind, CallOutcome } from '../../server/core/call.ts';
 import type { Clock } from '../../server/core/clock.ts';
 import { type AppError, type FieldViolation, messageOf } from '../../server/core/errors.ts';
 import type { Logger } from '../../server/core/log.ts';
@@ -72,6 +72,8 @@ export interface LoadedFilter {
   readonly criterion: Criterion | undefined;
   readonly shouldRun: ((call: Call) => boolean) | undefined;
   readonly run: ((call: Call, ctx: Invocation, error: AppError | undefined) => unknown) | undefined;
+  /** Undefined = all. */
+  readonly messageKinds: readonly CallKind[] | undefined;
   readonly onRequestMessage: MessageHook | undefined;
   readonly onResponseMessage: MessageHook | undefined;
   readonly onRequestBody: ((messages: readonly unknown[], call: Call, ctx: Invocation) => unknown) | undefined;
@@ -232,6 +234,7 @@ export async function openFilter(options: OpenFilterOptions): Promise<LoadedFilt
     criterion: callCriterion(definition.match, random),
     shouldRun: shouldRun && ((call) => shouldRun(call, criteriaContext)),
     run: definition.run?.bind(definition) as Hook | undefined,
+    messageKinds: definition.messageKinds && [...definition.messageKinds],
     onRequestMessage: definition.onRequestMessage?.bind(definition),
     onResponseMessage: definition.onResponseMessage?.bind(definition),
     onRequestBody: definition.onRequestBody?.bind(definition),

@@ -74,7 +74,8 @@ class RequestBody {
 /** Gives the session of a chain with body filters the hooks that hold the request for them. */
 export function holdRequestBody(session: CallSession, call: Call, chain: Chain, run: ChainRun): void {
   const body = new RequestBody(call, chain, run);
-  const { inbound, requestMessage } = session;
+  const inbound = session.inbound?.bind(session);
+  const requestMessage = session.requestMessage?.bind(session);
   session.inbound = () => {
     const answer = inbound?.();
     return answer instanceof Promise ? answer.then((given) => body.before(given)) : body.before(answer);

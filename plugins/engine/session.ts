@@ -1,12 +1,13 @@
 import type { Answer, Call, CallOutcome, CallSession } from '../../server/core/call.ts';
 import type { Clock } from '../../server/core/clock.ts';
 import type { AppError } from '../../server/core/errors.ts';
-import { type CallRecord, type CallRecords, lineOf } from './call-record.ts';
+import { type CallRecords, lineOf } from './call-record.ts';
 import { ChainRun } from './chain-run.ts';
+import { EndedCall } from './ended-call.ts';
 import { engineClosed } from './filter-errors.ts';
 import type { FilterFaults } from './filter-faults.ts';
 import type { FilterMetrics } from './filter-metrics.ts';
-import { Status } from './filter-status.ts';
+import { firstSkip, Status } from './filter-status.ts';
 import { Invocation } from './invocation.ts';
 import type { LoadedFilter } from './loaded-filter.ts';
 import {
@@ -19,8 +20,7 @@ import {
 } from './phase.ts';
 import { holdRequestBody } from './request-body.ts';
 import type { Chain, Slot, Snapshot } from './snapshot.ts';
-import { createSpanEvent } from './span-event.ts';
-import { appliedAtEnd, createStatusHooks } from './status-hooks.ts';
+import { addAfter, recordingSpan } from './span-event.ts';
 
 export interface SessionDeps {
   readonly clock: Clock;
@@ -29,105 +29,170 @@ export interface SessionDeps {
   readonly metrics: FilterMetrics;
 }
 
-/** Runs the end hooks of the filters that applied; each hook's failure is its own. */
-function runEndHooks(
-  call: Call,
-  outcome: CallOutcome,
-  chain: Chain,
-  run: ChainRun,
-  record: CallRecord,
-  deps: SessionDeps,
-) {
-  if (chain.end.length === 0 && !run.hasShadows) return;
-  let line: string | undefined;
-  const filterLine = () => {
-    line ??= lineOf(record);
-    return line;
-  };
-  const filtered = { ...outcome, filterLine };
-  for (const slot of chain.end) {
-    if (!appliedAtEnd(slot, run, record)) continue;
-    const { filter } = slot;
+/**
+ * One call on one snapshot: its run, its record and its hooks in one object, because every byte that lives as long as
+ * a call costs the garbage collector. Hooks that a chain does not have are absent: see `hookSets`.
+ */
+class FilterSession extends ChainRun implements CallSession {
+  declare inbound?: NonNullable<CallSession['inbound']>;
+  declare requestMessage?: NonNullable<CallSession['requestMessage']>;
+  declare responseMessage?: NonNullable<CallSession['responseMessage']>;
+  declare outbound?: NonNullable<CallSession['outbound']>;
+  declare error?: NonNullable<CallSession['error']>;
+  readonly chain: Chain;
+  readonly #snapshot: Snapshot;
+  readonly #deps: SessionDeps;
+  readonly #span: ReturnType<typeof recordingSpan>;
+  #hasEnded = false;
+  #isStatusNear = false;
+
+  constructor(call: Call, chain: Chain, snapshot: Snapshot, deps: SessionDeps, span: ReturnType<typeof recordingSpan>) {
+    super(call, deps.records.take(chain.account, call.path), deps.clock, deps.faults);
+    this.chain = chain;
+    this.#snapshot = snapshot;
+    this.#deps = deps;
+    this.#span = span;
+    snapshot.enter();
+  }
+
+  end(outcome: CallOutcome): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    const { call, chain, record } = this;
+    const { clock, metrics, records } = this.#deps;
     try {
-      const result = filter.onEnd?.(call, filtered, new Invocation(filter, undefined));
-      if (result instanceof Promise) result.catch((error: unknown) => endFailed(filter, call, error, deps));
-    } catch (error) {
-      endFailed(filter, call, error, deps);
+      this.beforeStatus();
+      this.#runEndHooks(outcome);
+      for (const trial of chain.trials) trial.ended(call, outcome);
+    } finally {
+      this.endRun();
+      record.callId = call.id;
+      record.code = outcome.code;
+      record.durationMs = outcome.durationMs;
+      record.startMs = clock.now() - outcome.durationMs;
+      metrics.ended(record, chain.slots);
+      records.keep(record);
+      this.#snapshot.leave();
     }
   }
-  run.endShadows(filtered);
-  // The record is reused for another call one day: a filter that kept the outcome must not read that one.
-  filterLine();
+
+  /** The last things before the status, once: the filters' status hooks, then the span's event. */
+  beforeStatus(): void {
+    if (this.#isStatusNear) return;
+    this.#isStatusNear = true;
+    const { call, chain, record } = this;
+    for (const slot of chain.status) {
+      if (!this.#appliedAtEnd(slot)) continue;
+      const { filter } = slot;
+      try {
+        const result = filter.onStatus?.(call, lineOf(record), new Invocation(filter, undefined));
+        if (result instanceof Promise) result.catch((error: unknown) => this.#hookFailed(filter, error));
+      } catch (error) {
+        this.#hookFailed(filter, error);
+      }
+    }
+    if (this.#span?.isRecording()) this.#span.addEvent('filters', { filters: lineOf(record) });
+  }
+
+  /** Runs the end hooks of the filters that applied; each hook's failure is its own. */
+  #runEndHooks(outcome: CallOutcome): void {
+    const { call, chain, record } = this;
+    if (chain.end.length === 0 && !this.hasShadows) return;
+    const ended = new EndedCall(outcome, record);
+    for (const slot of chain.end) {
+      if (!this.#appliedAtEnd(slot)) continue;
+      const { filter } = slot;
+      try {
+        const result = filter.onEnd?.(call, ended, new Invocation(filter, undefined));
+        if (result instanceof Promise) result.catch((error: unknown) => this.#hookFailed(filter, error));
+      } catch (error) {
+        this.#hookFailed(filter, error);
+      }
+    }
+    if (this.hasShadows) this.endShadows(ended);
+  }
+
+  /** True when the filter applied: outbound and error filters decide it now if they were not reached. */
+  #appliedAtEnd(slot: Slot): boolean {
+    const { filter, index } = slot;
+    const isLate = filter.type === 'outbound' || filter.type === 'error';
+    if (this.record.status[index] === Status.pending && isLate) this.takesPart(slot, true);
+    const status = this.record.status[index] ?? Status.pending;
+    return status !== Status.pending && status < firstSkip;
+  }
+
+  #hookFailed(filter: LoadedFilter, error: unknown): void {
+    this.#deps.faults.failed(filter, Status.threw, this.call, error, false);
+  }
 }
 
-function endFailed(filter: LoadedFilter, call: Call, error: unknown, { faults }: SessionDeps): void {
-  faults.failed(filter, Status.threw, call, error, false);
+function runInbound(this: FilterSession): Answer | undefined | Promise<Answer | undefined> {
+  return this.advance(inboundPhase, this.chain.inbound, 0, undefined) as Answer | undefined;
 }
 
 type MessageHook = 'requestMessage' | 'responseMessage';
 
-/** A message hook that is gone as soon as every filter it is for is ruled out: the other messages cost nothing. */
-function addMessageHook(session: CallSession, hook: MessageHook, phase: Phase, slots: readonly Slot[], run: ChainRun) {
-  let isFirst = true;
-  session[hook] = (message) => {
-    const result = run.advance(phase, slots, 0, message);
-    if (isFirst && slots.every((slot) => run.isRuledOut(slot))) delete session[hook];
-    isFirst = false;
-    return result;
-  };
+/** A message hook of a stream is gone as soon as every filter it is for is ruled out: other messages cost nothing. */
+function runMessage(session: FilterSession, hook: MessageHook, phase: Phase, slots: readonly Slot[], message: unknown) {
+  const result = session.advance(phase, slots, 0, message);
+  if (session.call.kind !== 'unary' && slots.every((slot) => session.isRuledOut(slot))) {
+    Object.defineProperty(session, hook, { value: undefined, writable: true });
+  }
+  return result;
+}
+
+function runRequestMessage(this: FilterSession, message: unknown): unknown {
+  return runMessage(this, 'requestMessage', requestMessagePhase, this.chain.requestMessage, message);
+}
+
+function runResponseMessage(this: FilterSession, message: unknown): unknown {
+  return runMessage(this, 'responseMessage', responseMessagePhase, this.chain.responseMessage, message);
+}
+
+function runOutbound(this: FilterSession): void | Promise<void> {
+  const result = this.advance(outboundPhase, this.chain.outbound, 0, undefined) as Promise<void> | undefined;
+  return addAfter(result, this);
+}
+
+function runError(this: FilterSession, error: AppError): AppError | Promise<AppError> {
+  return addAfter(this.advance(errorPhase, this.chain.error, 0, error) as AppError | Promise<AppError>, this);
+}
+
+/** The hooks of a chain as bits, for its session's class. */
+function hooksOf(chain: Chain, hasSpan: boolean): number {
+  const isStatusSeen = hasSpan || chain.status.length > 0;
+  return (
+    (chain.inbound.length > 0 ? 1 : 0) |
+    (chain.requestMessage.length > 0 ? 2 : 0) |
+    (chain.responseMessage.length > 0 ? 4 : 0) |
+    (chain.outbound.length > 0 || isStatusSeen ? 8 : 0) |
+    (chain.error.length > 0 || isStatusSeen ? 16 : 0)
+  );
+}
+
+/** A class per set of hooks: the sessions of one server are of few shapes, and none carries closures. */
+const hookSets: (typeof FilterSession | undefined)[] = [];
+
+function classWith(hooks: number): typeof FilterSession {
+  const known = hookSets[hooks];
+  if (known !== undefined) return known;
+  class Shaped extends FilterSession {}
+  const { prototype } = Shaped;
+  if (hooks & 1) prototype.inbound = runInbound;
+  if (hooks & 2) prototype.requestMessage = runRequestMessage;
+  if (hooks & 4) prototype.responseMessage = runResponseMessage;
+  if (hooks & 8) prototype.outbound = runOutbound;
+  if (hooks & 16) prototype.error = runError;
+  hookSets[hooks] = Shaped;
+  return Shaped;
 }
 
 /** The session of a call on `snapshot`, with only the hooks that its chain has; it leaves the snapshot at the end. */
 export function createSession(call: Call, chain: Chain, snapshot: Snapshot, deps: SessionDeps): CallSession {
-  const record = deps.records.take(chain.account, call.path);
-  const run = new ChainRun(call, record, deps.clock, deps.faults);
-  const beforeStatus = createStatusHooks(call, chain, run, record, deps.faults, createSpanEvent(record));
-  snapshot.enter();
-  let hasEnded = false;
-
-  const session: CallSession = {
-    end: (outcome) => {
-      if (hasEnded) return;
-      hasEnded = true;
-      try {
-        beforeStatus?.add();
-        runEndHooks(call, outcome, chain, run, record, deps);
-        for (const trial of chain.trials) trial.ended(call, outcome);
-      } finally {
-        run.end();
-        record.callId = call.id;
-        record.code = outcome.code;
-        record.durationMs = outcome.durationMs;
-        record.startMs = deps.clock.now() - outcome.durationMs;
-        deps.metrics.ended(record, chain.slots);
-        deps.records.keep(record);
-        snapshot.leave();
-      }
-    },
-  };
-  if (chain.inbound.length > 0) {
-    session.inbound = () => run.advance(inboundPhase, chain.inbound, 0, undefined) as Answer | undefined;
-  }
-  if (chain.requestMessage.length > 0) {
-    addMessageHook(session, 'requestMessage', requestMessagePhase, chain.requestMessage, run);
-  }
-  if (chain.responseMessage.length > 0) {
-    addMessageHook(session, 'responseMessage', responseMessagePhase, chain.responseMessage, run);
-  }
-  if (chain.body.length > 0) holdRequestBody(session, call, chain, run);
-  // The last thing before the status are the filters' status hooks and the span event: a span ends before `end`.
-  if (chain.outbound.length > 0 || beforeStatus !== undefined) {
-    session.outbound = () => {
-      const result = run.advance(outboundPhase, chain.outbound, 0, undefined) as Promise<void> | undefined;
-      return beforeStatus === undefined ? result : beforeStatus.addAfter(result);
-    };
-  }
-  if (chain.error.length > 0 || beforeStatus !== undefined) {
-    session.error = (error) => {
-      const result = run.advance(errorPhase, chain.error, 0, error) as AppError | Promise<AppError>;
-      return beforeStatus === undefined ? result : beforeStatus.addAfter(result);
-    };
-  }
+  const span = recordingSpan();
+  const Session = classWith(hooksOf(chain, span !== undefined));
+  const session = new Session(call, chain, snapshot, deps, span);
+  if (chain.body.length > 0) holdRequestBody(session, call, chain, session);
   return session;
 }
 

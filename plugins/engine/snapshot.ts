@@ -141,13 +141,14 @@ function compileChain(
     return { id, version, type, index, status };
   });
   const ofType = (...types: FilterType[]) => slots.filter(({ filter }) => types.includes(filter.type));
+  const withMessages = slots.filter(({ filter }) => filter.messageKinds?.includes(call.kind) ?? true);
   return {
     account: accountOf(version, labels, slots.length),
     slots,
     inbound: ofType('inbound', 'endpoint'),
-    requestMessage: slots.filter(({ filter }) => filter.onRequestMessage !== undefined),
+    requestMessage: withMessages.filter(({ filter }) => filter.onRequestMessage !== undefined),
     body: slots.filter(({ filter }) => filter.onRequestBody !== undefined),
-    responseMessage: slots.filter(({ filter }) => filter.onResponseMessage !== undefined),
+    responseMessage: withMessages.filter(({ filter }) => filter.onResponseMessage !== undefined),
     outbound: ofType('outbound').filter(({ filter }) => filter.run !== undefined),
     error: ofType('error').filter(({ filter }) => filter.run !== undefined),
     status: slots.filter(({ filter }) => filter.onStatus !== undefined),

@@ -1,35 +1,19 @@
-import { trace } from '@opentelemetry/api';
-import { type CallRecord, lineOf } from './call-record.ts';
+import { type Span, trace } from '@opentelemetry/api';
 
-/** The event of a call's filters on the call's span. */
-export interface SpanEvent {
-  /** Adds the event, once. */
-  add(): void;
-  /** Adds it when `result` is there, and gives `result`. */
-  addAfter<T>(result: T | Promise<T>): T | Promise<T>;
-}
-
-/** Undefined when no span is recording, which is the common case and costs one look-up. */
-export function createSpanEvent(record: CallRecord): SpanEvent | undefined {
+/** The call's span; undefined when none is recording, which is the common case and costs one look-up. */
+export function recordingSpan(): Span | undefined {
   const span = trace.getActiveSpan();
-  if (!span?.isRecording()) return undefined;
-  let isAdded = false;
-  const add = () => {
-    if (isAdded || !span.isRecording()) return;
-    isAdded = true;
-    span.addEvent('filters', { filters: lineOf(record) });
-  };
-  return { add, addAfter: (result) => addAfter(result, add) };
+  return span?.isRecording() ? span : undefined;
 }
 
-/** Calls `add` when `result` is there, and gives `result`. */
-export function addAfter<T>(result: T | Promise<T>, add: () => void): T | Promise<T> {
+/** Lets the session do what comes before the status as soon as `result` is there, and gives `result`. */
+export function addAfter<T>(result: T | Promise<T>, session: { beforeStatus(): void }): T | Promise<T> {
   if (!(result instanceof Promise)) {
-    add();
+    session.beforeStatus();
     return result;
   }
   return result.then((value) => {
-    add();
+    session.beforeStatus();
     return value;
   });
 }

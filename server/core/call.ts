@@ -1,3 +1,4 @@
+import type { CallAttributes } from './call-attributes.ts';
 import type { Code } from './codes.ts';
 import type { AppError } from './errors.ts';
 
@@ -60,7 +61,7 @@ export interface Call {
   /** Ends the call at any time with this error: signal, error filters, status. Absent where the transport cannot. */
   stop?(reason: AppError): void;
   /** Values that filters hand to each other and to handlers; keys are unique symbols owned by their filter. */
-  readonly attributes: Map<symbol, unknown>;
+  readonly attributes: CallAttributes;
 }
 
 /** A reply given by a filter instead of the endpoint: the response messages (plain protobuf messages). */

@@ -1,11 +1,17 @@
 import { randomFillSync } from 'node:crypto';
 
+const alphabet = '0123456789abcdefghjkmnpqrstvwxyz';
+const timeLength = 9;
 const tailLength = 13;
+
 // Drawn for many ids at once: one draw from the system costs more than all the rest of an id.
-const pool = new Uint8Array(tailLength * 256);
+const pool = Buffer.alloc(tailLength * 256);
+/** The pool as characters of ids. */
+let tails = '';
 let used = pool.length;
 
-const alphabet = '0123456789abcdefghjkmnpqrstvwxyz';
+let lastMs = -1;
+let lastTime = '';
 
 function encode(value: number, length: number): string {
   let text = '';
@@ -16,21 +22,29 @@ function encode(value: number, length: number): string {
   return text;
 }
 
+function refill(): void {
+  randomFillSync(pool);
+  for (let i = 0; i < pool.length; i++) pool[i] = alphabet.charCodeAt((pool[i] ?? 0) % 32);
+  tails = pool.toString('latin1');
+  used = 0;
+}
+
 /**
  * A new id: 9 characters of time (ms, Crockford base32) and 13 random ones, lower-case.
  * Ids of later milliseconds sort after earlier ones.
  */
 export function newId(nowMs: number): string {
-  if (used === pool.length) {
-    randomFillSync(pool);
-    used = 0;
+  if (used === pool.length) refill();
+  if (nowMs !== lastMs) {
+    lastMs = nowMs;
+    lastTime = encode(nowMs, timeLength);
   }
-  let id = encode(nowMs, 9);
-  for (const end = used + tailLength; used < end; used++) id += alphabet[(pool[used] ?? 0) % 32];
-  return id;
+  const from = used;
+  used += tailLength;
+  return lastTime + tails.slice(from, used);
 }
 
 /** A text that sorts after all ids of earlier milliseconds and before those of this one. */
 export function leastIdAt(atMs: number): string {
-  return encode(Math.max(0, Math.floor(atMs)), 9);
+  return encode(Math.max(0, Math.floor(atMs)), timeLength);
 }

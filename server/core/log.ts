@@ -1,4 +1,5 @@
 import { trace } from '@opentelemetry/api';
+import { createLineWriter } from './line-writer.ts';
 
 const levels = { debug: 10, info: 20, warn: 30, error: 40 } as const;
 export type LogLevel = keyof typeof levels;
@@ -17,7 +18,8 @@ export interface Logger {
 export interface LoggerOptions {
   readonly level: LogLevel;
   readonly now?: () => number;
-  readonly write?: (line: string) => void;
+  /** Default: stderr, the lines of one turn of the event loop at once, errors without delay. */
+  readonly write?: (line: string, isUrgent: boolean) => void;
 }
 
 function plain(value: unknown): unknown {
@@ -28,33 +30,84 @@ function plain(value: unknown): unknown {
   return typeof value === 'bigint' ? value.toString() : value;
 }
 
-/** A replacer doubles the cost of a line, and most lines have nothing for it: one per call adds up. */
-function stringify(line: LogFields): string {
-  for (const key in line) {
-    const type = typeof line[key];
-    if (type === 'object' || type === 'bigint') return JSON.stringify(line, (_key, value) => plain(value));
+/** Text that JSON writes as it is. */
+const plainText = /^[ !#-[\]-~]*$/;
+const maxKnownKeys = 1024;
+const keyTexts = new Map<string, string>();
+
+/** `"key":`; a program has few keys, so that each is made once. */
+function keyText(key: string): string {
+  const known = keyTexts.get(key);
+  if (known !== undefined) return known;
+  const text = `${JSON.stringify(key)}:`;
+  if (keyTexts.size < maxKnownKeys) keyTexts.set(key, text);
+  return text;
+}
+
+function quote(text: string): string {
+  return plainText.test(text) ? `"${text}"` : JSON.stringify(text);
+}
+
+function numberText(value: number): string {
+  return Number.isFinite(value) ? `${value}` : 'null';
+}
+
+function toJson(value: unknown): string | undefined {
+  return JSON.stringify(value, (_key, inner) => plain(inner));
+}
+
+/** The fields of a JSON object without its braces. Most lines hold texts and numbers only, for which joining does. */
+function stringify(fields: LogFields): string {
+  let text = '';
+  for (const key in fields) {
+    const value = fields[key];
+    const type = typeof value;
+    if (value === undefined || type === 'function' || type === 'symbol') continue;
+    const json =
+      type === 'string' ? quote(value as string) : type === 'number' ? numberText(value as number) : toJson(value);
+    if (json !== undefined) text += `${text === '' ? '' : ','}${keyText(key)}${json}`;
   }
-  return JSON.stringify(line);
+  return text;
+}
+
+const stderrLines = createLineWriter({ output: process.stderr });
+process.on('exit', stderrLines.flush);
+
+function toStderr(line: string, isUrgent: boolean): void {
+  stderrLines.write(line, isUrgent);
+}
+
+let lastMs = Number.NaN;
+let lastTime = '';
+
+/** The same for all lines of a millisecond. */
+function isoTime(ms: number): string {
+  if (ms !== lastMs) {
+    lastMs = ms;
+    lastTime = new Date(ms).toISOString();
+  }
+  return lastTime;
 }
 
 /** A line of a call costs the call: what is the same in every line of a logger is made once. */
 export function createLogger(options: LoggerOptions, bindings: LogFields = {}): Logger {
   const boundKeys = Object.keys(bindings);
-  const boundText = stringify(bindings).slice(1, -1);
+  const boundText = stringify(bindings);
   const least = levels[options.level];
   const now = options.now ?? Date.now;
-  const write = options.write ?? ((line: string) => void process.stderr.write(line));
+  const write = options.write ?? toStderr;
   const emit = (level: LogLevel, message: string, fields: LogFields | undefined) => {
     if (levels[level] < least) return;
     const span = trace.getActiveSpan()?.spanContext();
     const traced = span ? `,"trace_id":"${span.traceId}","span_id":"${span.spanId}"` : '';
     // A field wins over a bound one of the same name.
     const isBound = fields !== undefined && boundKeys.some((key) => key in fields);
-    const bound = isBound ? stringify({ ...bindings, ...fields }).slice(1, -1) : boundText;
-    const own = fields === undefined || isBound ? '' : stringify(fields).slice(1, -1);
+    const bound = isBound ? stringify({ ...bindings, ...fields }) : boundText;
+    const own = fields === undefined || isBound ? '' : stringify(fields);
     const rest = `${bound && `,${bound}`}${own && `,${own}`}`;
-    const time = new Date(now()).toISOString();
-    write(`{"time":"${time}","level":"${level}","message":${JSON.stringify(message)}${traced}${rest}}\n`);
+    const time = isoTime(now());
+    const line = `{"time":"${time}","level":"${level}","message":${quote(message)}${traced}${rest}}\n`;
+    write(line, level === 'error');
   };
   return {
     debug: (message, fields) => emit('debug', message, fields),

@@ -15,6 +15,7 @@ export interface RpcHost {
   readonly pipeline: CallPipeline | undefined;
   readonly log: Logger;
   readonly clock: Clock;
+  readonly isTls: boolean;
   readonly maxMessageBytes: number;
   readonly maxMetadataBytes: number;
   /** Calls in progress; a call removes itself when it ends. */

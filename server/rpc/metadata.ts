@@ -2,6 +2,7 @@ import { Metadata } from '@grpc/grpc-js';
 import type { CallMetadata } from '../core/call.ts';
 import { messageOf } from '../core/errors.ts';
 import { invalidMetadata } from './errors.ts';
+import { fieldsOf } from './grpc-internals.ts';
 
 /** CallMetadata over transport metadata; both sides see each other's changes. */
 export class WireMetadata implements CallMetadata {
@@ -54,10 +55,9 @@ export class WireMetadata implements CallMetadata {
 
 /** Metadata size as HTTP/2 counts it: name, value and 32 bytes for each field (RFC 9113 §6.5.2). */
 export function metadataBytes(metadata: Metadata): number {
-  const fields: Record<string, (string | Buffer)[]> = metadata.toJSON();
   let bytes = 0;
-  for (const key in fields) {
-    for (const value of fields[key] ?? []) bytes += key.length + value.length + 32;
+  for (const [key, values] of fieldsOf(metadata)) {
+    for (const value of values) bytes += key.length + value.length + 32;
   }
   return bytes;
 }

@@ -1,16 +1,18 @@
 import type { Metadata, ServerUnaryCall } from '@grpc/grpc-js';
 import type { Call, CallKind, CallMetadata, Idempotency, Principal } from '../core/call.ts';
+import { FewAttributes } from '../core/call-attributes.ts';
 import type { Clock } from '../core/clock.ts';
 import type { AppError } from '../core/errors.ts';
 import { newId } from '../core/ids.ts';
 import type { Logger } from '../core/log.ts';
 import { type TlsPeer, tlsPeer } from '../core/tls-peer.ts';
+import { transportCallOf } from './grpc-internals.ts';
 import { WireMetadata } from './metadata.ts';
 
 /** What all four kinds of grpc-js server calls share. */
 export type Wire = Pick<
   ServerUnaryCall<Buffer, Buffer>,
-  'metadata' | 'cancelled' | 'getPeer' | 'getDeadline' | 'getAuthContext' | 'sendMetadata'
+  'metadata' | 'cancelled' | 'getDeadline' | 'getAuthContext' | 'sendMetadata'
 > & { on(event: 'cancelled', listener: () => void): unknown };
 
 /** The parts of a Call that are fixed per method. */
@@ -27,6 +29,8 @@ export interface CallTarget {
 export interface CallSurroundings {
   readonly clock: Clock;
   readonly log: Logger;
+  /** Connections are encrypted, so that a caller may have shown a certificate. */
+  readonly isTls: boolean;
 }
 
 /**
@@ -44,7 +48,7 @@ export class ServerCall implements Call {
   #requestMetadata: WireMetadata | undefined;
   #responseHeaders: WireMetadata | undefined;
   #responseTrailers: WireMetadata | undefined;
-  #attributes: Map<symbol, unknown> | undefined;
+  #attributes: FewAttributes | undefined;
   #controller: AbortController | undefined;
   #abortReason: AppError | undefined;
   #log: Logger | undefined;
@@ -102,7 +106,9 @@ export class ServerCall implements Call {
     return this.#responseTrailers;
   }
   get peer(): string {
-    return this.wire.getPeer();
+    // Not `getPeer`, which asks the session's socket anew, through a proxy.
+    const { remoteAddress, remotePort } = transportCallOf(this.wire).getConnectionInfo();
+    return remotePort === undefined ? (remoteAddress ?? 'unknown') : `${remoteAddress}:${remotePort}`;
   }
   get deadline(): number {
     return Number(this.wire.getDeadline());
@@ -114,10 +120,10 @@ export class ServerCall implements Call {
     }
     return this.#controller.signal;
   }
-  get attributes(): Map<symbol, unknown> {
+  get attributes(): FewAttributes {
     if (this.#attributes === undefined) {
-      this.#attributes = new Map();
-      const peer = readTlsPeer(this.wire);
+      this.#attributes = new FewAttributes();
+      const peer = this.#surroundings.isTls ? readTlsPeer(this.wire) : undefined;
       if (peer !== undefined) this.#attributes.set(tlsPeer, peer);
     }
     return this.#attributes;

@@ -89,6 +89,7 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
     pipeline: options.pipeline,
     log: options.log,
     clock: options.clock,
+    isTls: options.tls !== undefined,
     maxMessageBytes: options.maxMessageBytes,
     maxMetadataBytes: options.maxMetadataBytes,
     inFlight: new Set<CallRun>(),

@@ -5,7 +5,7 @@ import type {
   ServerUnaryCall,
   sendUnaryData,
 } from '@grpc/grpc-js';
-import type { CallSession, StaticAnswer, StreamAnswer } from '../core/call.ts';
+import type { Answer, StaticAnswer, StreamAnswer } from '../core/call.ts';
 import { OneRequest, onlyResponse } from './answer-exchange.ts';
 import { CallRun, type RpcHost } from './call-run.ts';
 import { encodeResponse } from './codec.ts';
@@ -45,7 +45,7 @@ const takeMany: TakeInput<ReadableWire> = (run, entry, wire, encoding) => {
   return requests;
 };
 
-/** The whole of a call with one response. Never rejects. */
+/** The whole of a call with one response. Never rejects. One function, since each promise more costs every call. */
 async function answerOnce<W extends UnaryWire | ReadableWire>(
   run: CallRun,
   entry: MethodEntry,
@@ -56,10 +56,20 @@ async function answerOnce<W extends UnaryWire | ReadableWire>(
   try {
     run.check();
     const { session } = run;
-    const response =
-      session === undefined
-        ? await entry.handler(takeInput(run, entry, wire), run)
-        : await answerThrough(session, run, entry, wire, takeInput);
+    let replaced = session?.inbound?.();
+    if (replaced instanceof Promise) replaced = await replaced;
+    let response: unknown;
+    if (replaced === undefined) {
+      let input = takeInput(run, entry, wire);
+      if (input instanceof Promise) input = await input;
+      response = await entry.handler(input, run);
+    } else response = await replacedResponse(run, entry, replaced, wire, takeInput);
+    if (session !== undefined) {
+      response = giveResponse(run, entry.desc.output, response);
+      if (response instanceof Promise) response = await response;
+      const outbound = session.outbound?.();
+      if (outbound instanceof Promise) await outbound;
+    }
     const bytes = encodeResponse(entry.desc.output, response, run.host.maxMessageBytes);
     if (!run.settle()) return;
     run.responseMessages = 1;
@@ -72,31 +82,11 @@ async function answerOnce<W extends UnaryWire | ReadableWire>(
   }
 }
 
-/** From the inbound hooks to the response that the outbound hooks let through. */
-async function answerThrough<W>(
-  session: CallSession,
-  run: CallRun,
-  entry: MethodEntry,
-  wire: W,
-  takeInput: TakeInput<W>,
-): Promise<unknown> {
-  let replaced = session.inbound?.();
-  if (replaced instanceof Promise) replaced = await replaced;
-  let response: unknown;
-  if (replaced === undefined) {
-    let input = takeInput(run, entry, wire);
-    if (input instanceof Promise) input = await input;
-    response = await entry.handler(input, run);
-  } else if ('messages' in replaced) response = onlyMessage(entry, replaced);
-  else {
-    const requests = takeInput(run, entry, wire, replaced.encoding) as AsyncIterable<unknown>;
-    response = await onlyResponse(run, entry, replaced, requests);
-  }
-  response = giveResponse(run, entry.desc.output, response);
-  if (response instanceof Promise) response = await response;
-  const outbound = session.outbound?.();
-  if (outbound instanceof Promise) await outbound;
-  return response;
+/** The response of a filter that answers in place of the handler. */
+function replacedResponse<W>(run: CallRun, entry: MethodEntry, given: Answer, wire: W, takeInput: TakeInput<W>) {
+  if ('messages' in given) return onlyMessage(entry, given);
+  const requests = takeInput(run, entry, wire, given.encoding) as AsyncIterable<unknown>;
+  return onlyResponse(run, entry, given, requests);
 }
 
 function onlyMessage(entry: MethodEntry, { messages }: StaticAnswer): unknown {

@@ -32,6 +32,7 @@ interface WatchedCall extends ServerInterceptingCallInterface {
  */
 export const watchStatus: ServerInterceptor = (method, call) => {
   call.sendStatus = sendWatchedStatus;
+  if (!method.responseStream) call.sendMessage = sendOnlyMessage;
   if (method.requestStream) call.start = startWithLateHalfClose;
   // The chain needs the interface only; the declared return type is its one public implementation.
   return call as ServerInterceptingCall;
@@ -40,6 +41,18 @@ export const watchStatus: ServerInterceptor = (method, call) => {
 function sendWatchedStatus(this: WatchedCall, status: Status): void {
   Object.getPrototypeOf(this).sendStatus.call(this, complete(this, status));
 }
+
+/**
+ * The one message of a call does not wait for its way out before the status follows: both are in one turn of the event
+ * loop, which spares every call a turn, a callback and a frame. A write that fails has lost its connection, and with it
+ * the way for any status.
+ */
+function sendOnlyMessage(this: WatchedCall, message: unknown, callback: () => void): void {
+  Object.getPrototypeOf(this).sendMessage.call(this, message, ignoreSent);
+  callback();
+}
+
+function ignoreSent(): void {}
 
 /**
  * Node's HTTP/2 client, told to cancel, half-closes first and resets in the next frame: a handler would take the cut

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { parseFilterLine } from '../../plugins/engine/filter-status.ts';
+import { Code } from '../../server/core/codes.ts';
+import { AppError } from '../../server/core/errors.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { createFakeCall } from './bed/fake-call.ts';
 import { createLogBook } from './bed/log-book.ts';
@@ -46,7 +48,7 @@ describe('request ids', () => {
 
 describe('the access log', () => {
   it('writes one line per call with its outcome and filters', async () => {
-    await using bed = await startLog();
+    await using bed = await startLog({ accounts: 'all' });
     const principal = { id: 'key:demo', scopes: new Set<string>(), method: 'api_key' as const };
     const call = createFakeCall({ kind: 'bidi_stream', principal });
     await runCall(bed.engine, call, { requests: [1, 2, 3] });
@@ -56,10 +58,33 @@ describe('the access log', () => {
     assert.deepEqual(fields, {
       ...{ level: 'info', message: 'call', filter: id, call_id: call.id, method: '/test.Service/Get' },
       ...{ kind: 'bidi_stream', code: 'OK', duration_ms: 1, request_messages: 3, response_messages: 3 },
-      ...{ principal: 'key:demo', auth: 'api_key', peer: '127.0.0.1:50000' },
+      ...{ principal: 'key:demo', auth: 'api_key', peer: '127.0.0.1:50000', filters_us: 0 },
     });
     const traces = parseFilterLine(String(filters));
     assert.equal(traces.find((trace) => trace.id === id)?.status, 'ran');
+  });
+
+  it('has the account of the filters for failed and slow calls and a sample of the others', async () => {
+    const accounts = async (config: object, outcome: object, calls = 1) => {
+      await using bed = await startLog(config);
+      for (let i = 0; i < calls; i++) {
+        const session = bed.engine.open(createFakeCall());
+        await session?.inbound?.();
+        const ended = { code: Code.OK, error: undefined, durationMs: 1, requestMessages: 1, responseMessages: 1 };
+        session?.end?.({ ...ended, ...outcome });
+      }
+      const lines = bed.book.of('call');
+      assert.equal(lines.length, calls);
+      return lines.filter((line) => line['filters'] !== undefined).length;
+    };
+    const error = new AppError({ code: Code.NOT_FOUND, reason: 'GONE', message: 'gone' });
+    assert.equal(await accounts({ samplePercent: 0 }, {}), 0);
+    assert.equal(await accounts({ samplePercent: 100 }, {}), 1);
+    assert.equal(await accounts({ samplePercent: 0 }, { code: Code.NOT_FOUND, error }), 1);
+    assert.equal(await accounts({ samplePercent: 0, slowMs: 50 }, { durationMs: 51 }), 1);
+    assert.equal(await accounts({ samplePercent: 0, slowMs: 50 }, { durationMs: 50 }), 0);
+    const sampled = await accounts({ samplePercent: 20 }, {}, 500);
+    assert.ok(sampled > 60 && sampled < 150, `${sampled} of 500`);
   });
 
   it('has a line for a call that another filter refused, and never a value of its metadata', async () => {

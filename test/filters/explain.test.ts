@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import type { FilterContext } from '../../plugins/engine/filter.ts';
+import type { FilterContext, FilteredOutcome } from '../../plugins/engine/filter.ts';
 import { parseFilterLine } from '../../plugins/engine/filter-status.ts';
 import type { Call } from '../../server/core/call.ts';
 import { Code } from '../../server/core/codes.ts';
@@ -98,19 +98,28 @@ describe('explanation of a call', () => {
     assert.equal(engine.explain('nobody'), undefined);
   });
 
-  it('stays as it was when its record is used again for other calls', async () => {
-    const lines: (() => string)[] = [];
+  it('stays as it was when its record is used again for other calls, or is gone when nobody asked in time', async () => {
+    const outcomes: FilteredOutcome[] = [];
+    const asked: string[] = [];
+    const keep = (outcome: FilteredOutcome) => {
+      if (outcomes.push(outcome) % 3 === 0) asked.push(outcome.filterLine());
+    };
     const filters: AnyFilter[] = [
-      { ...base, id: 'test.f', onEnd: (_call, outcome) => void lines.push(outcome.filterLine) },
+      { ...base, id: 'test.f', onEnd: (_call, outcome) => keep(outcome) },
       { ...base, id: 'test.g', match: { metadata: { go: true } }, run: () => undefined },
     ];
     const pipeline = await createInlinePipeline(filters);
     for (let i = 0; i < 500; i++) {
       await runCall(pipeline, createFakeCall(i % 2 === 0 ? { metadata: { go: 'y' } } : {}));
     }
-    for (const [index, line] of lines.entries()) {
-      assert.match(line(), index % 2 === 0 ? /test\.g@1\.0\.0:inbound=ran/ : /test\.g@.*=skipped\(metadata\)/);
+    for (const [index, outcome] of outcomes.entries()) {
+      const line = outcome.filterLine();
+      if (index % 3 === 2) assert.equal(line, asked[(index - 2) / 3]);
+      else if (line === '') continue;
+      assert.match(line, index % 2 === 0 ? /test\.g@1\.0\.0:inbound=ran/ : /test\.g@.*=skipped\(metadata\)/);
     }
+    assert.equal(outcomes[0]?.filterLine(), '', 'its record was taken long ago');
+    assert.equal(outcomes[0]?.filterNs(), 0);
   });
 
   it('is an event of the server span of a real call, also of one that fails', async () => {

@@ -16,7 +16,7 @@ const onMessages = (extra: object): AnyFilter =>
 describe('message hooks of a filter that is ruled out', () => {
   it('are gone after the first message, so that the others cost nothing', async () => {
     const pipeline = await createInlinePipeline([onMessages({ match: { metadata: { on: true } } })]);
-    const session = pipeline.open(createFakeCall());
+    const session = pipeline.open(createFakeCall({ kind: 'bidi_stream' }));
     await session?.inbound?.();
     assert.equal(await session?.requestMessage?.('a'), 'a');
     assert.equal(session?.requestMessage, undefined);

@@ -1,4 +1,13 @@
-import { type Call, codeName, defineFilter, globMatcher, newId, schema } from '../../engine/filter.ts';
+import {
+  type Call,
+  type CallOutcome,
+  codeName,
+  defineFilter,
+  newId,
+  pathMatcher,
+  type Random,
+  schema,
+} from '../../engine/filter.ts';
 
 const maxLogged = 256;
 /** Ids that are safe in a header, a log line and a file name. */
@@ -14,9 +23,21 @@ function takeRequestId(call: Call, nowMs: number): void {
   else if (call.id === '') call.id = newId(nowMs);
 }
 
+interface AccountRule {
+  readonly accounts: 'some' | 'all';
+  readonly slowMs: number;
+  readonly samplePercent: number;
+}
+
+function hasAccount(call: Call, { error, durationMs }: CallOutcome, rule: AccountRule, random: Random): boolean {
+  if (rule.accounts === 'all' || error !== undefined) return true;
+  if (call.kind === 'unary' && durationMs > rule.slowMs) return true;
+  return rule.samplePercent > 0 && random.next() * 100 < rule.samplePercent;
+}
+
 /**
  * Request ids and the access log: takes a valid `x-request-id` (else keeps the call's own new id), sends it back as a
- * header, and writes one line when the call has ended. Of metadata only the request id is ever logged.
+ * header, and writes one line when the call has ended, with the account of its filters where it is of interest. Of metadata only the request id is ever logged.
  */
 export const filter = defineFilter({
   id: 'showrunner.access-log',
@@ -29,13 +50,22 @@ export const filter = defineFilter({
   config: schema.shape({
     /** Globs on paths whose successful calls are not logged, e.g. `/grpc.health.v1.Health/*`. */
     quietPaths: schema.withDefault(schema.list(schema.text(1, 256), 100), []),
+    /**
+     * Which lines have the account of the filters, three quarters of a line's length: `all`, or `some`: those of failed
+     * and slow calls, and a sample of the others. Every line has the time in all filters together.
+     */
+    accounts: schema.withDefault(schema.oneOf('some', 'all'), 'some'),
+    /** A unary call that takes longer is slow, ms. */
+    slowMs: schema.withDefault(schema.number(0, 3_600_000), 1000),
+    /** Percent of the other calls that have the account. */
+    samplePercent: schema.withDefault(schema.number(0, 100), 1),
   }),
-  open: (config) => ({ isQuiet: globMatcher(config.quietPaths) }),
+  open: (config) => ({ isQuiet: pathMatcher(config.quietPaths) }),
   run: (call, { clock }) => {
     takeRequestId(call, clock.now());
     call.responseHeaders.set('x-request-id', call.id);
   },
-  onEnd: (call, outcome, { state, log }) => {
+  onEnd: (call, outcome, { config, state, log, random }) => {
     if (outcome.error === undefined && state.isQuiet(call.path)) return;
     const { principal } = call;
     log.info('call', {
@@ -49,7 +79,8 @@ export const filter = defineFilter({
       response_messages: outcome.responseMessages,
       ...(principal === undefined ? {} : { principal: short(principal.id), auth: principal.method }),
       peer: call.peer,
-      filters: outcome.filterLine(),
+      filters_us: Math.round(outcome.filterNs() / 1000),
+      ...(hasAccount(call, outcome, config, random) ? { filters: outcome.filterLine() } : {}),
     });
   },
 });

@@ -32,19 +32,32 @@ export function secretDigest(least: number, most: number): Schema<string> {
   };
 }
 
+/** Most secrets that are remembered as proven. */
+const maxProven = 256;
+
 /**
  * A look-up compares with every entry in constant time, so that its duration tells nothing about which entry, or how
- * much of one, matched.
+ * much of one, matched. A secret that was proven so is remembered (guesses are not, so that nobody can fill the table):
+ * its calls cost a look-up instead of a hash. That look-up compares texts only after their hashes, which are seeded
+ * per process, agree, so that its duration says nothing about a guess either.
  */
 export function createApiKeyFinder(keys: readonly ApiKey[]): ApiKeyFinder {
   const entries = keys.map(({ id, digest, scopes }) => ({
     hash: Buffer.from(digest, 'hex'),
     principal: Object.freeze<Principal>({ id: `key:${id}`, scopes: new Set(scopes), method: 'api_key' }),
   }));
+  const proven = new Map<string, Principal>();
   return (secret) => {
+    const known = proven.get(secret);
+    if (known !== undefined) return known;
     const given = hashOf(secret);
     let found: Principal | undefined;
     for (const entry of entries) if (timingSafeEqual(entry.hash, given)) found = entry.principal;
+    if (found !== undefined) {
+      const [oldest] = proven.size >= maxProven ? proven.keys() : [];
+      if (oldest !== undefined) proven.delete(oldest);
+      proven.set(secret, found);
+    }
     return found;
   };
 }

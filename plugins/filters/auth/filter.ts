@@ -5,6 +5,8 @@ import {
   globMatcher,
   messageOf,
   type Principal,
+  pathMatcher,
+  rememberPaths,
   type TextMatcher,
   tlsPeer,
 } from '../../engine/filter.ts';
@@ -27,7 +29,8 @@ interface AuthState {
   readonly verifyToken: TokenVerifier | undefined;
   readonly certificates: ReadonlyMap<string, Principal>;
   readonly isOpen: TextMatcher;
-  readonly requiredScopes: readonly { readonly matches: TextMatcher; readonly scope: string }[];
+  /** Scopes that a service requires. */
+  readonly scopesOf: (service: string) => readonly string[];
   /** Who calls without credentials are, if they may call. */
   readonly anonymous: Principal | undefined;
   readonly isConfigured: boolean;
@@ -35,6 +38,11 @@ interface AuthState {
 
 const maxCredentialLength = 16_384;
 const tokenForm = /^[\w-]+\.[\w-]+\.[\w-]*$/;
+
+function scopeFinder({ requiredScopes }: AuthConfig): (service: string) => readonly string[] {
+  const rules = [...requiredScopes].map(([glob, scope]) => ({ matches: globMatcher([glob]), scope }));
+  return rememberPaths((service) => rules.filter(({ matches }) => matches(service)).map(({ scope }) => scope));
+}
 
 function createState(config: AuthConfig, clock: Clock): AuthState {
   const { jwks, keys, certificates } = config;
@@ -56,8 +64,8 @@ function createState(config: AuthConfig, clock: Clock): AuthState {
         { id: `cert:${commonName}`, scopes: new Set(scopes), method: 'mtls' },
       ]),
     ),
-    isOpen: globMatcher(config.openPaths),
-    requiredScopes: [...config.requiredScopes].map(([glob, scope]) => ({ matches: globMatcher([glob]), scope })),
+    isOpen: pathMatcher(config.openPaths),
+    scopesOf: scopeFinder(config),
     anonymous: config.allowAnonymous
       ? { id: 'anonymous', scopes: new Set(config.anonymousScopes), method: 'none' }
       : undefined,
@@ -99,8 +107,8 @@ function authenticate(call: Call, state: AuthState): Principal | Promise<Princip
 }
 
 function admit(call: Call, state: AuthState, principal: Principal): void {
-  for (const { matches, scope } of state.requiredScopes) {
-    if (!matches(call.service) || principal.scopes.has(scope)) continue;
+  for (const scope of state.scopesOf(call.service)) {
+    if (principal.scopes.has(scope)) continue;
     // To a caller without credentials "log in" is the useful answer, not "you may not".
     throw principal === state.anonymous ? credentialsMissing() : scopeMissing(scope);
   }

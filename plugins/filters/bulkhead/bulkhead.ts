@@ -41,6 +41,9 @@ export interface Bulkhead {
 /** Weight of the newest permit in the mean time that permits are held. */
 const newestWeight = 0.1;
 
+/** Of everyone who was refused at once: there is nothing to give back. */
+const refusedTicket: Ticket = { state: 'refused', settled: undefined, release: () => {} };
+
 interface Waiter {
   settle(state: TicketState): void;
 }
@@ -83,21 +86,20 @@ export function createBulkhead({ limit: initial, maxQueue, order, clock }: Bulkh
     }
   }
 
-  /** A ticket that is settled from the start. */
-  function instant(first: 'granted' | 'refused'): Ticket {
-    let state: TicketState = first;
-    const since = clock.monotonic();
-    return {
-      get state() {
-        return state;
-      },
-      settled: undefined,
-      release: () => {
-        if (state !== 'granted') return;
-        state = 'released';
-        giveBack(since);
-      },
-    };
+  /** A permit that was free: a class, because every call in progress holds one. */
+  class Granted implements Ticket {
+    readonly settled = undefined;
+    readonly #sinceMs = clock.monotonic();
+    #isReleased = false;
+
+    get state(): TicketState {
+      return this.#isReleased ? 'released' : 'granted';
+    }
+    release(): void {
+      if (this.#isReleased) return;
+      this.#isReleased = true;
+      giveBack(this.#sinceMs);
+    }
   }
 
   function wait(waitMs: number): Ticket {
@@ -134,11 +136,11 @@ export function createBulkhead({ limit: initial, maxQueue, order, clock }: Bulkh
     request: (waitMs) => {
       if (held < limit) {
         held++;
-        return instant('granted');
+        return new Granted();
       }
-      if (waitMs <= 0 || maxQueue === 0) return instant('refused');
+      if (waitMs <= 0 || maxQueue === 0) return refusedTicket;
       if (queue.size >= maxQueue) {
-        if (order === 'FIFO') return instant('refused');
+        if (order === 'FIFO') return refusedTicket;
         queue.values().next().value?.settle('refused');
       }
       return wait(waitMs);

@@ -13,6 +13,7 @@ import {
   limiterUse,
   loadSignals,
   localRefusal,
+  pathMatcher,
   type SchemaValue,
   schema,
 } from '../../engine/filter.ts';
@@ -79,7 +80,7 @@ function createState(config: BulkheadConfig, clock: Parameters<typeof createBulk
   });
   return {
     counters,
-    isExempt: globMatcher(config.exemptPaths),
+    isExempt: pathMatcher(config.exemptPaths),
     compartments: createKeyedTable<Compartment>({
       maxKeys: config.maxKeys,
       create: (key) => {
@@ -91,6 +92,18 @@ function createState(config: BulkheadConfig, clock: Parameters<typeof createBulk
       onEvict: () => counters.add('evicted'),
     }),
   };
+}
+
+function refuseUnlessGranted(
+  call: Call,
+  { state: outcome }: Ticket,
+  config: BulkheadConfig,
+  { counters }: ReturnType<typeof createState>,
+  bulkhead: Bulkhead,
+): void {
+  if (outcome === 'granted') return;
+  counters.add('refused', { state: outcome });
+  throw bulkheadFull(call, config, bulkhead);
 }
 
 /**
@@ -111,31 +124,29 @@ export const filter = defineFilter({
   isEnabled: ({ enabled }) => enabled,
   open: (config, { clock }) => createState(config, clock),
   shouldRun: (call, { state }) => !state.isExempt(call.path),
-  run: (call, { config, state, clock, signal }) => {
+  run: (call, ctx) => {
+    const { config, state, clock } = ctx;
     const { bulkhead, limit } = state.compartments.get(callKey(call, config.by));
     if (config.pressedShare < 1) {
       const isPressed = loadSignals.read(limiterUse) >= pressedFrom;
       const wanted = isPressed ? Math.ceil(limit * config.pressedShare) : limit;
       if (wanted !== bulkhead.limit) bulkhead.setLimit(wanted);
     }
-    const ticket = bulkhead.request(Math.min(config.maxWaitMs, deadlineOf(call) - clock.now()));
+    const mayWait = config.maxWaitMs > 0 && config.maxQueue > 0;
+    const ticket = bulkhead.request(mayWait ? Math.min(config.maxWaitMs, deadlineOf(call) - clock.now()) : 0);
     ticketOf.set(call, ticket);
-    const settle = () => {
-      if (ticket.state === 'granted') return;
-      state.counters.add('refused', { state: ticket.state });
-      throw bulkheadFull(call, config, bulkhead);
-    };
     if (ticket.settled === undefined) {
-      settle();
+      refuseUnlessGranted(call, ticket, config, state, bulkhead);
       return;
     }
     // The call may be given up while it waits: its place in the queue must not outlive it. A permit goes back at the end.
     const giveUp = () => {
       if (ticket.state === 'waiting') ticket.release();
     };
-    signal.addEventListener('abort', giveUp, { once: true });
+    // Asked for only now: a signal costs more than all else here.
+    ctx.signal.addEventListener('abort', giveUp, { once: true });
     return ticket.settled.then(() => {
-      settle();
+      refuseUnlessGranted(call, ticket, config, state, bulkhead);
       state.counters.add('waited');
     });
   },

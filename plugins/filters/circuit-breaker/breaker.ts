@@ -49,6 +49,8 @@ export interface Breaker {
   /** Undefined when the call is to be refused. */
   acquire(): BreakerPass | undefined;
   readonly state: BreakerState;
+  /** Lets everything through and counts nothing, for good. */
+  readonly isOff: boolean;
   /** Ms until it lets calls through again; 0 when it does, Infinity when it is forced open. */
   waitMs(): number;
   /** What the window holds now. */
@@ -107,6 +109,7 @@ export function createBreaker(options: BreakerOptions): Breaker {
 
   /** What time alone changes: the end of OPEN, and probes that took too long. */
   function settle(): void {
+    if (state !== 'OPEN' && state !== 'HALF_OPEN') return;
     const now = clock.monotonic();
     if (state === 'OPEN' && now >= opensUntilMs) change('HALF_OPEN');
     for (let expired = state === 'HALF_OPEN' ? leases.expire(now) : 0; expired > 0; expired--) {
@@ -141,34 +144,49 @@ export function createBreaker(options: BreakerOptions): Breaker {
     wasOver = isOver;
   }
 
-  function pass(lease: number): BreakerPass {
-    const own = period;
-    let isDone = false;
-    const finish = (then: () => void) => {
-      if (isDone) return;
-      isDone = true;
-      settle();
-      if (own === period && leases.giveBack(lease)) then();
-      else lateOutcomes++;
-    };
-    return {
-      record: (isFailure, isSlow) => finish(() => judge(isFailure, isSlow)),
-      drop: () => finish(() => {}),
-    };
+  /** True when the outcome of a call that was let through in `own` still counts. */
+  function isInTime(own: number, lease: number): boolean {
+    settle();
+    if (own === period && leases.giveBack(lease)) return true;
+    lateOutcomes++;
+    return false;
+  }
+
+  /** A class, because every call in progress holds one. */
+  class Pass implements BreakerPass {
+    readonly #own = period;
+    readonly #lease: number;
+    #isDone = false;
+
+    constructor(lease: number) {
+      this.#lease = lease;
+    }
+    record(isFailure: boolean, isSlow: boolean): void {
+      if (this.#finish()) judge(isFailure, isSlow);
+    }
+    drop(): void {
+      this.#finish();
+    }
+    #finish(): boolean {
+      if (this.#isDone) return false;
+      this.#isDone = true;
+      return isInTime(this.#own, this.#lease);
+    }
   }
 
   return {
     acquire: () => {
       settle();
       if (state === 'OPEN' || state === 'FORCED_OPEN') return undefined;
-      if (state !== 'HALF_OPEN') return pass(0);
+      if (state !== 'HALF_OPEN') return new Pass(0);
       const lease = leases.take(clock.monotonic());
-      return lease === 0 ? undefined : pass(lease);
+      return lease === 0 ? undefined : new Pass(lease);
     },
     get state() {
       settle();
       return state;
     },
+    isOff: mode === 'DISABLED',
     waitMs: () => {
       settle();
       const now = clock.monotonic();
@@ -176,7 +194,7 @@ export function createBreaker(options: BreakerOptions): Breaker {
       if (state === 'FORCED_OPEN') return Number.POSITIVE_INFINITY;
       return state === 'HALF_OPEN' ? leases.waitMs(now) : 0;
     },
-    totals: () => window.totals(clock.monotonic()),
+    totals: () => ({ ...window.totals(clock.monotonic()) }),
     get lateOutcomes() {
       return lateOutcomes;
     },

@@ -129,7 +129,7 @@ export const filter = defineFilter({
   },
   run: (call, { config, state, clock }) => {
     const breaker = state.breakers.get(callKey(call, config.by));
-    if (breaker.state === 'DISABLED') return;
+    if (breaker.isOff) return;
     const pass = breaker.acquire();
     if (pass === undefined) {
       state.counters.add('refused', { state: breaker.state });

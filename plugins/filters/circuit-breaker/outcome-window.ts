@@ -8,6 +8,7 @@ export interface OutcomeTotals {
 /** Outcomes of the latest calls; adding and reading take the same time however large it is. */
 export interface OutcomeWindow {
   add(isFailure: boolean, isSlow: boolean, nowMs: number): void;
+  /** The totals themselves, which change with the next call of `add`. */
   totals(nowMs: number): OutcomeTotals;
   clear(nowMs: number): void;
 }
@@ -18,31 +19,33 @@ const slowBit = 2;
 /** The last `size` calls: a ring of two bits each, and running totals. */
 export function createCountWindow(size: number): OutcomeWindow {
   const ring = new Uint8Array(size);
+  const total = { calls: 0, failures: 0, slow: 0 };
   let next = 0;
-  let calls = 0;
-  let failures = 0;
-  let slow = 0;
   const count = (bits: number, by: number) => {
-    if ((bits & failureBit) !== 0) failures += by;
-    if ((bits & slowBit) !== 0) slow += by;
+    if ((bits & failureBit) !== 0) total.failures += by;
+    if ((bits & slowBit) !== 0) total.slow += by;
   };
   return {
     add: (isFailure, isSlow) => {
       const bits = (isFailure ? failureBit : 0) | (isSlow ? slowBit : 0);
-      if (calls === size) count(ring[next] ?? 0, -1);
-      else calls++;
+      if (total.calls === size) count(ring[next] ?? 0, -1);
+      else total.calls++;
       ring[next] = bits;
       count(bits, 1);
       next = (next + 1) % size;
     },
-    totals: () => ({ calls, failures, slow }),
+    totals: () => total,
     clear: () => {
       next = 0;
-      calls = 0;
-      failures = 0;
-      slow = 0;
+      Object.assign(total, { calls: 0, failures: 0, slow: 0 });
     },
   };
+}
+
+function count(totals: { calls: number; failures: number; slow: number }, isFailure: boolean, isSlow: boolean): void {
+  totals.calls++;
+  if (isFailure) totals.failures++;
+  if (isSlow) totals.slow++;
 }
 
 /** The calls of the last `seconds` seconds: a ring of seconds, and running totals. Time is monotonic ms. */
@@ -69,15 +72,12 @@ export function createTimeWindow(seconds: number): OutcomeWindow {
   return {
     add: (isFailure, isSlow, nowMs) => {
       const bucket = bucketAt(nowMs);
-      for (const counts of bucket === undefined ? [total] : [bucket, total]) {
-        counts.calls++;
-        if (isFailure) counts.failures++;
-        if (isSlow) counts.slow++;
-      }
+      if (bucket !== undefined) count(bucket, isFailure, isSlow);
+      count(total, isFailure, isSlow);
     },
     totals: (nowMs) => {
       bucketAt(nowMs);
-      return { ...total };
+      return total;
     },
     clear: (nowMs) => {
       bucketAt(nowMs);

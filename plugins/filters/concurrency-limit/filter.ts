@@ -9,10 +9,10 @@ import {
   contextKey,
   createCounters,
   defineFilter,
-  globMatcher,
   limiterUse,
   loadSignals,
   localRefusal,
+  pathMatcher,
   type Random,
 } from '../../engine/filter.ts';
 import { createAlgorithm } from './create-algorithm.ts';
@@ -43,6 +43,10 @@ function createLimiters(config: LimitConfig, clock: Clock, random: Random) {
   return { unary: limiterOf(config.unary), stream: limiterOf(config.streams) };
 }
 
+function useOf({ inFlight, limit }: Limiter): number {
+  return inFlight / limit;
+}
+
 /** Publishes limit and use, for metrics and for load-shedding; the returned function withdraws them. */
 function publish(limiters: Readonly<Record<'unary' | 'stream', Limiter>>): () => void {
   const pools = Object.entries(limiters);
@@ -55,9 +59,7 @@ function publish(limiters: Readonly<Record<'unary' | 'stream', Limiter>>): () =>
     gauge.addCallback(observe);
     return () => gauge.removeCallback(observe);
   });
-  stops.push(
-    loadSignals.publish(limiterUse, () => Math.max(...pools.map(([, { inFlight, limit }]) => inFlight / limit))),
-  );
+  stops.push(loadSignals.publish(limiterUse, () => Math.max(useOf(limiters.unary), useOf(limiters.stream))));
   return () => {
     for (const stop of stops) stop();
   };
@@ -104,7 +106,7 @@ export const filter = defineFilter({
     const limiters = createLimiters(config, clock, random);
     return {
       limiters,
-      isExempt: globMatcher(config.exemptPaths),
+      isExempt: pathMatcher(config.exemptPaths),
       dropCodes: new Set<string>(config.dropCodes),
       counters: createCounters('showrunner.concurrency_limit', {
         refused: 'Calls refused because the limit was reached.',
@@ -114,6 +116,7 @@ export const filter = defineFilter({
     };
   },
   close: ({ stop }) => stop(),
+  messageKinds: ['client_stream', 'server_stream', 'bidi_stream'],
   shouldRun: (call, { state }) => !state.isExempt(call.path),
   run: (call, { config, state, clock }) => {
     const pool = call.kind === 'unary' ? 'unary' : 'stream';
@@ -131,7 +134,6 @@ export const filter = defineFilter({
     if (own !== undefined && !own.isSampled) own.sinceMs = clock.monotonic();
   },
   onResponseMessage: (_message, call, { clock }) => {
-    if (call.kind === 'unary') return;
     const own = held.get(call);
     if (own === undefined || own.isSampled) return;
     own.isSampled = true;

@@ -89,30 +89,41 @@ export function createLimiter({ algorithm, window, clock, random, shares = new M
     algorithm.update(found);
   };
 
-  function admit(partition: string): Permit {
-    count(partition, 1);
-    const at = inFlight;
-    const since = clock.monotonic();
-    let isReleased = false;
-    return {
-      sample: (rttMs) => feed(rttMs, at, false),
-      drop: (afterMs) => {
-        // A caller that allows less than a call takes says nothing about load: it must not be able to lower the limit.
-        if (afterMs >= lowestMs) feed(afterMs, at, true);
-      },
-      release: () => {
-        if (isReleased) return;
-        isReleased = true;
-        count(partition, -1);
-        const held = clock.monotonic() - since;
-        heldMs = heldMs === 0 ? held : heldMs + heldWeight * (held - heldMs);
-      },
-    };
+  function giveBack(partition: string, sinceMs: number): void {
+    count(partition, -1);
+    const held = clock.monotonic() - sinceMs;
+    heldMs = heldMs === 0 ? held : heldMs + heldWeight * (held - heldMs);
+  }
+
+  /** A class, because every call in progress holds one. */
+  class Place implements Permit {
+    readonly #partition: string;
+    readonly #at: number;
+    readonly #sinceMs = clock.monotonic();
+    #isReleased = false;
+
+    constructor(partition: string) {
+      count(partition, 1);
+      this.#partition = partition;
+      this.#at = inFlight;
+    }
+    sample(rttMs: number): void {
+      feed(rttMs, this.#at, false);
+    }
+    drop(afterMs: number): void {
+      // A caller that allows less than a call takes says nothing about load: it must not be able to lower the limit.
+      if (afterMs >= lowestMs) feed(afterMs, this.#at, true);
+    }
+    release(): void {
+      if (this.#isReleased) return;
+      this.#isReleased = true;
+      giveBack(this.#partition, this.#sinceMs);
+    }
   }
 
   return {
     acquire: (partition) => {
-      if (inFlight < algorithm.limit || isUnderShare(partition)) return admit(partition);
+      if (inFlight < algorithm.limit || isUnderShare(partition)) return new Place(partition);
       refusals.note();
       return undefined;
     },

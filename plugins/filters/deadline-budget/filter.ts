@@ -9,6 +9,7 @@ import {
   globMatcher,
   localRefusal,
   type OpenContext,
+  rememberPaths,
   type SchemaValue,
   schema,
 } from '../../engine/filter.ts';
@@ -73,9 +74,10 @@ function limitFinder(config: BudgetConfig): (call: Call) => Limits {
     defaultMs: limits.defaultMs ?? config.defaultMs,
     maxMs: limits.maxMs ?? config.maxMs,
   }));
+  const ruleOf = rememberPaths((path): Limits => rules.find(({ matches }) => matches(path)) ?? config);
   return (call) => {
     if (call.kind !== 'unary' && !config.streams) return none;
-    return rules.find(({ matches }) => matches(call.path)) ?? config;
+    return ruleOf(call.path);
   };
 }
 
@@ -90,6 +92,12 @@ function createState(config: BudgetConfig, { clock }: OpenContext) {
       stopped: 'Calls stopped at a deadline that the server set.',
     }),
   };
+}
+
+function stopLate(call: Call, allowedMs: number, counters: ReturnType<typeof createState>['counters']): void {
+  counters.add('stopped');
+  const message = `the call took longer than the ${Math.ceil(allowedMs)} ms that the server allows`;
+  call.stop?.(late('DEADLINE_ALLOWED_EXCEEDED', message));
 }
 
 /**
@@ -129,13 +137,8 @@ export const filter = defineFilter({
       }
       state.counters.add('probed');
     }
-    const stop = () => {
-      state.counters.add('stopped');
-      const message = `the call took longer than the ${Math.ceil(leftMs)} ms that the server allows`;
-      call.stop?.(late('DEADLINE_ALLOWED_EXCEEDED', message));
-    };
     const isOurs = deadline < call.deadline && call.stop !== undefined;
-    const cancelTimer = isOurs ? clock.schedule(leftMs, stop) : undefined;
+    const cancelTimer = isOurs ? clock.schedule(leftMs, () => stopLate(call, leftMs, state.counters)) : undefined;
     admitted.set(call, { sinceMs: clock.monotonic(), cancelTimer });
   },
   onEnd: (call, { code }, { state, clock }) => {

@@ -1,4 +1,11 @@
-import { type Call, type CallPriority, callPriorities, globMatcher, type TextMatcher } from '../../engine/filter.ts';
+import {
+  type Call,
+  type CallPriority,
+  callPriorities,
+  globMatcher,
+  rememberPaths,
+  type TextMatcher,
+} from '../../engine/filter.ts';
 import type { ShedConfig } from './shed-config.ts';
 
 const header = 'x-priority';
@@ -16,8 +23,9 @@ export function createPriorities(config: ShedConfig): (call: Call) => CallPriori
     ({ path, priority }) => ({ matches: globMatcher([path]), priority }),
   );
   const { trustHeader, trustScope, defaultPriority } = config;
+  const ruleOf = rememberPaths((path) => rules.find(({ matches }) => matches(path))?.priority ?? defaultPriority);
   return (call) => {
-    const ruled = rules.find(({ matches }) => matches(call.path))?.priority ?? defaultPriority;
+    const ruled = ruleOf(call.path);
     const text = call.requestMetadata.get(header);
     const asked = text === undefined ? undefined : callPriorities.find((name) => name === text);
     if (asked === undefined) return ruled;

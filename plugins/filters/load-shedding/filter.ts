@@ -8,10 +8,10 @@ import {
   callPriority,
   createCounters,
   defineFilter,
-  globMatcher,
   limiterUse,
   loadSignals,
   localRefusal,
+  pathMatcher,
 } from '../../engine/filter.ts';
 import { createPriorities } from './call-priority.ts';
 import { startLoopProbe } from './loop-probe.ts';
@@ -30,6 +30,11 @@ const pushbackFactor: Readonly<Record<CallPriority, number>> = {
 };
 /** From this pressure on the two lower classes are told not to try again. */
 const hopeless = 0.95;
+
+/** Made once: they go with every call. */
+const admittedAs = Object.fromEntries(callPriorities.map((priority) => [priority, { priority }])) as Readonly<
+  Record<CallPriority, { readonly priority: CallPriority }>
+>;
 
 function shed(call: Call, priority: CallPriority, x: number, by: string, waitMs: number): AppError {
   const isHopeless = x >= hopeless && callPriorities.indexOf(priority) >= 2;
@@ -81,7 +86,7 @@ export const filter = defineFilter({
     return {
       pressure,
       priorityOf: createPriorities(config),
-      isExempt: globMatcher(config.exemptPaths),
+      isExempt: pathMatcher(config.exemptPaths),
       counters: createCounters('showrunner.load_shedding', {
         admitted: 'Calls that were let through, by priority.',
         shed: 'Calls that were refused, by priority and by what pressed most.',
@@ -99,7 +104,7 @@ export const filter = defineFilter({
     callPriority.set(call, priority);
     const x = state.pressure.read();
     if (x === 0 || subPriority(priority, random.next()) <= shedThreshold(x)) {
-      state.counters.add('admitted', { priority });
+      state.counters.add('admitted', admittedAs[priority]);
       return;
     }
     const { by } = state.pressure;

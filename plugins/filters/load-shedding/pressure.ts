@@ -25,6 +25,8 @@ export interface Pressure {
   readonly by: string;
 }
 
+const leastStepMs = 0.25;
+
 function scaled({ read, throttleAt, saturateAt }: PressureSource): number {
   const x = (read() - throttleAt) / (saturateAt - throttleAt);
   return Number.isNaN(x) ? 0 : Math.max(0, Math.min(1, x));
@@ -40,6 +42,9 @@ export function createPressure({ sources, clock, riseMs, fallMs }: PressureOptio
   let atMs = clock.monotonic();
   return {
     read: () => {
+      const now = clock.monotonic();
+      // Within a part of a millisecond nothing moves: the sources are read by the first call of each.
+      if (now - atMs < leastStepMs) return value;
       let raw = 0;
       for (const source of sources) {
         const x = scaled(source);
@@ -47,7 +52,6 @@ export function createPressure({ sources, clock, riseMs, fallMs }: PressureOptio
         raw = x;
         by = source.name;
       }
-      const now = clock.monotonic();
       const timeConstant = raw > value ? riseMs : fallMs;
       value += (raw - value) * (1 - Math.exp((atMs - now) / timeConstant));
       atMs = now;

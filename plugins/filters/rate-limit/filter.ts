@@ -1,5 +1,5 @@
 import { metrics } from '@opentelemetry/api';
-import { AppError, type Call, Code, defineFilter, globMatcher, schema } from '../../engine/filter.ts';
+import { AppError, Code, callKey, defineFilter, pathMatcher, schema } from '../../engine/filter.ts';
 import { createTokenBuckets } from './token-buckets.ts';
 
 function rateLimited(waitMs: number, ratePerSecond: number): AppError {
@@ -10,12 +10,6 @@ function rateLimited(waitMs: number, ratePerSecond: number): AppError {
     metadata: { rate_per_second: String(ratePerSecond), retry_after_ms: String(waitMs) },
     retryAfterMs: waitMs,
   });
-}
-
-/** The principal; a caller without one by its host, since each of its connections has another port. */
-function keyOf({ principal, peer }: Call): string {
-  if (principal !== undefined && principal.method !== 'none') return `principal:${principal.id}`;
-  return `peer:${peer.replace(/:\d+$/, '')}`;
 }
 
 /** Rate limit per principal, or per peer host without one: a token bucket, RESOURCE_EXHAUSTED with the exact wait. */
@@ -40,7 +34,7 @@ export const filter = defineFilter({
     const meter = metrics.getMeter('showrunner.filters');
     return {
       buckets: createTokenBuckets({ ...config, clock }),
-      isExempt: globMatcher(config.exemptPaths),
+      isExempt: pathMatcher(config.exemptPaths),
       evictions: meter.createCounter('showrunner.rate_limit.evictions', {
         description: 'Buckets that made room for others: their callers start with a full one.',
       }),
@@ -49,7 +43,7 @@ export const filter = defineFilter({
   shouldRun: (call, { state }) => !state.isExempt(call.path),
   run: (call, { config, state }) => {
     const before = state.buckets.evicted;
-    const waitMs = state.buckets.take(keyOf(call));
+    const waitMs = state.buckets.take(callKey(call, 'principal'));
     if (state.buckets.evicted > before) state.evictions.add(1);
     if (waitMs === 0) return;
     // What gRPC clients honour in place of their own back-off.

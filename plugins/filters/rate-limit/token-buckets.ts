@@ -1,4 +1,4 @@
-import type { Clock } from '../../engine/filter.ts';
+import { type Clock, createKeyedTable } from '../../engine/filter.ts';
 
 export interface TokenBucketOptions {
   readonly ratePerSecond: number;
@@ -27,32 +27,13 @@ interface Bucket {
 const token = 1000;
 
 export function createTokenBuckets({ ratePerSecond, burst, maxKeys, clock }: TokenBucketOptions): TokenBuckets {
-  // Insertion order is order of use: a used bucket is put at the end again.
-  const buckets = new Map<string, Bucket>();
   const full = burst * token;
-  let evicted = 0;
-
-  function bucketOf(key: string, now: number): Bucket {
-    const found = buckets.get(key);
-    if (found !== undefined) {
-      buckets.delete(key);
-      buckets.set(key, found);
-      return found;
-    }
-    if (buckets.size >= maxKeys) {
-      const [oldest] = buckets.keys();
-      if (oldest !== undefined) buckets.delete(oldest);
-      evicted++;
-    }
-    const bucket = { level: full, at: now };
-    buckets.set(key, bucket);
-    return bucket;
-  }
+  const buckets = createKeyedTable<Bucket>({ maxKeys, create: () => ({ level: full, at: clock.monotonic() }) });
 
   return {
     take: (key) => {
+      const bucket = buckets.get(key);
       const now = clock.monotonic();
-      const bucket = bucketOf(key, now);
       bucket.level = Math.min(full, bucket.level + (now - bucket.at) * ratePerSecond);
       bucket.at = now;
       if (bucket.level >= token) {
@@ -65,7 +46,7 @@ export function createTokenBuckets({ ratePerSecond, burst, maxKeys, clock }: Tok
       return buckets.size;
     },
     get evicted() {
-      return evicted;
+      return buckets.evicted;
     },
   };
 }
