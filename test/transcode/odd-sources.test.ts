@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ffmpeg, ffprobe, makeSource, numberedFrames, readFrameNumbers, sourceCodec, upTo } from './sources.ts';
 import { createTranscodeFixture, smallLadder } from './transcode-fixture.ts';
@@ -39,7 +40,7 @@ describe('transcode of odd sources', () => {
   it('makes a video-only title of a source without audio', async () => {
     await using fixture = await createTranscodeFixture();
     const sourceKey = await fixture.upload(
-      await makeSource('silent.mp4', [...testPicture('256x144', 3), ...sourceCodec]),
+      await makeSource('silent.mp4', [...testPicture('256x144', 1), ...sourceCodec]),
     );
     const result = await fixture.transcode({ titleId, sourceKey, ladder: smallLadder });
     assert.deepEqual(
@@ -142,6 +143,25 @@ describe('transcode of odd sources', () => {
     const mpd = Buffer.from(await fixture.objects.read(result.dashObjectKey)).toString();
     assert.match(mpd, /lang="de"/);
     assert.ok((await loudnessAt(join(fixture.objectsDir, result.hlsObjectKey), 1)) > 300);
+  });
+
+  it('leaves out subtitles that are pictures, warns of them, and makes the title all the same', async () => {
+    await using fixture = await createTranscodeFixture();
+    // Presentation Graphics as on Blu-ray: an empty composition, and the end of its display set.
+    const segment = (type: number, ...body: number[]) =>
+      Buffer.from([0x50, 0x47, 0, 1, 0x5f, 0x90, 0, 0, 0, 0, type, 0, body.length, ...body]);
+    const composition = segment(0x16, 1, 0, 0, 0x90, 0x10, 0, 1, 0x80, 0, 0, 0);
+    const sup = join(fixture.dir, 'empty.sup');
+    await writeFile(sup, Buffer.concat([composition, segment(0x80)]));
+    const codecs = [...sourceCodec, '-c:s', 'copy', '-metadata:s:s:0', 'language=eng'];
+    const args = [...testPicture('256x144', 1), '-i', sup, '-map', '0:v', '-map', '1:s', ...codecs];
+    const sourceKey = await fixture.upload(await makeSource('picture-subtitles.mkv', args));
+    const result = await fixture.transcode({ titleId, sourceKey, ladder: smallLadder });
+    assert.deepEqual(result.warnings, [
+      'subtitle stream 1 (hdmv_pgs_subtitle, eng) left out: it is made of pictures, not of text',
+    ]);
+    assert.ok(!result.files.some((file) => file.kind === 'text'));
+    assert.equal(result.verification.ok, true);
   });
 
   it('makes a title of a single frame', async () => {
