@@ -45,6 +45,28 @@ describe('owners of one queue class', () => {
     assert.equal(order.slice(0, 6).replaceAll('a', ''), 'bbbb', order);
   });
 
+  it('have the parts of their jobs made side by side, so that a short one does not wait for a long one', async () => {
+    const log = harness.path('log');
+    const sizes = [8, 3, 2];
+    const parents: string[] = [];
+    for (const parts of sizes) parents.push((await harness.create('fan', { parts, log })).id);
+    await harness.startWorker({ work: 1 });
+    const total = async () => {
+      const records = await Promise.all(parents.map((id) => harness.jobs.get(id)));
+      return records.reduce((sum, { parts }) => sum + (parts?.total ?? 0), 0);
+    };
+    await waitUntil('all parts are queued', async () => (await total()) === 13);
+    await harness.startWorker({ parts: 1 });
+    for (const id of parents) await harness.untilEnded(id);
+    const ids = parents.flatMap((id, job) =>
+      Array.from({ length: sizes[job] ?? 0 }, (_, part) => [`${id}.parts.part-${part}`, 'abc'[job] ?? ''] as const),
+    );
+    const begun = await Promise.all(ids.map(async ([id, name]) => ({ name, ...(await harness.jobs.get(id)) })));
+    const order = begun.toSorted((a, b) => comparePositions(a.applied, b.applied)).map(({ name }) => name);
+    // The second takes a turn in two of the first, the third one in three.
+    assert.equal(order.join(''), 'aabacabaabcaa');
+  });
+
   it('come after jobs of a higher priority', async () => {
     assert.equal(await orderOf([['a'], ['a'], ['b', 3], ['c', 9]]), 'cbaa');
   });

@@ -11,6 +11,8 @@ export interface TurnsRequest {
   readonly priority: number;
   readonly owner?: string;
   readonly weight?: number;
+  /** Job whose parts they are: parents of one owner go on side by side, so that a short title does not wait for a long one. */
+  readonly parentId?: string;
 }
 
 /** Length of a turn of this weight. */

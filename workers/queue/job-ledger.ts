@@ -114,10 +114,10 @@ export function createJobLedger(redis: Redis, keys: QueueKeys, clock: Clock): Jo
       const [killed = 0, user = 0, platform = 0, timeout = 0] = reply.slice(3).map(Number);
       return { holder, failures: { user, platform, timeout, killed } };
     },
-    takeTurns: async ({ queueClass, priority, owner = '', weight }, count) => {
-      const length = turnOf(weight);
+    takeTurns: async ({ queueClass, priority, owner = '', weight, parentId = '' }, count) => {
       const names = [keys.turns(queueClass, priority), keys.waiting(queueClass)];
-      const first = Number(await run(scripts.turnsScript, names, [owner, length, count]));
+      const args = [owner, turnOf(weight), count, parentId];
+      const [first = 0, length = 0] = (await run(scripts.turnsScript, names, args)) as number[];
       return Array.from({ length: count }, (_, index) => first + index * length);
     },
     report: (holder, report) => guarded(scripts.reportScript, holder, report),

@@ -97,7 +97,7 @@ async function addChildren(
     const notes = part.map((child) => ({ id: child.jobId, note: noteOf(child) }));
     if (!(await deps.ledger.addChildren(attempt.holder, notes))) throw lose(attempt);
     for (const [queueClass, jobs] of Map.groupBy(part, (child) => child.queueClass)) {
-      const turns = await deps.ledger.takeTurns({ ...job.data, queueClass }, jobs.length);
+      const turns = await deps.ledger.takeTurns({ ...job.data, queueClass, parentId: job.data.jobId }, jobs.length);
       await deps.queueOf(queueClass).addBulk(
         jobs.map((child, index) => ({
           name: child.kind,
