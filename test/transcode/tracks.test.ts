@@ -104,6 +104,24 @@ describe('audio and text of a title', () => {
     }
   });
 
+  it('goes on without a hole over every edge of a segment', async () => {
+    const playlist = join(fixture.objectsDir, `${folder}/audio/en/index.m3u8`);
+    const pcm = await ffmpeg(['-i', playlist, '-f', 's16le', '-ac', '1', '-']);
+    // Windows of 5 ms: two waves of the tone and more, all as loud as the first.
+    const window = 240;
+    const levels = Array.from({ length: Math.floor(pcm.length / 2 / window) }, (_, index) => {
+      let sum = 0;
+      for (let at = 0; at < window; at++) sum += pcm.readInt16LE((index * window + at) * 2) ** 2;
+      return Math.sqrt(sum / window);
+    });
+    const inner = levels.slice(12, Math.floor((3.95 * 48_000) / window));
+    const mean = inner.reduce((sum, level) => sum + level, 0) / inner.length;
+    assert.ok(mean > 500);
+    for (const [index, level] of inner.entries()) {
+      assert.ok(level > 0.7 * mean && level < 1.3 * mean, `${level} of ${mean} at ${(index + 12) * 5} ms`);
+    }
+  });
+
   it('comes out at -23 LUFS, measured after the encode', () => {
     const reports = run.children.flatMap(({ job, result: child }) => {
       const { loudness } = child as { loudness?: LoudnessReport };

@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import { Code } from '../../server/core/codes.ts';
+import { silentLogger } from '../../server/core/log.ts';
+import type { JobKind } from '../../workers/queue/job-kind.ts';
+import type { ChunkRecord } from '../../workers/transcode/encode-chunk.ts';
+import type { TranscodeResult } from '../../workers/transcode/encode-set.ts';
+import type { TranscodePlan } from '../../workers/transcode/plan.ts';
+import { savePlan } from '../../workers/transcode/plan-store.ts';
+import { stitchVideo } from '../../workers/transcode/stitch.ts';
+import { createTranscodeKinds } from '../../workers/transcode/transcode-kinds.ts';
+import { rejectsWith } from '../support/rejects-with.ts';
+import type { JobRun } from './run-job.ts';
+import { makeSource, sourceCodec } from './sources.ts';
+import { createTranscodeFixture, smallLadder, type TranscodeFixture } from './transcode-fixture.ts';
+
+const params = { titleId: 'titles/parts', sourceKey: 'uploads/source', ladder: smallLadder };
+const signal = new AbortController().signal;
+
+describe('parts that do not fit', () => {
+  let fixture: TranscodeFixture;
+  let run: JobRun;
+  let plan: TranscodePlan;
+
+  before(async () => {
+    fixture = await createTranscodeFixture();
+    const picture = ['-f', 'lavfi', '-i', 'testsrc2=s=256x144:r=25:d=5', ...sourceCodec];
+    await fixture.upload(await makeSource('parts.mp4', picture));
+    run = await fixture.run(params);
+    const set = await fixture.encodeSet(run.result as unknown as TranscodeResult);
+    plan = JSON.parse(Buffer.from(await fixture.objects.read(set.planObjectKey)).toString());
+  });
+  after(() => fixture[Symbol.asyncDispose]());
+
+  const chunks = () =>
+    run.children.flatMap(({ job, result }) => (job.kind === 'encode-chunk' ? [result as unknown as ChunkRecord] : []));
+
+  it('are not joined when their headers differ', async () => {
+    const ordered = chunks().toSorted((a, b) => a.start - b.start);
+    const other = ordered.map((chunk, index) => {
+      if (index !== 1) return chunk;
+      return { ...chunk, rungs: chunk.rungs.map((rung) => ({ ...rung, initSha256: 'another' })) };
+    });
+    const error = await rejectsWith(
+      stitchVideo(fixture.objects, plan, other, '144p', signal),
+      Code.INTERNAL,
+      'ENCODE_REJECTED',
+    );
+    assert.match(error.message, /the header of the chunk at frame 48 differs/);
+    await rejectsWith(stitchVideo(fixture.objects, plan, ordered, '90p', signal), Code.INTERNAL, 'ENCODE_REJECTED');
+  });
+
+  it('fail the title when a chunk holds other frames than planned, and nothing of it is published', async () => {
+    const swapped = (kind: JobKind): JobKind => ({
+      ...kind,
+      run: async (context, given) => {
+        const { plan: key, chunk } = given as { plan: string; chunk: number };
+        if (chunk !== 1) return kind.run(context, given);
+        const { start = 0, end = 0 } = plan.chunks[1] ?? {};
+        const last = (await kind.run(context, { plan: key, chunk: 2 })) as unknown as ChunkRecord;
+        return { ...last, start, end } as never;
+      },
+    });
+    const kinds = createTranscodeKinds({ objects: fixture.objects, log: silentLogger }).map((kind) =>
+      kind.name === 'encode-chunk' ? swapped(kind) : kind,
+    );
+    const titleId = 'titles/swapped';
+    const error = await rejectsWith(
+      fixture.run({ ...params, titleId }, { kinds }),
+      Code.INTERNAL,
+      'VERIFICATION_FAILED',
+    );
+    assert.match(error.message, /frame_count/);
+    const keys = await fixture.keys(`${titleId}/`);
+    assert.ok(!keys.some((key) => /encode-set|master|manifest/.test(key)), keys.join());
+  });
+
+  it('are not made by another build than the plan was made for', async () => {
+    const other = await savePlan(fixture.objects, { ...plan, encoderBuild: '4.4/000000000000' }, signal);
+    // Another build gives other bytes, so nothing that is stored is taken for it.
+    const chunk = fixture.run({ plan: other, chunk: 0 }, { kind: 'encode-chunk' });
+    await rejectsWith(chunk, Code.FAILED_PRECONDITION, 'ENCODER_MISMATCH');
+  });
+
+  it('are not made of a chunk that the plan does not have', async () => {
+    const set = await fixture.encodeSet(run.result as unknown as TranscodeResult);
+    const chunk = fixture.run({ plan: set.planObjectKey, chunk: 99 }, { kind: 'encode-chunk' });
+    await rejectsWith(chunk, Code.INVALID_ARGUMENT, 'INVALID_FIELDS');
+    const key = fixture.run({ plan: 'titles/parts', chunk: 0 }, { kind: 'encode-chunk' });
+    await rejectsWith(key, Code.INVALID_ARGUMENT, 'INVALID_FIELDS');
+  });
+});
