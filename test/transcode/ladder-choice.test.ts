@@ -238,6 +238,13 @@ describe('ladder plot', () => {
     assert.equal(svg.match(/<circle[^>]*><title>/g)?.length, 2 * all.length);
     assert.equal(svg.match(/class="rung"/g)?.length, 2);
     assert.ok(!/NaN|undefined|Infinity/.test(svg));
+    const scored = points.map((point, index) => (index % 4 === 0 ? { ...point, vmaf: point.ssimDb * 4 } : point));
+    const byVmaf = ladderSvg({ ...shared, codecs: [{ ...codec, metric: 'vmaf', points: scored }] });
+    // The few that have VMAF beside the rungs, then the SSIM of all.
+    assert.equal(byVmaf.match(/<circle[^>]*><title>/g)?.length, Math.ceil(all.length / 4) + all.length);
+    assert.deepEqual(byVmaf.match(/VMAF|SSIM in dB/g), ['VMAF', 'SSIM in dB']);
+    assert.equal(byVmaf.match(/class="rung"/g)?.length, 1);
+    assert.ok(!/NaN|undefined|Infinity/.test(byVmaf));
     const opened = [...svg.matchAll(/<([a-z]+)[^>]*?(\/?)>/g)].filter((match) => match[2] === '').length;
     assert.equal(opened, [...svg.matchAll(/<\/[a-z]+>/g)].length);
   });

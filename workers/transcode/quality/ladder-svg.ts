@@ -111,9 +111,10 @@ function codecPanel(ladder: CodecLadder, index: number): string {
     return score === undefined ? [] : [{ ...point, score }];
   });
   const unit = ladder.metric === 'vmaf' ? 'VMAF' : 'SSIM in dB';
+  const what = ladder.rungs.length > 0 ? 'trials, their hull and the rungs chosen' : 'all trials and their hull';
   const middle = (panel.left + panel.width - panel.right) / 2;
   const lines = [
-    `<text class="head" x="${panel.left}" y="24">${ladder.codec}: ${unit} over kb/s, trials, their hull and the rungs chosen</text>`,
+    `<text class="head" x="${panel.left}" y="24">${ladder.codec}: ${unit} over kb/s, ${what}</text>`,
     ...grid(scale),
     ...heightCurves(ladder, scale),
     `<polyline class="hull" points="${path(upperHull(scored), scale)}"/>`,
@@ -131,11 +132,17 @@ const style = [
   '.rung{fill:#fff;stroke:#111;stroke-width:2}',
 ].join('');
 
-/** A plot of a per-title ladder, one panel a codec: stands alone, no scripts, no fonts of its own. */
+/** A codec's choice; where it was made by VMAF, which few trials have, also the SSIM of all. */
+function panelsOf(ladder: CodecLadder): CodecLadder[] {
+  return ladder.metric === 'vmaf' ? [ladder, { ...ladder, metric: 'ssim', rungs: [] }] : [ladder];
+}
+
+/** A plot of a per-title ladder, a panel or two a codec: stands alone, no scripts, no fonts of its own. */
 export function ladderSvg(report: LadderReport): string {
-  const height = panel.height * report.codecs.length;
+  const panels = report.codecs.flatMap(panelsOf);
+  const height = panel.height * panels.length;
   const size = `width="${panel.width}" height="${height}" viewBox="0 0 ${panel.width} ${height}"`;
-  const body = report.codecs.map(codecPanel).join('\n');
+  const body = panels.map(codecPanel).join('\n');
   const back = `<rect width="${panel.width}" height="${height}" fill="#fff"/>`;
   return `<svg xmlns="http://www.w3.org/2000/svg" ${size} role="img">\n<style>${style}</style>\n${back}\n${body}\n</svg>\n`;
 }
