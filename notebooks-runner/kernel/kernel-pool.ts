@@ -3,7 +3,8 @@ import { createCounters } from '../../server/core/counters.ts';
 import { messageOf } from '../../server/core/errors.ts';
 import type { Logger } from '../../server/core/log.ts';
 import { createFairGate } from './fair-gate.ts';
-import { type KernelRequest, type ReadyKernel, startReadyKernel } from './ready-kernel.ts';
+import { type KernelRequest, kernelKeyOf } from './kernel-request.ts';
+import { type ReadyKernel, startReadyKernel } from './ready-kernel.ts';
 
 export interface KernelPoolOptions {
   readonly clock: Clock;
@@ -16,7 +17,10 @@ export interface KernelPoolOptions {
   readonly maxStarting?: number;
   /** A kernel that waited longer is ended, in ms. Default 600,000. */
   readonly maxIdleAgeMs?: number;
-  /** How long after a claim its successor is started, in ms: a short run is not to share the processor. Default 25. */
+  /**
+   * A kernel's successor is started when its run ends, so that a short run does not share the processor, but at the
+   * latest this long after the claim, in ms. Default 100.
+   */
   readonly refillDelayMs?: number;
 }
 
@@ -56,15 +60,8 @@ const endDelayMs = 30;
 /** How long a waiting kernel may take to answer before it counts as dead. */
 const probeMs = 1_000;
 
-/** Two requests of one key can take each other's kernel. The working directory is part of it: kernels read it at start. */
-function keyOf(request: KernelRequest): string {
-  const { spec, cwd = '', env, hostEnv, runtimeDir = '', processLimits, maxHeapBytes } = request;
-  const host = ['PATH', 'LANG', 'LC_ALL', 'TZ'].map((name) => hostEnv[name] ?? '');
-  return JSON.stringify([spec.name, spec.argv, spec.env, cwd, env, host, runtimeDir, processLimits, maxHeapBytes]);
-}
-
 export function createKernelPool(options: KernelPoolOptions): KernelPool {
-  const { clock, log, maxIdle = 2, maxIdleAgeMs = 600_000, refillDelayMs = 25 } = options;
+  const { clock, log, maxIdle = 2, maxIdleAgeMs = 600_000, refillDelayMs = 100 } = options;
   const running = createFairGate(options.maxRunning ?? 8);
   const starting = createFairGate(options.maxStarting ?? 2);
   const counters = createCounters('notebooks.kernel_pool', {
@@ -115,7 +112,7 @@ export function createKernelPool(options: KernelPoolOptions): KernelPool {
       const leave = await starting.enter('', closing.signal);
       try {
         const ready = await startReadyKernel(request, { signal: closing.signal, clock, log });
-        // What a kernel does for its first cell is done here too.
+        // What a kernel does at the end of its first cell is done here too.
         await ready.kernel.barrier();
         keep(key, ready);
       } finally {
@@ -145,7 +142,7 @@ export function createKernelPool(options: KernelPoolOptions): KernelPool {
   }
 
   function prewarm(request: KernelRequest): Promise<void> {
-    const key = keyOf(request);
+    const key = kernelKeyOf(request);
     if (closing.signal.aborted || maxIdle === 0 || waiting.some((entry) => entry.key === key)) return Promise.resolve();
     const known = coming.get(key);
     if (known !== undefined) return known;
@@ -154,12 +151,16 @@ export function createKernelPool(options: KernelPoolOptions): KernelPool {
     return start;
   }
 
-  function refill(request: KernelRequest): void {
-    clock.schedule(refillDelayMs, () => {
+  /** Starts a successor after the delay, or once the returned function is called. */
+  function refillLater(request: KernelRequest): () => void {
+    const refill = () => {
+      cancel();
       if (closing.signal.aborted) return;
-      if (coldStarts > 0) refill(request);
+      if (coldStarts > 0) refillLater(request);
       else void prewarm(request);
-    });
+    };
+    const cancel = clock.schedule(refillDelayMs, refill);
+    return refill;
   }
 
   async function startCold(request: KernelRequest, signal: AbortSignal): Promise<ReadyKernel> {
@@ -177,7 +178,7 @@ export function createKernelPool(options: KernelPoolOptions): KernelPool {
   }
 
   async function obtain(request: KernelRequest, { signal, isRepeatable }: KernelClaim): Promise<ReadyKernel> {
-    const key = keyOf(request);
+    const key = kernelKeyOf(request);
     const startedMs = clock.monotonic();
     const start = coming.get(key);
     if (isRepeatable && start !== undefined) await Promise.race([start, whenAborted(signal)]);
@@ -203,16 +204,17 @@ export function createKernelPool(options: KernelPoolOptions): KernelPool {
       const leave = await running.enter(claim.owner ?? '', claim.signal);
       try {
         const ready = await obtain(request, claim);
-        if (claim.isRepeatable) refill(request);
+        const refill = claim.isRepeatable ? refillLater(request) : () => {};
+        const isShared = request.cwd !== undefined;
         const close = () => {
-          // In a folder of the caller's the kernel may still have files to write before it ends.
-          if (request.cwd !== undefined) return endLater(ready).finally(leave);
+          if (isShared) return endLater(ready).finally(leave);
           // A moment later, so that looking for strays does not hold up the caller's own files.
-          const afterwards = { ...ready, close: () => clock.sleep(endDelayMs).then(ready.close) };
-          void endLater(afterwards).finally(leave);
+          const afterwards = { close: () => clock.sleep(endDelayMs).then(refill).then(ready.close) };
+          void endLater({ ...ready, ...afterwards }).finally(leave);
           return Promise.resolve();
         };
-        return { ...ready, close };
+        // In a folder of the caller's the kernel may still have files to write before it ends.
+        return { ...ready, end: isShared ? ready.end : () => Promise.resolve(), close };
       } catch (error) {
         leave();
         throw error;

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { Random } from '../../server/core/random.ts';
 
@@ -22,6 +23,8 @@ const reserved = new Set<number>();
  * on "address in use" the caller tries again with new ones.
  */
 export async function reserveLoopbackPorts(wanted: number, random: Random): Promise<ReservedPorts> {
+  const used = await portsInUse();
+  const isFree = used === undefined ? canListen : (port: number) => !used.has(port);
   const ports: number[] = [];
   const release = () => {
     for (const port of ports) reserved.delete(port);
@@ -38,7 +41,25 @@ export async function reserveLoopbackPorts(wanted: number, random: Random): Prom
   throw new Error(`no ${wanted} free loopback ports between ${lowest} and ${lowest + count}`);
 }
 
-function isFree(port: number): Promise<boolean> {
+/**
+ * The local ports of all TCP sockets, by the system's own list: it costs a read, where trying to listen costs the load
+ * of the network modules. Undefined where there is no such list.
+ */
+async function portsInUse(): Promise<Set<number> | undefined> {
+  try {
+    const lists = await Promise.all(['tcp', 'tcp6'].map((name) => readFile(`/proc/self/net/${name}`, 'latin1')));
+    return new Set(lists.flatMap(localPorts));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Each line: number, `local address:port` and `remote address:port` in hex, … */
+function localPorts(list: string): number[] {
+  return [...list.matchAll(/^ *\d+: [0-9A-F]+:([0-9A-F]{4}) /gm)].map(([, port = '']) => Number.parseInt(port, 16));
+}
+
+function canListen(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer();
     server.once('error', () => resolve(false));

@@ -13,6 +13,8 @@ export interface OutputBarrierOptions {
 
 /** Proof that all printed output has arrived, for kernels that publish it after the reply. */
 export interface OutputBarrier {
+  /** Binds what the barrier prints with; call before any cell runs. */
+  setUp(): Promise<void>;
   /** Takes a stream message and passes on what is not the barrier's own sign. */
   pass(message: WireMessage): void;
   /** Resolves true when everything printed before the call has been delivered, false when the sign never came. */
@@ -35,6 +37,11 @@ export function createOutputBarrier({ execute, settles, deliver }: OutputBarrier
   let onSign: (stream: string) => void = () => {};
   let isSetUp = false;
 
+  async function setUp(): Promise<void> {
+    if (!isSetUp) await execute(setup);
+    isSetUp = true;
+  }
+
   /** Text that looked like the beginning of the nonce but was none still belongs to the cell. */
   function releaseHeld(): void {
     for (const [name, filter] of filters ?? []) {
@@ -45,6 +52,7 @@ export function createOutputBarrier({ execute, settles, deliver }: OutputBarrier
   }
 
   return {
+    setUp,
     pass: (message) => {
       const { name, text } = message.content as Readonly<Record<string, unknown>>;
       const filter = typeof name === 'string' ? filters?.get(name) : undefined;
@@ -57,8 +65,7 @@ export function createOutputBarrier({ execute, settles, deliver }: OutputBarrier
       if (isFound) onSign(name);
     },
     wait: async () => {
-      if (!isSetUp) await execute(setup);
-      isSetUp = true;
+      await setUp();
       const nonce = `showrunner-barrier-${randomUUID()}`;
       const signs = new Map(['stdout', 'stderr'].map((name) => [name, Promise.withResolvers<void>()]));
       filters = new Map([...signs.keys()].map((name) => [name, createNonceFilter(nonce)]));

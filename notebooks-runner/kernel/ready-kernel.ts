@@ -1,30 +1,11 @@
 import type { Clock } from '../../server/core/clock.ts';
 import type { Logger } from '../../server/core/log.ts';
 import type { Kernel } from './kernel.ts';
-import { kernelEnvironment } from './kernel-environment.ts';
-import { createKernelFolders, type KernelFolders, markerOf } from './kernel-folders.ts';
-import type { Kernelspec } from './kernelspec.ts';
-import type { ProcessLimits } from './process-limits.ts';
+import { type KernelFolders, markerOf } from './kernel-folders.ts';
+import { type KernelHead, launchHead } from './kernel-head.ts';
+import type { KernelRequest } from './kernel-request.ts';
 import { createProcessTree, type ProcessTree } from './process-tree.ts';
 import { startKernel } from './start-kernel.ts';
-
-/** What a run needs from its kernel. */
-export interface KernelRequest {
-  readonly spec: Kernelspec;
-  /** Default: the private folder `work`. */
-  readonly cwd?: string | undefined;
-  /** Variables added to the kernel's scrubbed environment. */
-  readonly env: Readonly<Record<string, string>>;
-  /** The host's environment, of which PATH and locale are taken over. */
-  readonly hostEnv: Readonly<Record<string, string | undefined>>;
-  /** Parent of the kernel's private folders. Default the system's temporary folder. */
-  readonly runtimeDir?: string | undefined;
-  /** How long until the kernel must answer, in ms. */
-  readonly startTimeoutMs: number;
-  readonly processLimits: ProcessLimits;
-  /** Largest heap of a Deno kernel, in bytes. */
-  readonly maxHeapBytes: number;
-}
 
 /** A kernel that answers, with its folders; it serves one run. */
 export interface ReadyKernel {
@@ -34,7 +15,9 @@ export interface ReadyKernel {
   /** From the request to ready, in ms; next to nothing for a kernel that was started before. */
   readonly readyAfterMs: number;
   readonly isPrewarmed: boolean;
-  /** Ends the kernel with everything it started and removes its folders. */
+  /** Ends the kernel with everything that it started; nothing of the notebook runs afterwards. */
+  end(): Promise<void>;
+  /** Ends the kernel, unless that was done, and removes its folders. */
   close(): Promise<void>;
 }
 
@@ -44,27 +27,27 @@ export interface KernelStart {
   readonly log: Logger;
 }
 
-/** Starts a kernel for the request. Throws as startKernel; nothing is left then. */
-export async function startReadyKernel(request: KernelRequest, start: KernelStart): Promise<ReadyKernel> {
+/** Starts a kernel for the request, or goes on with `head`. Throws as startKernel; nothing is left then. */
+export async function startReadyKernel(
+  request: KernelRequest,
+  start: KernelStart,
+  head?: KernelHead,
+): Promise<ReadyKernel> {
   const { clock, log } = start;
-  const { spec } = request;
   const startedMs = clock.monotonic();
-  const folders = await createKernelFolders(request.runtimeDir);
+  start.signal.throwIfAborted();
+  const { folders, launch, launched } = head ?? (await launchHead(request));
   try {
-    const heap = { DENO_V8_FLAGS: `--max-old-space-size=${Math.ceil(request.maxHeapBytes / 1_048_576)}` };
-    const env = spec.dialect === 'deno' ? { ...heap, ...request.env } : request.env;
-    const kernel = await startKernel({
-      spec,
-      cwd: request.cwd ?? folders.work,
-      env: kernelEnvironment(request.hostEnv, folders, spec.env, env),
-      runtimeDir: folders.runtime,
-      startTimeoutMs: request.startTimeoutMs,
-      processLimits: request.processLimits,
-      ...start,
-    });
+    const kernel = await startKernel({ ...start, launch, launched, startTimeoutMs: request.startTimeoutMs });
     const tree = createProcessTree(kernel.pid);
     const readyAfterMs = clock.monotonic() - startedMs;
-    return { kernel, folders, tree, readyAfterMs, isPrewarmed: false, close: () => end(kernel, tree, folders, log) };
+    let ending: Promise<void> | undefined;
+    const end = () => (ending ??= endKernel(kernel, tree, folders, log));
+    const close = async () => {
+      await end();
+      await folders[Symbol.asyncDispose]();
+    };
+    return { kernel, folders, tree, readyAfterMs, isPrewarmed: false, end, close };
   } catch (error) {
     await createProcessTree(-1).killStrays(markerOf(folders));
     await folders[Symbol.asyncDispose]();
@@ -72,9 +55,8 @@ export async function startReadyKernel(request: KernelRequest, start: KernelStar
   }
 }
 
-async function end(kernel: Kernel, tree: ProcessTree, folders: KernelFolders, log: Logger): Promise<void> {
+async function endKernel(kernel: Kernel, tree: ProcessTree, folders: KernelFolders, log: Logger): Promise<void> {
   await kernel.close();
   const strays = await tree.killStrays(markerOf(folders));
   if (strays > 0) log.warn('kernel left processes: killed', { kernel: kernel.spec.name, count: strays });
-  await folders[Symbol.asyncDispose]();
 }

@@ -1,34 +1,21 @@
 import { randomUUID } from 'node:crypto';
-import { join } from 'node:path';
 import type { Clock } from '../../server/core/clock.ts';
 import { messageOf } from '../../server/core/errors.ts';
 import type { Logger } from '../../server/core/log.ts';
-import { type Random, systemRandom } from '../../server/core/random.ts';
 import { kernelStartFailed } from '../errors.ts';
-import { writeConnectionFile } from './connection-file.ts';
 import { createKernel, type Kernel } from './kernel.ts';
-import { openKernelChannels } from './kernel-channels.ts';
-import { deathSignalPrefix, spawnKernel } from './kernel-process.ts';
-import type { Kernelspec } from './kernelspec.ts';
-import { reserveLoopbackPorts } from './loopback-ports.ts';
-import { type ProcessLimits, processLimitPrefix } from './process-limits.ts';
+import { type LaunchedKernel, type LaunchOptions, launchKernel } from './launch-kernel.ts';
 import { createWireCodec } from './wire-codec.ts';
 
 export interface StartKernelOptions {
-  readonly spec: Kernelspec;
-  readonly cwd: string;
-  /** The whole environment of the process. */
-  readonly env: Readonly<Record<string, string>>;
-  /** Private folder (0700) for the connection file. */
-  readonly runtimeDir: string;
-  /** Enforced by the system where it can. Default none. */
-  readonly processLimits?: ProcessLimits;
+  /** How its process was launched, and is again when its ports were taken. */
+  readonly launch: LaunchOptions;
+  readonly launched: LaunchedKernel;
   /** How long until the kernel must answer, in ms. */
   readonly startTimeoutMs: number;
   readonly signal: AbortSignal;
   readonly clock: Clock;
   readonly log: Logger;
-  readonly random?: Random;
 }
 
 const maxAttempts = 4;
@@ -38,59 +25,55 @@ const portTaken = /address (already )?in use|AddrInUse|EADDRINUSE/i;
 class PortsTaken extends Error {}
 
 /**
- * Starts a kernel and waits until it is ready: it answers kernel_info on shell AND our subscription sees its iopub
- * (messages published before that are lost). Throws KERNEL_START_FAILED, or the signal's reason when aborted; no
- * process is left in either case.
+ * Waits until a launched kernel is ready: it answers kernel_info on shell AND our subscription sees its iopub
+ * (messages published before that are lost), and it has run what makes it quick. Throws KERNEL_START_FAILED, or the
+ * signal's reason when aborted; no process is left in either case.
  */
 export async function startKernel(options: StartKernelOptions): Promise<Kernel> {
-  const { spec, clock } = options;
-  const deadlineMs = clock.monotonic() + options.startTimeoutMs;
+  const { launch, clock, startTimeoutMs } = options;
+  const { name } = launch.spec;
+  const deadlineMs = clock.monotonic() + startTimeoutMs;
+  let { launched } = options;
   for (let attempt = 1; ; attempt++) {
     try {
-      return await startOnce(options, attempt, deadlineMs);
+      return await startOnce(options, launched, deadlineMs);
     } catch (error) {
       if (!(error instanceof PortsTaken)) throw error;
-      if (attempt === maxAttempts) throw kernelStartFailed(spec.name, `its ports were taken ${attempt} times`, error);
+      if (attempt === maxAttempts) throw kernelStartFailed(name, `its ports were taken ${attempt} times`, error);
       options.log.info('kernel ports taken: trying others', { attempt });
+      launched = await launchKernel(launch);
     }
   }
 }
 
-async function startOnce(options: StartKernelOptions, attempt: number, deadlineMs: number): Promise<Kernel> {
-  const { spec, signal, random = systemRandom } = options;
-  signal.throwIfAborted();
-  // Asked at once, since each takes as long as the start of a small program.
-  const prefix = processLimitPrefix(options.processLimits ?? {}, spec.dialect === 'deno');
-  const [reservation] = await Promise.all([reserveLoopbackPorts(5, random), prefix, deathSignalPrefix()]);
+async function startOnce(options: StartKernelOptions, launched: LaunchedKernel, deadlineMs: number): Promise<Kernel> {
+  const { launch, signal } = options;
   let kernel: Kernel | undefined;
   try {
-    kernel = await openKernel(options, attempt, reservation.ports, await prefix);
+    signal.throwIfAborted();
+    kernel = await connect(options, launched);
     await waitReady(kernel, options, deadlineMs);
+    await prepare(kernel, options, deadlineMs);
     return kernel;
   } catch (error) {
-    await kernel?.kill();
+    launched.process.signalGroup('SIGKILL');
+    await launched.process.exited;
     await kernel?.close();
-    if (kernel !== undefined && portTaken.test(kernel.logTail())) throw new PortsTaken(kernel.logTail());
+    if (portTaken.test(launched.process.logTail())) throw new PortsTaken(launched.process.logTail());
     signal.throwIfAborted();
     throw error instanceof Error && error.name === 'AppError'
       ? error
-      : kernelStartFailed(spec.name, messageOf(error), error);
+      : kernelStartFailed(launch.spec.name, messageOf(error), error);
   } finally {
-    reservation.release();
+    launched.releasePorts();
   }
 }
 
-async function openKernel(
-  options: StartKernelOptions,
-  attempt: number,
-  ports: readonly number[],
-  prefix: readonly string[],
-): Promise<Kernel> {
-  const { spec, clock, log } = options;
-  const path = join(options.runtimeDir, `connection-${attempt}.json`);
-  const connection = await writeConnectionFile(path, spec.name, ports);
-  const argv = spec.argv.map((part) => part.replaceAll('{connection_file}', path));
-  const process = await spawnKernel({ argv, cwd: options.cwd, env: options.env, prefix });
+async function connect(options: StartKernelOptions, { process, connection }: LaunchedKernel): Promise<Kernel> {
+  const { clock, log } = options;
+  const { spec } = options.launch;
+  // Loaded while the kernel's process comes up.
+  const { openKernelChannels } = await import('./kernel-channels.ts');
   const session = randomUUID();
   const codec = createWireCodec(connection.key, session, clock.now);
   return createKernel({
@@ -104,8 +87,23 @@ async function openKernel(
   });
 }
 
+/** A kernel that answers but runs nothing is none. */
+async function prepare(kernel: Kernel, options: StartKernelOptions, deadlineMs: number): Promise<void> {
+  const { clock, signal, startTimeoutMs } = options;
+  const stop = new AbortController();
+  try {
+    const isLate = clock.sleep(Math.max(1, deadlineMs - clock.monotonic()), AbortSignal.any([signal, stop.signal]));
+    const isReady = await Promise.race([kernel.prepare().then(() => true), isLate.then(() => false)]);
+    if (!isReady)
+      throw kernelStartFailed(kernel.spec.name, `ran no code within ${startTimeoutMs} ms${logText(kernel)}`);
+  } finally {
+    stop.abort();
+  }
+}
+
 async function waitReady(kernel: Kernel, options: StartKernelOptions, deadlineMs: number): Promise<void> {
-  const { spec, clock, signal, startTimeoutMs } = options;
+  const { clock, signal, startTimeoutMs } = options;
+  const { spec } = kernel;
   const stop = new AbortController();
   const onAbort = () => stop.abort();
   signal.addEventListener('abort', onAbort, { once: true });

@@ -79,7 +79,7 @@ export function isJsonMime(mime: string): boolean {
 }
 
 /** The kernel name the notebook asks for, e.g. `deno`. */
-export function kernelNameOf(notebook: Notebook): string | undefined {
+export function kernelNameOf(notebook: Pick<Notebook, 'metadata'>): string | undefined {
   return textAt(notebook.metadata['kernelspec'], 'name');
 }
 

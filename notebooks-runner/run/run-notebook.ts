@@ -1,8 +1,8 @@
 import { AppError, messageOf } from '../../server/core/errors.ts';
-import type { KernelRequest, ReadyKernel } from '../kernel/ready-kernel.ts';
-import { startReadyKernel } from '../kernel/ready-kernel.ts';
+import { type ReadyKernel, startReadyKernel } from '../kernel/ready-kernel.ts';
 import { createOutputChanges, noChanges } from '../outputs/output-changes.ts';
 import { createRedactor } from '../outputs/redactor.ts';
+import { kernelRequestOf } from './kernel-request.ts';
 import { createOutputFile, type OutputFile } from './output-file.ts';
 import { prepareRun } from './prepare-run.ts';
 import type { RunContext } from './run-context.ts';
@@ -41,19 +41,29 @@ export async function runNotebook(options: RunNotebookOptions): Promise<RunRecor
   emit({ type: 'run:started', codeCells: state.cells.length });
   const stop = createStopRequest();
   const onChange = () => file?.touch();
+  const context: RunContext = { options, limits, prepared, state, changes, stop, emit, onChange };
+  let closed = Promise.resolve();
   try {
-    state.conclude(await runInKernel({ options, limits, prepared, state, changes, stop, emit, onChange }));
+    const end = await runInKernel(context, (ready) => {
+      closed = ready.close();
+    });
+    state.conclude(end);
   } catch (error) {
     const ename =
       error instanceof AppError && error.reason === 'KERNEL_START_FAILED' ? 'KernelStartFailed' : 'RunnerError';
     const evalue = createRedactor(prepared.secrets).text(messageOf(error));
     state.conclude({ status: 'failed', error: { ename, evalue, traceback: [] } });
     await file?.finish();
+    await closed;
     throw error;
   }
   const isSourceUnchanged = await prepared.isSourceUnchanged();
   if (!isSourceUnchanged) state.warn('the source notebook was changed by somebody else during the run');
-  await file?.finish();
+  try {
+    await file?.finish();
+  } finally {
+    await closed;
+  }
   const record = state.record(isSourceUnchanged);
   emit({ type: 'run:finished', status: record.status, durationMs: record.durationMs });
   return record;
@@ -77,8 +87,8 @@ function safeEmitter({ onEvent, log }: RunNotebookOptions): (event: RunEvent) =>
   };
 }
 
-/** Obtains a kernel, runs the cells and ends the kernel; gives how the run ended. */
-async function runInKernel(context: RunContext): Promise<RunEnd> {
+/** Obtains a kernel, runs the cells and ends the kernel, which `release` then gets; gives how the run ended. */
+async function runInKernel(context: RunContext, release: (ready: ReadyKernel) => void): Promise<RunEnd> {
   const { options, stop } = context;
   const { clock, signal, runTimeoutMs } = options;
   const cancel = () => stop.request({ kind: 'cancelled' });
@@ -102,28 +112,15 @@ async function runInKernel(context: RunContext): Promise<RunEnd> {
     cancelTimer();
     signal?.removeEventListener('abort', cancel);
     if (stop.reason() !== undefined) await ready?.kernel.kill();
-    await ready?.close();
+    await ready?.end();
+    if (ready !== undefined) release(ready);
   }
 }
 
-async function obtainKernel({ options, limits, prepared, stop }: RunContext): Promise<ReadyKernel> {
+async function obtainKernel({ options, prepared, stop }: RunContext): Promise<ReadyKernel> {
   const { clock, log, pool, owner } = options;
   const secrets = secretEnvironment(prepared.secrets);
-  const request: KernelRequest = {
-    spec: prepared.spec,
-    cwd: options.cwd,
-    env: { ...options.env, ...secrets },
-    hostEnv: options.hostEnv ?? {},
-    runtimeDir: options.runtimeDir,
-    startTimeoutMs: options.startTimeoutMs ?? 60_000,
-    processLimits: {
-      maxFileBytes: limits.maxDiskBytes,
-      maxOpenFiles: limits.maxOpenFiles,
-      maxCpuSeconds: limits.maxCpuSeconds || undefined,
-      maxAddressSpaceBytes: limits.maxAddressSpaceBytes || undefined,
-    },
-    maxHeapBytes: limits.maxMemoryBytes,
-  };
+  const request = kernelRequestOf(options, prepared.spec, secrets);
   const { signal } = stop;
   if (pool === undefined) return startReadyKernel(request, { signal, clock, log });
   return pool.claim(request, { signal, owner, isRepeatable: Object.keys(secrets).length === 0 });

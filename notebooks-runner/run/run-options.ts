@@ -22,7 +22,7 @@ export interface RunNotebookOptions {
   readonly kernelName?: string | undefined;
   readonly kernels?: KernelSearch;
   /** Working directory of the kernel. Default: a private empty folder that is removed after the run. */
-  readonly cwd?: string;
+  readonly cwd?: string | undefined;
   /** Puts files into the kernel's working directory before the first cell runs. */
   readonly fillCwd?: ((dir: string) => Promise<void>) | undefined;
   /** Variables added to the kernel's environment, which else holds only an allow-list of `hostEnv`. */
@@ -30,7 +30,7 @@ export interface RunNotebookOptions {
   /** The host's environment, for PATH and locale. Default empty, with a standard PATH. */
   readonly hostEnv?: Readonly<Record<string, string | undefined>>;
   /** Folder for the kernel's private files. Default the system's temporary folder. */
-  readonly runtimeDir?: string;
+  readonly runtimeDir?: string | undefined;
   /** Default 60,000. */
   readonly startTimeoutMs?: number;
   /** Per cell, unless it sets its own (tag `timeout:90s`, metadata). Default none. */
@@ -45,7 +45,7 @@ export interface RunNotebookOptions {
   readonly saveIntervalMs?: number;
   readonly limits?: RunLimits;
   /** Kernels that were started ahead. Default: a kernel is started for this run. */
-  readonly pool?: KernelPool | undefined;
+  readonly pool?: Pick<KernelPool, 'claim'> | undefined;
   /** Whose turn in the pool this run takes. */
   readonly owner?: string | undefined;
   /** What `{"$secret": "NAME"}` parameters refer to. Default: every reference is refused. */

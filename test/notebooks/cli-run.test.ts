@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readNotebook } from '../../notebooks-runner/nbformat/read-notebook.ts';
+import { journalPathOf } from '../../notebooks-runner/run/journal-file.ts';
 import { readValue } from '../../server/cli/notebooks/given-parameters.ts';
 import { fillPath, pathBuiltins } from '../../server/cli/notebooks/path-template.ts';
+import type { ChildScript } from '../support/child-script.ts';
 import { createTempDir } from '../support/temp-dir.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { code, codeCells, notebookOf, printed } from './notebook-bed.ts';
@@ -140,13 +142,15 @@ describe('showrunner notebooks run', function () {
 
   it('is cancelled by SIGINT and stores what it has; a killed one is recovered by the next command', async () => {
     await using at = await bed(code('console.log("begun"); await new Promise((r) => setTimeout(r, 60_000))'));
-    const child = startNotebooks(['run', at.source, at.output, '--log-output']);
-    await waitUntil('it runs', () => child.errors().includes('begun'), 20_000);
+    await using child = startNotebooks(['run', at.source, at.output, '--log-output']);
+    await untilShown(child, () => child.errors().includes('begun'));
     child.process.kill('SIGINT');
     assert.equal(await child.ended, 130, child.errors());
     assert.equal(printed((await at.cellsOf(at.output))[0]), 'begun\n');
-    await using killed = startNotebooks(['run', at.source, at.output, '--log-output']);
-    await waitUntil('it runs', () => killed.errors().includes('begun'), 20_000);
+    await using killed = startNotebooks(['run', at.source, at.output]);
+    // What was shown a moment ago may not have been written yet: only the journal counts.
+    const journal = journalPathOf(at.output);
+    await untilShown(killed, async () => (await readFile(journal, 'utf8').catch(() => '')).includes('begun\\n'));
     await killed.kill();
     const recovered = await runNotebooks(['recover', at.output]);
     assert.match(recovered.output, /: recovered$/m);
@@ -155,6 +159,13 @@ describe('showrunner notebooks run', function () {
     assert.match(JSON.stringify(cell?.metadata['showrunner']), /"status":"killed"/);
   });
 });
+
+/** Waits as long as the test itself may take, but not for a command that has ended. */
+async function untilShown(child: ChildScript, isShown: () => boolean | Promise<boolean>): Promise<void> {
+  const hasEnded = () => child.process.exitCode !== null || child.process.signalCode !== null;
+  await waitUntil('it runs', async () => (await isShown()) || hasEnded(), 55_000);
+  assert.ok(!hasEnded(), `it ended: ${child.errors()}`);
+}
 
 describe('values and paths of the command line', () => {
   it('takes only what is written as a number for one', () => {

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { KernelSearch } from '../../notebooks-runner/kernel/kernelspec.ts';
 import { code, codeCells, createNotebookBed, onceOn, outputsOf, printed, statuses } from './notebook-bed.ts';
 import { openPythonOrSkip } from './python-bed.ts';
@@ -114,6 +116,25 @@ print("left")`;
     const limits = { maxAddressSpaceBytes: 2_000_000_000 };
     const full = await bed.run([code('x = bytearray(3_000_000_000)')], { ...python, limits });
     assert.deepEqual([full.status, full.failure?.ename], ['failed', 'MemoryError']);
+  });
+
+  it('ends as Python does: exit handlers run and files that were left open are written, also those in a cycle', async () => {
+    await using bed = await createNotebookBed();
+    const cell = code(
+      [
+        'import atexit, gc',
+        "held = open('held.txt', 'w'); held.write('held')",
+        'class Ring: pass',
+        'ring = Ring(); ring.itself = ring',
+        "ring.file = open('ring.txt', 'w'); ring.file.write('ring')",
+        "atexit.register(lambda: open('exit.txt', 'w').write('exit'))",
+        'print(gc.get_freeze_count() > 0)',
+      ].join('\n'),
+    );
+    const record = await bed.run([cell], { ...python, cwd: bed.path });
+    assert.equal(printed(codeCells(record.notebook)[0]), 'True\n');
+    const texts = ['held', 'ring', 'exit'].map((name) => readFile(join(bed.path, `${name}.txt`), 'utf8'));
+    assert.deepEqual(await Promise.all(texts), ['held', 'ring', 'exit']);
   });
 
   it('stores the state of widgets with their arrays, and what an output widget captured', async () => {

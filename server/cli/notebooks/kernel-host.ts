@@ -1,11 +1,11 @@
+import { resolve } from 'node:path';
 import { jupyterKernelDirs } from '../../../notebooks-runner/kernel/kernel-dirs.ts';
 import type { KernelSearch } from '../../../notebooks-runner/kernel/kernelspec.ts';
-import { systemClock } from '../../core/clock.ts';
 import { readConfig } from '../../core/config/read-config.ts';
-import { createLogger, type LogLevel } from '../../core/log.ts';
 
-/** What every run on this host has in common. */
-export function kernelHost(env: NodeJS.ProcessEnv, level: LogLevel, kernelDirs: readonly string[] = []) {
-  const kernels: KernelSearch = { deno: readConfig(env).DENO, dirs: [...kernelDirs, ...jupyterKernelDirs(env)] };
-  return { kernels, hostEnv: env, clock: systemClock, log: createLogger({ level }) };
+/** Where the kernels of every run on this host are found, those in `kernelDirs` first. */
+export function kernelHost(env: NodeJS.ProcessEnv, kernelDirs: readonly string[] = []) {
+  const dirs = [...kernelDirs.map((dir) => resolve(dir)), ...jupyterKernelDirs(env)];
+  const kernels: KernelSearch = { deno: readConfig(env).DENO, dirs };
+  return { kernels, hostEnv: env };
 }

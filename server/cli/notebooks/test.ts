@@ -5,6 +5,8 @@ import { parseArgs } from 'node:util';
 import { findNotebooks } from '../../../notebooks-runner/testing/find-notebooks.ts';
 import { runNotebookTest } from '../../../notebooks-runner/testing/run-notebook-test.ts';
 import { formatJunit, type TestSuite } from '../../../notebooks-runner/testing/test-report.ts';
+import { systemClock } from '../../core/clock.ts';
+import { createLogger } from '../../core/log.ts';
 import { kernelHost } from './kernel-host.ts';
 import { readSeconds, usage } from './run-options.ts';
 
@@ -27,11 +29,8 @@ export async function testCommand(args: readonly string[], env: NodeJS.ProcessEn
   if (!Number.isInteger(lanes) || lanes < 1 || lanes > 64) throw usage('--jobs must be 1 to 64');
   const paths = (await Promise.all(positionals.map((root) => findNotebooks(resolve(root), values.exclude)))).flat();
   if (paths.length === 0) throw usage(`no notebook in ${positionals.join(', ')}`);
-  const host = kernelHost(
-    env,
-    'error',
-    values['kernels-dir']?.map((dir) => resolve(dir)),
-  );
+  const log = createLogger({ level: 'error' });
+  const host = { ...kernelHost(env, values['kernels-dir']), clock: systemClock, log };
   const cellTimeoutMs = readSeconds('execution-timeout', values['execution-timeout']);
   const suites: TestSuite[] = [];
   const next = paths.entries();
