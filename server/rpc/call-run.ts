@@ -46,7 +46,7 @@ export class CallRun extends ServerCall implements CallContext {
     host.started++;
     host.inFlight.add(this);
     this.session = this.#openSession();
-    wire.on('cancelled', () => this.#onCancelled());
+    wire.on('cancelled', this.#onCancelled);
   }
 
   #openSession(): CallSession | undefined {
@@ -92,11 +92,11 @@ export class CallRun extends ServerCall implements CallContext {
     this.fail(reason);
   }
 
-  #onCancelled(): void {
+  readonly #onCancelled = (): void => {
     if (this.#isSettled) return;
     const isLate = this.deadline <= this.host.clock.now();
     this.stop(transportErrorOf(this.wire) ?? (isLate ? deadlineExceeded() : callCancelled()));
-  }
+  };
 
   /** Ends the call with an error, once: error filters, status, end. Whatever fails later is only logged at debug. */
   fail(thrown: unknown): void {
@@ -148,6 +148,8 @@ export class CallRun extends ServerCall implements CallContext {
 
   #end(error: AppError | undefined): void {
     this.host.inFlight.delete(this);
+    // Node keeps the stream of an ended call until its next full collection: what hangs on it would stay as long.
+    this.wire.off('cancelled', this.#onCancelled);
     if (this.session?.end === undefined) return;
     try {
       this.session.end({

@@ -13,7 +13,10 @@ import { WireMetadata } from './metadata.ts';
 export type Wire = Pick<
   ServerUnaryCall<Buffer, Buffer>,
   'metadata' | 'cancelled' | 'getDeadline' | 'getAuthContext' | 'sendMetadata'
-> & { on(event: 'cancelled', listener: () => void): unknown };
+> & {
+  on(event: 'cancelled', listener: () => void): unknown;
+  off(event: 'cancelled', listener: () => void): unknown;
+};
 
 /** The parts of a Call that are fixed per method. */
 export interface CallTarget {
