@@ -19,6 +19,7 @@ import { createFilterAdminService } from '../filters/service.ts';
 import { createJobs } from '../jobs/create-jobs.ts';
 import { createJobService } from '../jobs/service.ts';
 import { createManifest } from '../manifest/create-manifest.ts';
+import { createNotebookPages } from '../notebooks/notebook-pages.ts';
 import { createNotifications } from '../notifications/create-notifications.ts';
 import { startHttpOrigin } from '../origin/http-origin.ts';
 import { createRanking } from '../ranking/ranking.ts';
@@ -168,7 +169,8 @@ async function build(config: Config, log: Logger, env: Environment, lifecycle: L
     random: systemRandom,
   });
   lifecycle.defer('filters', () => filters.close());
-  const origin = await startHttpOrigin({ address: config.ORIGIN_ADDRESS, objects, log });
+  const pages = config.NOTEBOOK_PAGES ? createNotebookPages(objects) : undefined;
+  const origin = await startHttpOrigin({ address: config.ORIGIN_ADDRESS, objects, log, pages });
   lifecycle.defer('origin', () => origin.close());
   await manifest.appliances.put(describeOrigin(origin.baseUrl));
   // For a start that fails after this: rules that go on would keep the process. Closing twice is fine.

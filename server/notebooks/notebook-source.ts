@@ -16,6 +16,9 @@ export interface NotebookSource {
   read(name: string, signal: AbortSignal): Promise<Notebook>;
 }
 
+/** Objects below it are source or output notebooks and what belongs to their runs. */
+export const outputPrefix = 'notebooks/';
+
 const shippedPrefix = 'shipped/';
 const shippedName = /^[a-z0-9]+(-[a-z0-9]+)*$/;
 const maxBytes = 64 * 1_048_576;

@@ -7,7 +7,7 @@ import { type ServiceRegistration, serviceOf } from '../rpc/handler.ts';
 import type { ObjectStore } from '../stores/objects/object-store.ts';
 import { jobIsNoNotebook, pageTooLarge } from './errors.ts';
 import { toNotebookMessage, toRunEventMessage } from './notebook-message.ts';
-import { createNotebookSource } from './notebook-source.ts';
+import { createNotebookSource, outputPrefix } from './notebook-source.ts';
 import { watchRun } from './watch-run.ts';
 
 /** What this area needs to know of a job. */
@@ -30,7 +30,6 @@ export interface NotebookServiceDeps {
 }
 
 const jobId = /^[a-z0-9]{1,63}(\.[A-Za-z0-9_-]{1,64}){0,20}$/;
-const outputPrefix = 'notebooks/';
 
 /** NotebookService of showrunner.notebooks.v1: reads notebooks, output pages and live runs; runs nothing itself. */
 export function createNotebookService(deps: NotebookServiceDeps): ServiceRegistration {

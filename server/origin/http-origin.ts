@@ -16,6 +16,22 @@ export interface HttpOriginOptions {
   readonly publicPrefix?: string;
   /** Connections beyond this are refused (default 1,024). */
   readonly maxConnections?: number;
+  /** Pages that are made when they are asked for. Default none. */
+  readonly pages?: OriginPages | undefined;
+}
+
+/** Read-only pages below a path of their own; they are not for other sites to read, so they carry no CORS header. */
+export interface OriginPages {
+  /** e.g. `notebooks/`. */
+  readonly prefix: string;
+  /** The page of a decoded path below the prefix; undefined for one that is not there. Errors of its own are 500. */
+  render(path: string, query: URLSearchParams, signal: AbortSignal): Promise<OriginPage | undefined>;
+}
+
+export interface OriginPage {
+  readonly html: Uint8Array;
+  /** Header values by lower-case name; with an `etag`, a page that the browser has is not sent again. */
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 /** The appliance of last resort: serves published title files over HTTP, as an Open Connect appliance would. */
@@ -39,11 +55,16 @@ const originAddressUnusable = (address: string, cause: unknown) =>
 /** Files below a version never change; manifests inside a version neither. */
 const immutable = 'public, max-age=31536000, immutable';
 
-/** Starts the origin. GET and HEAD with single ranges, ETag, CORS for players; everything else is 404 or 405. */
+/**
+ * Starts the origin. GET and HEAD with single ranges, ETag, CORS for players; everything else is 404 or 405. Pages, where
+ * there are any, are served beside the files.
+ */
 export async function startHttpOrigin(options: HttpOriginOptions): Promise<HttpOrigin> {
-  const { address, objects, log, publicPrefix = 'titles/' } = options;
+  const { address, objects, log, publicPrefix = 'titles/', pages } = options;
   const server = createServer((request, response) => {
-    serve(request, response, objects, publicPrefix).catch((error: unknown) => {
+    const isPage = pages !== undefined && request.url?.startsWith(`/${pages.prefix}`) === true;
+    const served = isPage ? servePage(request, response, pages) : serve(request, response, objects, publicPrefix);
+    served.catch((error: unknown) => {
       // A player that leaves in the middle of a segment is no fault.
       if (response.destroyed || request.destroyed) return;
       log.error('origin request failed', { path: request.url, error });
@@ -77,12 +98,46 @@ function listen(server: Server, address: string): Promise<void> {
   });
 }
 
-async function serve(request: IncomingMessage, response: ServerResponse, objects: ObjectStore, prefix: string) {
-  response.setHeader('access-control-allow-origin', '*');
-  if (request.method !== 'GET' && request.method !== 'HEAD') {
-    response.writeHead(405, { allow: 'GET, HEAD' }).end();
+/** False, with the answer sent, for a method that changes something. */
+function isReading(request: IncomingMessage, response: ServerResponse): boolean {
+  if (request.method === 'GET' || request.method === 'HEAD') return true;
+  response.writeHead(405, { allow: 'GET, HEAD' }).end();
+  return false;
+}
+
+async function servePage(request: IncomingMessage, response: ServerResponse, { prefix, render }: OriginPages) {
+  if (!isReading(request, response)) return;
+  const left = new AbortController();
+  response.once('close', () => left.abort());
+  const { pathname, searchParams } = new URL(request.url ?? '/', 'http://origin');
+  const path = decodePath(pathname.slice(prefix.length + 1));
+  const page = path === undefined ? undefined : await render(path, searchParams, left.signal);
+  if (page === undefined) {
+    response.writeHead(404).end();
     return;
   }
+  for (const [name, value] of Object.entries(page.headers)) response.setHeader(name, value);
+  response.setHeader('x-content-type-options', 'nosniff');
+  const { etag } = page.headers;
+  if (etag !== undefined && request.headers['if-none-match'] === etag) {
+    response.writeHead(304).end();
+    return;
+  }
+  response.writeHead(200, { 'content-type': 'text/html; charset=utf-8', 'content-length': page.html.length });
+  response.end(request.method === 'HEAD' ? undefined : page.html);
+}
+
+function decodePath(path: string): string | undefined {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return undefined;
+  }
+}
+
+async function serve(request: IncomingMessage, response: ServerResponse, objects: ObjectStore, prefix: string) {
+  response.setHeader('access-control-allow-origin', '*');
+  if (!isReading(request, response)) return;
   const info = await findPublic(request.url ?? '/', objects, prefix);
   if (!info) {
     response.writeHead(404).end();
@@ -114,12 +169,11 @@ async function serve(request: IncomingMessage, response: ServerResponse, objects
 /** The object behind a URL path; undefined for anything that is not a public object. */
 async function findPublic(url: string, objects: ObjectStore, prefix: string): Promise<ObjectInfo | undefined> {
   try {
-    const key = decodeURIComponent(url.split('?', 1)[0]?.slice(1) ?? '');
-    return key.startsWith(prefix) ? await objects.stat(key) : undefined;
+    const key = decodePath(url.split('?', 1)[0]?.slice(1) ?? '');
+    return key?.startsWith(prefix) ? await objects.stat(key) : undefined;
   } catch (error) {
-    // A path that is no key (bad escape, traversal) names nothing public.
-    if (error instanceof URIError || (error instanceof AppError && error.code === Code.INVALID_ARGUMENT))
-      return undefined;
+    // A path that is no key (e.g. traversal) names nothing public.
+    if (error instanceof AppError && error.code === Code.INVALID_ARGUMENT) return undefined;
     throw error;
   }
 }

@@ -55,6 +55,11 @@ export const settings = {
     '',
     'Comma-separated names of environment variables that notebook parameters may take by {"$secret": "NAME"}.',
   ),
+  NOTEBOOK_PAGES: setting(
+    flag,
+    false,
+    'Serve output notebooks as pages below /notebooks/ of the HTTP origin, to everybody who reaches it.',
+  ),
   JOB_WEBHOOK_ORIGINS: setting(
     origins,
     [],
