@@ -48,7 +48,8 @@ export async function withConnection<D extends DescService>(
     metadata: { ...(apiKey ? { 'x-api-key': apiKey } : {}), ...readHeaders(values.header ?? []) },
   });
   const interrupt = new AbortController();
-  process.once('SIGINT', () => interrupt.abort());
+  const onInterrupt = () => interrupt.abort();
+  process.once('SIGINT', onInterrupt);
   try {
     await work(client, { signal: interrupt.signal, deadlineMs });
     return 0;
@@ -62,6 +63,7 @@ export async function withConnection<D extends DescService>(
     }
     return 1;
   } finally {
+    process.off('SIGINT', onInterrupt);
     client.close();
   }
 }
