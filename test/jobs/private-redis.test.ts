@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { Code } from '../../server/core/codes.ts';
 import { silentLogger } from '../../server/core/log.ts';
-import { openRedis } from '../../workers/redis/private-redis.ts';
+import { findPrivateRedis, openRedis } from '../../workers/redis/private-redis.ts';
 import { startChildScript } from '../support/child-script.ts';
+import { findFreePort } from '../support/free-port.ts';
 import { isAlive } from '../support/processes.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
 import { createTempDir } from '../support/temp-dir.ts';
@@ -66,6 +70,53 @@ describe('the private Redis', () => {
       assert.equal(await redisCommand(redis.url, 'ping'), 'PONG');
       const open = new URL(redis.url);
       await assert.rejects(redisCommand(`redis://${open.host}`, 'ping'), /NOAUTH/);
+    } finally {
+      await redis.close();
+    }
+  });
+
+  it('takes another port when one was taken between its choice and the start', async () => {
+    await using temp = await createTempDir();
+    const other = createServer().listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const taken = (other.address() as AddressInfo).port;
+    const ports = [taken, taken, await findFreePort()];
+    const redis = await openRedis({
+      dir: join(temp.path, 'deep'.repeat(40)),
+      log: silentLogger,
+      choosePort: async () => ports.shift() ?? 0,
+    });
+    try {
+      assert.deepEqual(ports, []);
+      assert.equal(await redisCommand(redis.url, 'ping'), 'PONG');
+      assert.equal(await findPrivateRedis(join(temp.path, 'deep'.repeat(40))), redis.url);
+    } finally {
+      await redis.close();
+      other.close();
+    }
+  });
+
+  it('does not take a foreign Redis without a password for its own', async () => {
+    await using temp = await createTempDir();
+    const answers = createServer((socket) => {
+      socket.on('data', () => socket.write('-ERR AUTH called without any password configured\r\n+PONG\r\n'));
+    });
+    await once(answers.listen(0, '127.0.0.1'), 'listening');
+    const { port } = answers.address() as AddressInfo;
+    writeFileSync(join(temp.path, 'address.json'), JSON.stringify({ port, password: 'ours' }));
+    assert.equal(await findPrivateRedis(temp.path), undefined);
+    answers.close();
+  });
+
+  it('starts where a crash or a full disk left half of its address', async () => {
+    await using temp = await createTempDir();
+    for (const half of ['', '{"socketPath":"/tm', '7', '{"port":"x"}']) {
+      writeFileSync(join(temp.path, 'address.json'), half);
+      assert.equal(await findPrivateRedis(temp.path), undefined);
+    }
+    const redis = await openRedis({ dir: temp.path, log: silentLogger });
+    try {
+      assert.equal(await findPrivateRedis(temp.path), redis.url);
     } finally {
       await redis.close();
     }

@@ -1,11 +1,11 @@
-import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { type Clock, systemClock } from '../../server/core/clock.ts';
+import { messageOf } from '../../server/core/errors.ts';
 import type { Logger } from '../../server/core/log.ts';
+import { chooseAddress, findUnusedPort, type RedisAddress, readAddress, storeAddress, urlOf } from './redis-address.ts';
 import { redisDirInUse, redisMissing, redisNotReady } from './redis-errors.ts';
-import { pingRedis, type RedisAddress } from './redis-ping.ts';
+import { pingRedis } from './redis-ping.ts';
 import { findRedisServer, type RedisProcess, startRedisProcess } from './redis-process.ts';
 
 export interface OpenRedisOptions {
@@ -21,6 +21,8 @@ export interface OpenRedisOptions {
   readonly readyTimeoutMs?: number;
   /** How long to wait for the Redis of a former owner to end, in ms. Default 10,000. */
   readonly takeoverTimeoutMs?: number;
+  /** A port to try where the folder is too deep for a socket. Default: one that nobody listens on now. */
+  readonly choosePort?: () => Promise<number>;
 }
 
 export interface OpenedRedis {
@@ -32,9 +34,8 @@ export interface OpenedRedis {
   close(): Promise<void>;
 }
 
-const addressFile = 'address.json';
-/** Longest path of a unix socket that every platform takes (macOS: 104 bytes with the closing zero). */
-const maxSocketPathBytes = 100;
+/** Ports tried: another process may take one between its choice and the start. */
+const portAttempts = 5;
 const minBackoffMs = 100;
 const maxBackoffMs = 5_000;
 /** A run longer than this was healthy: the next restart starts at the least backoff again. */
@@ -57,12 +58,10 @@ export async function openRedis(options: OpenRedisOptions): Promise<OpenedRedis>
   await mkdir(dir, { recursive: true, mode: 0o700 });
   await waitUntilFree(dir, clock, takeoverTimeoutMs);
   for (const name of await readdir(dir)) if (/^redis-.*\.sock$/.test(name)) await rm(join(dir, name), { force: true });
-  const address = await chooseAddress(dir);
-  await writeFile(join(dir, addressFile), JSON.stringify(address), { mode: 0o600 });
 
   const stopping = new AbortController();
   const supervisor = { current: undefined as RedisProcess | undefined };
-  const start = async (): Promise<RedisProcess> => {
+  const startAt = async (address: RedisAddress): Promise<RedisProcess> => {
     const redis = startRedisProcess(binary, dir, address);
     supervisor.current = redis;
     try {
@@ -73,7 +72,8 @@ export async function openRedis(options: OpenRedisOptions): Promise<OpenedRedis>
     }
     return redis;
   };
-  const first = await start();
+  const { address, first } = await startSomewhere(dir, options.choosePort ?? findUnusedPort, startAt);
+  const start = () => startAt(address);
   const supervised = keepRunning(first, { start, clock, log, signal: stopping.signal });
   return {
     url: urlOf(address),
@@ -84,6 +84,24 @@ export async function openRedis(options: OpenRedisOptions): Promise<OpenedRedis>
       await supervised;
     },
   };
+}
+
+/** Starts Redis at an address that is free; the address is stored before it listens there. */
+async function startSomewhere(
+  dir: string,
+  choosePort: () => Promise<number>,
+  startAt: (address: RedisAddress) => Promise<RedisProcess>,
+): Promise<{ address: RedisAddress; first: RedisProcess }> {
+  for (let attempt = 1; ; attempt++) {
+    const address = await chooseAddress(dir, choosePort);
+    await storeAddress(dir, address);
+    try {
+      return { address, first: await startAt(address) };
+    } catch (error) {
+      const isTaken = 'port' in address && /address already in use/i.test(messageOf(error));
+      if (!isTaken || attempt === portAttempts) throw error;
+    }
+  }
 }
 
 interface Keeping {
@@ -121,11 +139,6 @@ export async function findPrivateRedis(dir: string): Promise<string | undefined>
   return address !== undefined && (await pingRedis(address)) !== 'absent' ? urlOf(address) : undefined;
 }
 
-async function readAddress(dir: string): Promise<RedisAddress | undefined> {
-  const stored = await readFile(join(dir, addressFile), 'utf8').catch(() => undefined);
-  return stored === undefined ? undefined : (JSON.parse(stored) as RedisAddress);
-}
-
 /** A former owner that was killed leaves its Redis to the watchdog for a moment: wait for its end. */
 async function waitUntilFree(dir: string, clock: Clock, timeoutMs: number): Promise<void> {
   const former = await readAddress(dir);
@@ -148,28 +161,4 @@ async function waitUntilReady(redis: RedisProcess, address: RedisAddress, clock:
     if (ended || waitedMs > timeoutMs) throw redisNotReady(waitedMs, redis.output());
     await clock.sleep(10);
   }
-}
-
-async function chooseAddress(dir: string): Promise<RedisAddress> {
-  // A name of its own: a former Redis that is about to end removes its socket, and must not remove ours.
-  const socketPath = join(dir, `redis-${randomBytes(3).toString('hex')}.sock`);
-  if (Buffer.byteLength(socketPath) <= maxSocketPathBytes) return { socketPath };
-  return { port: await freePort(), password: randomBytes(24).toString('hex') };
-}
-
-function freePort(): Promise<number> {
-  const { promise, resolve, reject } = Promise.withResolvers<number>();
-  const server = createServer();
-  server.on('error', reject);
-  server.listen(0, '127.0.0.1', () => {
-    const address = server.address();
-    server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-  });
-  return promise;
-}
-
-function urlOf(address: RedisAddress): string {
-  return 'socketPath' in address
-    ? `unix:${address.socketPath}`
-    : `redis://:${address.password}@127.0.0.1:${address.port}`;
 }

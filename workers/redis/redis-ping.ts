@@ -1,7 +1,5 @@
 import { connect } from 'node:net';
-
-/** Where a private Redis listens. */
-export type RedisAddress = { readonly socketPath: string } | { readonly port: number; readonly password: string };
+import type { RedisAddress } from './redis-address.ts';
 
 /** `loading`: it listens but does not take commands yet. `absent`: nobody that speaks Redis with our password. */
 export type RedisHealth = 'ready' | 'loading' | 'absent';
@@ -16,6 +14,8 @@ export function pingRedis(address: RedisAddress, timeoutMs = 500): Promise<Redis
     'socketPath' in address
       ? connect({ path: address.socketPath })
       : connect({ host: '127.0.0.1', port: address.port });
+  // One without a password answers PING whatever came before: only the OK to ours shows that it is ours.
+  const ready = 'port' in address ? '+OK\r\n+PONG\r\n' : '+PONG\r\n';
   let answer = '';
   const settle = (health: RedisHealth) => {
     socket.destroy();
@@ -27,9 +27,9 @@ export function pingRedis(address: RedisAddress, timeoutMs = 500): Promise<Redis
   socket.on('connect', () => socket.write('port' in address ? `AUTH ${address.password}\r\nPING\r\n` : 'PING\r\n'));
   socket.on('data', (chunk: Buffer) => {
     answer += chunk.toString('latin1');
-    if (answer.includes('+PONG\r\n')) settle('ready');
+    if (answer.includes(ready)) settle('ready');
     else if (answer.includes('-LOADING')) settle('loading');
-    else if (answer.includes('-WRONGPASS') || answer.length > 1024) settle('absent');
+    else if (/^(?![+-])|^-(ERR|WRONGPASS)/.test(answer) || answer.length > 1024) settle('absent');
   });
   return promise;
 }

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import type { RedisAddress } from './redis-ping.ts';
+import type { RedisAddress } from './redis-address.ts';
 
 /** One run of a private Redis. */
 export interface RedisProcess {
