@@ -4,15 +4,19 @@ import type { Jobs } from '../jobs/create-jobs.ts';
 import type { JobRecord } from '../jobs/job-record.ts';
 import type { Manifest } from '../manifest/manifest-domain.ts';
 import type { Ranking } from '../ranking/ranking.ts';
+import { clientId, findResourceIds } from '../rpc/edge/resource-name.ts';
 
-/** Label of a job whose value names the profile to tell when the result is there, e.g. `profiles/42`. */
-export const notifyLabel = 'notify';
+/**
+ * Label of a job whose value names the profile to tell when the result is there, e.g. `profiles/42`. Labels are free
+ * text: any other value tells nobody.
+ */
+const notifyLabel = 'notify';
 
 export interface PublishResultsDeps {
-  readonly jobs: Jobs;
-  readonly manifest: Manifest;
-  readonly ranking: Ranking;
-  readonly events: Events;
+  readonly jobs: Pick<Jobs, 'onJobSucceeded'>;
+  readonly manifest: Pick<Manifest, 'registerEncodeSet'>;
+  readonly ranking: Pick<Ranking, 'onTrained'>;
+  readonly events: Pick<Events, 'publish'>;
 }
 
 /**
@@ -21,7 +25,7 @@ export interface PublishResultsDeps {
  */
 export function publishResults({ jobs, manifest, ranking, events }: PublishResultsDeps): void {
   const announce = (job: JobRecord, kind: string, subject: string, data: JsonObject) =>
-    events.publish({ eventId: `${kind}-${job.id}`, kind, profile: job.labels[notifyLabel] ?? '', subject, data });
+    events.publish({ eventId: `${kind}-${job.id}`, kind, profile: profileToTell(job), subject, data });
 
   jobs.onJobSucceeded('transcode', async (job) => {
     const { title, encodeSetKey } = job.result as { title: string; encodeSetKey: string };
@@ -37,4 +41,10 @@ export function publishResults({ jobs, manifest, ranking, events }: PublishResul
     const { modelId, publish } = job.result as { modelId: string; publish: boolean };
     if (publish) await announce(job, 'model.published', `models/${modelId}`, { model: `models/${modelId}` });
   });
+}
+
+/** Empty = nobody. */
+function profileToTell({ labels }: JobRecord): string {
+  const value = labels[notifyLabel] ?? '';
+  return findResourceIds(value, ['profiles'], clientId) === undefined ? '' : value;
 }
