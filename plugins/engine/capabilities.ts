@@ -1,10 +1,12 @@
 import { Code } from '../../server/core/codes.ts';
 import { AppError } from '../../server/core/errors.ts';
 import type { Origins } from '../../server/core/origins.ts';
+import type { SharedRates } from '../../server/core/shared-rates.ts';
 
 /** What the host of the engine lends to filters. */
 export interface Capabilities {
   readonly origins?: Origins | undefined;
+  readonly sharedRates?: SharedRates | undefined;
 }
 
 function originsMissing(): AppError {

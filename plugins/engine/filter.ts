@@ -10,6 +10,7 @@ import type { AppError } from '../../server/core/errors.ts';
 import type { Logger } from '../../server/core/log.ts';
 import type { Origins } from '../../server/core/origins.ts';
 import type { Random } from '../../server/core/random.ts';
+import type { SharedRates } from '../../server/core/shared-rates.ts';
 import type { Schema } from './config-schema.ts';
 import type { SelfTest } from './self-test-case.ts';
 
@@ -32,6 +33,7 @@ export { newId } from '../../server/core/ids.ts';
 export type { Logger } from '../../server/core/log.ts';
 export { type OriginCallOptions, OriginError, type Origins } from '../../server/core/origins.ts';
 export { createSeededRandom, type Random } from '../../server/core/random.ts';
+export type { SharedRate, SharedRates } from '../../server/core/shared-rates.ts';
 export { type TlsPeer, tlsPeer } from '../../server/core/tls-peer.ts';
 export {
   type CallKeyKind,
@@ -50,6 +52,7 @@ export { globMatcher, pathMatcher, rememberPaths, type TextMatcher } from './glo
 export { createKeyedTable, type KeyedTable } from './keyed-table.ts';
 export { limiterUse, loadSignals } from './load-signals.ts';
 export type { SelfTest, SelfTestCall, SelfTestExpectation } from './self-test-case.ts';
+export { createTokenBuckets, type TokenBuckets } from './token-buckets.ts';
 
 /** When a filter runs: before the endpoint, as the endpoint, after it succeeded, or on any failure. */
 export const filterTypes = ['inbound', 'endpoint', 'outbound', 'error'] as const;
@@ -103,6 +106,8 @@ export interface OpenContext {
   readonly random: Random;
   /** Calls of other servers; without that capability of the engine every call fails with ORIGINS_MISSING. */
   readonly origins: Origins;
+  /** Rates that all servers share; undefined where the engine was lent none. */
+  readonly sharedRates: SharedRates | undefined;
   /** Aborted when opening takes too long. */
   readonly signal: AbortSignal;
 }

@@ -181,13 +181,14 @@ function deepFreeze<T>(value: T): T {
 async function openState(options: OpenFilterOptions, config: unknown, log: Logger): Promise<unknown> {
   const { definition, file, clock, random, openTimeoutMs } = options;
   const origins = options.capabilities?.origins ?? noOrigins;
+  const sharedRates = options.capabilities?.sharedRates;
   const { open } = definition;
   if (open === undefined) return undefined;
   const expired = () => filterLoadFailed(file, `open took over ${openTimeoutMs} ms`);
   const late = (state: unknown) => void closeState(options, state, log);
   try {
     return await withDeadline({ clock, timeoutMs: openTimeoutMs, expired, late }, (signal) =>
-      open.call(definition, config, { id: definition.id, log, clock, random, origins, signal }),
+      open.call(definition, config, { id: definition.id, log, clock, random, origins, sharedRates, signal }),
     );
   } catch (error) {
     throw filterLoadFailed(file, `open failed: ${messageOf(error)}`, error);

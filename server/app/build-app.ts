@@ -4,6 +4,7 @@ import { createFilterEngine } from '../../plugins/engine/engine.ts';
 import { createJobKinds } from '../../workers/kinds.ts';
 import { createJobQueue } from '../../workers/queue/job-queue.ts';
 import { createRelayReader } from '../../workers/queue/relay.ts';
+import { createSharedRates } from '../../workers/queue/shared-rates.ts';
 import { openRedis } from '../../workers/redis/private-redis.ts';
 import { createCache } from '../cache/create-cache.ts';
 import { systemClock } from '../core/clock.ts';
@@ -156,11 +157,13 @@ async function build(config: Config, log: Logger, env: Environment, lifecycle: L
   const apiKey = openLocalApiKey(config.STATE_DIR);
   const origins = createOrigins({ tls: readOriginTls(config), maxMessageBytes: config.MAX_MESSAGE_BYTES });
   lifecycle.defer('origin connections', () => origins.close());
+  const sharedRates = createSharedRates({ url: redis.url, log });
+  lifecycle.defer('shared rates', () => sharedRates.close());
   const filters = await createFilterEngine({
     dirs: [shippedFilters, ...(config.FILTERS_DIR === undefined ? [] : [config.FILTERS_DIR])],
     config: filterSettings(config, apiKey),
     required: requiredFilters,
-    capabilities: { origins },
+    capabilities: { origins, sharedRates },
     stateDir: join(config.STATE_DIR, 'filters'),
     signersFile: config.FILTERS_SIGNERS,
     isolated: config.FILTERS_ISOLATED.split(',').flatMap((glob) => glob.trim() || []),

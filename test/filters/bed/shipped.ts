@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { Capabilities } from '../../../plugins/engine/capabilities.ts';
 import { createFilterEngine, type FilterEngine } from '../../../plugins/engine/engine.ts';
 import type { Clock } from '../../../server/core/clock.ts';
 import { type Logger, silentLogger } from '../../../server/core/log.ts';
@@ -10,6 +11,7 @@ export const shippedDir = join(import.meta.dirname, '../../../plugins/filters');
 export interface ShippedOptions {
   readonly clock: Clock;
   readonly log?: Logger;
+  readonly capabilities?: Capabilities;
   /** The only filters that take part; the others are switched off. */
   readonly only: readonly string[];
 }
@@ -17,10 +19,10 @@ export interface ShippedOptions {
 /** The engine on the shipped folder with some of its filters. */
 export async function startShipped(
   config: Record<string, unknown>,
-  { clock, log = silentLogger, only }: ShippedOptions,
+  { clock, log = silentLogger, only, capabilities }: ShippedOptions,
 ): Promise<FilterEngine & AsyncDisposable> {
   const engine = await createFilterEngine({
-    ...{ dirs: [shippedDir], config, log, clock, random: createSeededRandom(1), watch: false },
+    ...{ dirs: [shippedDir], config, log, clock, random: createSeededRandom(1), watch: false, capabilities },
   });
   for (const { id } of engine.snapshot().filters) if (!only.includes(id)) engine.setDisabled(id, true);
   return { ...engine, [Symbol.asyncDispose]: () => engine.close() };

@@ -1,4 +1,5 @@
-import { type Clock, createKeyedTable } from '../../engine/filter.ts';
+import type { Clock } from '../../server/core/clock.ts';
+import { createKeyedTable } from './keyed-table.ts';
 
 export interface TokenBucketOptions {
   readonly ratePerSecond: number;
