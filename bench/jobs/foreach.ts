@@ -1,4 +1,4 @@
-import type { Jobs } from '../../server/jobs/create-jobs.ts';
+import type { Jobs } from '../../server/jobs/jobs.ts';
 import type { WorkflowSpec } from '../../server/jobs/workflows/workflow.ts';
 import type { BenchRow } from '../report.ts';
 

@@ -1,5 +1,5 @@
 import type { Events } from '../events/create-events.ts';
-import type { Jobs } from '../jobs/create-jobs.ts';
+import type { Jobs } from '../jobs/jobs.ts';
 
 /** Puts ends of jobs and missed promises on the bus. Told at least once: ids are derived from the job. */
 export function announceJobs(jobs: Pick<Jobs, 'onNotice'>, events: Pick<Events, 'publish'>): void {

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import type { Clock } from '../core/clock.ts';
 import type { Config } from '../core/config/settings.ts';
-import type { Jobs } from '../jobs/create-jobs.ts';
 import { isTerminal } from '../jobs/job-record.ts';
+import type { Jobs } from '../jobs/jobs.ts';
 import { createNotebookService } from '../notebooks/service.ts';
 import type { ServiceRegistration } from '../rpc/handler.ts';
 import type { ObjectStore } from '../stores/objects/object-store.ts';

@@ -1,7 +1,7 @@
 import type { JsonObject } from '@bufbuild/protobuf';
 import type { Events } from '../events/create-events.ts';
-import type { Jobs } from '../jobs/create-jobs.ts';
 import type { JobRecord } from '../jobs/job-record.ts';
+import type { Jobs } from '../jobs/jobs.ts';
 import type { Manifest } from '../manifest/manifest-domain.ts';
 import type { Ranking } from '../ranking/ranking.ts';
 import { clientId, findResourceIds } from '../rpc/edge/resource-name.ts';

@@ -1,7 +1,7 @@
 import type { Json } from '../../workers/queue/job-kind.ts';
-import type { Jobs } from '../jobs/create-jobs.ts';
 import { toEventMessage, toJobMessage } from '../jobs/job-message.ts';
 import type { JobRecord } from '../jobs/job-record.ts';
+import type { Jobs } from '../jobs/jobs.ts';
 import type { TranscodePart } from '../transcode/rung-progress.ts';
 import type { TranscodeJobs } from '../transcode/service.ts';
 

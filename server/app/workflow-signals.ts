@@ -1,6 +1,6 @@
 import type { Events } from '../events/create-events.ts';
 import { eventKinds } from '../events/event-kinds.ts';
-import type { Jobs } from '../jobs/create-jobs.ts';
+import type { Jobs } from '../jobs/jobs.ts';
 
 /** Hands every event to the workflow runs that may wait for it. Runs at least once per event, which changes nothing. */
 export function registerWorkflowSignals(events: Pick<Events, 'onEvent'>, jobs: Pick<Jobs, 'onEvent'>): void {

@@ -5,7 +5,6 @@ import { readPageSize } from '../rpc/edge/page-size.ts';
 import { encodePageToken, readPageToken } from '../rpc/edge/page-token.ts';
 import { readResourceName } from '../rpc/edge/resource-name.ts';
 import { type ServiceRegistration, serviceOf } from '../rpc/handler.ts';
-import type { Jobs } from './create-jobs.ts';
 import { insightHandlers } from './edge/insight-handlers.ts';
 import { jobId } from './edge/job-id.ts';
 import { limitHandlers } from './edge/limit-handlers.ts';
@@ -17,6 +16,7 @@ import { templateHandlers } from './edge/template-handlers.ts';
 import { webhookHandlers } from './edge/webhook-handlers.ts';
 import { workflowHandlers } from './edge/workflow-handlers.ts';
 import { toEventMessage, toJobMessage } from './job-message.ts';
+import type { Jobs } from './jobs.ts';
 
 /** JobService of showrunner.jobs.v1 on the jobs domain. */
 export function createJobService(jobs: Jobs): ServiceRegistration {

@@ -6,9 +6,9 @@ import { invalidField } from '../../core/errors.ts';
 import { readResourceName, slugId } from '../../rpc/edge/resource-name.ts';
 import { readTimestamp } from '../../rpc/edge/wkt-time.ts';
 import type { ServiceImplementation } from '../../rpc/handler.ts';
-import type { Jobs } from '../create-jobs.ts';
 import type { JobInsight } from '../insight/job-insight.ts';
 import { toUsageMessage } from '../job-message.ts';
+import type { Jobs } from '../jobs.ts';
 import { jobId } from './job-id.ts';
 
 export type InsightHandlers = Pick<

@@ -4,8 +4,8 @@ import type { JobService } from '../../../proto/gen/showrunner/jobs/v1/job_servi
 import { maxWeight } from '../../../workers/queue/fair-turns.ts';
 import { invalidField, notFound } from '../../core/errors.ts';
 import type { ServiceImplementation } from '../../rpc/handler.ts';
-import type { Jobs } from '../create-jobs.ts';
 import type { JobLimitRecord } from '../gate/job-limits-store.ts';
+import type { Jobs } from '../jobs.ts';
 
 export type LimitHandlers = Pick<
   ServiceImplementation<typeof JobService>,

@@ -3,7 +3,7 @@ import type { ListJobsRequestSchema } from '../../../proto/gen/showrunner/jobs/v
 import { invalidField } from '../../core/errors.ts';
 import { readResourceName, slugId } from '../../rpc/edge/resource-name.ts';
 import { readTimestamp } from '../../rpc/edge/wkt-time.ts';
-import type { ListQuery } from '../create-jobs.ts';
+import type { ListQuery } from '../list-jobs.ts';
 import { jobId } from './job-id.ts';
 import { readState } from './read-state.ts';
 

@@ -6,8 +6,8 @@ import { invalidField, invalidFields } from '../../core/errors.ts';
 import { readResourceName, slugId } from '../../rpc/edge/resource-name.ts';
 import type { ServiceImplementation } from '../../rpc/handler.ts';
 import { labelFaults } from '../check-job.ts';
-import type { Jobs } from '../create-jobs.ts';
 import { toJobState } from '../job-message.ts';
+import type { Jobs } from '../jobs.ts';
 import type { WebhookEvent, WebhookRecord } from '../webhooks/webhook.ts';
 import { readState } from './read-state.ts';
 

@@ -1,0 +1,35 @@
+import { leastIdAt } from '../../core/ids.ts';
+import type { JobStore } from '../job-store.ts';
+import { createInsightBuilder, type JobInsight } from './job-insight.ts';
+
+export interface InsightQuery {
+  /** Created at or after, and before, in Unix ms. */
+  readonly fromMs: number;
+  readonly toMs: number;
+  /** Empty = all. */
+  readonly kinds: ReadonlySet<string>;
+  readonly template?: string;
+}
+
+const maxJobs = 20_000;
+const scanRows = 100;
+
+/** What the newest jobs of a time, 20,000 at most, have cost, where it went and why they failed. */
+export async function gatherInsight(
+  store: Pick<JobStore, 'scan'>,
+  { fromMs, toMs, kinds, template }: InsightQuery,
+): Promise<JobInsight> {
+  const builder = createInsightBuilder();
+  let before: string | undefined = leastIdAt(toMs);
+  for (let scanned = 0; scanned < maxJobs; scanned += scanRows) {
+    const rows = await store.scan(before, scanRows);
+    for (const job of rows) {
+      before = job.id;
+      if (job.createMs < fromMs) return builder.build(false);
+      const isMeant = kinds.size === 0 || kinds.has(job.kind);
+      if (isMeant && (template === undefined || job.template === template)) builder.add(job);
+    }
+    if (rows.length < scanRows) return builder.build(false);
+  }
+  return builder.build(true);
+}
