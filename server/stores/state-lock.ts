@@ -14,7 +14,7 @@ export interface StateLock {
  */
 export function lockStateDir(dir: string): StateLock {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
-  const lock = openExclusiveDatabase(join(dir, 'owner.lock'), 'BEGIN EXCLUSIVE');
+  const lock = openExclusiveDatabase(join(dir, 'owner.lock'), 'BEGIN EXCLUSIVE', dir);
   let isHeld = true;
   return {
     release: () => {

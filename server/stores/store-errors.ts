@@ -33,7 +33,7 @@ export function stateDirInUse(path: string, pid: number | undefined): AppError {
   return new AppError({
     code: Code.FAILED_PRECONDITION,
     reason: 'STATE_DIR_IN_USE',
-    message: `${path} is in use by ${owner}; stop it or choose another state folder`,
+    message: `${path} is in use by ${owner}; stop it or set SHOWRUNNER_STATE_DIR to another folder`,
     metadata: { path, ...(pid === undefined ? {} : { pid: String(pid) }) },
   });
 }

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { open as openFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { Code } from '../../server/core/codes.ts';
-import { silentLogger } from '../../server/core/log.ts';
+import { createLogger, silentLogger } from '../../server/core/log.ts';
 import { openSqliteRecords } from '../../server/stores/records/sqlite-records.ts';
 import { lockStateDir } from '../../server/stores/state-lock.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
@@ -44,6 +45,39 @@ describe('sqlite records and faults', () => {
     } finally {
       disk.unmount();
     }
+  });
+
+  it('refuses everything with DISK_FAILED after a flush that failed, says so once, and has what was flushed when opened again', async () => {
+    const path = join(dir.path, 'records.db');
+    const clock = createFakeClock();
+    const lines: string[] = [];
+    const log = createLogger({ level: 'warn', write: (line) => lines.push(line) });
+    const records = await openSqliteRecords({ path, clock, log });
+    await records.put('p', 'kept', new Uint8Array(1), { ttlMs: 10_000 });
+    const restore = await failNextFlush();
+    try {
+      await rejectsWith(records.put('p', 'lost', new Uint8Array(1)), Code.UNAVAILABLE, 'DISK_FAILED');
+    } finally {
+      restore();
+    }
+    await rejectsWith(records.put('p', 'more', new Uint8Array(1)), Code.UNAVAILABLE, 'DISK_FAILED');
+    await rejectsWith(records.get('p', 'kept'), Code.UNAVAILABLE, 'DISK_FAILED');
+    // There is an expired row from now on, which no pass can remove.
+    for (let pass = 0; pass < 15; pass++) await clock.advance(1_000);
+    assert.deepEqual(
+      lines.map((line) => JSON.parse(line).message),
+      ['records store failed'],
+    );
+    await records.close();
+    const again = await open(path);
+    assert.equal((await again.get('p', 'kept'))?.value.byteLength, 1);
+    await again.close();
+  });
+
+  it('names a failure of the file system for what it is', async () => {
+    mkdirSync(join(dir.path, 'records.db.pid.new'));
+    const error = await rejectsWith(open(join(dir.path, 'records.db')), Code.UNAVAILABLE, 'DISK_FAILED');
+    assert.match(String(error.cause), /EISDIR/);
   });
 
   it('removes expired rows from the file in bounded passes', async () => {
@@ -96,10 +130,25 @@ describe('lockStateDir', () => {
     assert.equal(execFileSync('stat', ['-c', '%a', path], { encoding: 'utf8' }).trim(), '700');
     assert.throws(() => lockStateDir(path), {
       reason: 'STATE_DIR_IN_USE',
-      message: `${join(path, 'owner.lock')} is in use by process ${process.pid}; stop it or choose another state folder`,
+      message: `${path} is in use by process ${process.pid}; stop it or set SHOWRUNNER_STATE_DIR to another folder`,
     });
     lock.release();
     lock.release();
     lockStateDir(path).release();
   });
 });
+
+/** Lets the next flush of any open file fail, as a broken device would; the function given undoes it. */
+async function failNextFlush(): Promise<() => void> {
+  await using file = await openFile('/dev/null');
+  const prototype: { datasync(): Promise<void> } = Object.getPrototypeOf(file);
+  const { datasync } = prototype;
+  const restore = () => {
+    prototype.datasync = datasync;
+  };
+  prototype.datasync = () => {
+    restore();
+    return Promise.reject(Object.assign(new Error('EIO: i/o error, fdatasync'), { code: 'EIO' }));
+  };
+  return restore;
+}

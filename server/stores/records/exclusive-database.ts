@@ -2,7 +2,7 @@ import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { Code } from '../../core/codes.ts';
 import { AppError, messageOf } from '../../core/errors.ts';
-import { diskFailed, diskFull, stateDirInUse } from '../store-errors.ts';
+import { diskFailed, diskFull, stateDirInUse, writeFailure } from '../store-errors.ts';
 
 export interface ExclusiveDatabase {
   readonly database: DatabaseSync;
@@ -21,10 +21,10 @@ const notADatabase = 26;
 /**
  * Opens a database file for this process alone. `claim` must run a statement that takes the write lock under
  * `locking_mode = EXCLUSIVE`. The lock is an OS file lock: it ends with its process, also on kill -9, and never goes
- * stale. The owner's pid stands in `<path>.pid`, for the error message only.
+ * stale. The owner's pid stands in `<path>.pid`, for the error message only, which names `owned` (default: the path).
  * Throws STATE_DIR_IN_USE at once when the file is owned already, DISK_FULL, DISK_FAILED or RECORDS_CORRUPT.
  */
-export function openExclusiveDatabase(path: string, claim: string): ExclusiveDatabase {
+export function openExclusiveDatabase(path: string, claim: string, owned = path): ExclusiveDatabase {
   const pidPath = `${path}.pid`;
   let database: DatabaseSync | undefined;
   try {
@@ -35,7 +35,7 @@ export function openExclusiveDatabase(path: string, claim: string): ExclusiveDat
     renameSync(`${pidPath}.new`, pidPath);
   } catch (error) {
     database?.close();
-    throw resultCode(error) === busy ? stateDirInUse(path, readOwner(pidPath)) : sqliteFailure(path, error);
+    throw resultCode(error) === busy ? stateDirInUse(owned, readOwner(pidPath)) : sqliteFailure(path, error);
   }
   const opened = database;
   return {
@@ -50,6 +50,8 @@ export function openExclusiveDatabase(path: string, claim: string): ExclusiveDat
 /** An SQLite (or file system) failure as an AppError. */
 export function sqliteFailure(path: string, error: unknown): AppError {
   if (error instanceof AppError) return error;
+  // Errors of the operating system; SQLite's own name no system call.
+  if (error instanceof Error && 'syscall' in error) return writeFailure(path, error);
   switch (resultCode(error)) {
     case full:
       return diskFull(path, error);

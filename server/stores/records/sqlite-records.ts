@@ -68,7 +68,7 @@ export async function openSqliteRecords(options: SqliteRecordsOptions): Promise<
   };
   const queue = createCommitQueue({ commit, settle });
   const stopSweeping = startSweeping(options, async () => {
-    if (isClosed || !table.hasExpired()) return 0;
+    if (isClosed || failure !== undefined || !table.hasExpired()) return 0;
     return queue.add({ bytes: 0, isCompound: false, apply: () => table.sweep(sweepRows) });
   });
 
