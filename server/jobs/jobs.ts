@@ -20,8 +20,8 @@ import type { JobTemplates } from './templates/job-templates.ts';
 import type { WatchJob } from './watch-job.ts';
 import type { JobNotice } from './webhooks/webhook.ts';
 import type { Webhooks, WebhooksDeps } from './webhooks/webhooks.ts';
+import type { WorkflowEvent } from './workflows/signals.ts';
 import type { RunViews } from './workflows/watch-run.ts';
-import type { WorkflowEvent } from './workflows/workflow-engine.ts';
 import type { Workflows } from './workflows/workflows.ts';
 
 export interface JobsOptions {

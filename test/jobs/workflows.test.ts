@@ -229,6 +229,30 @@ describe('a workflow', () => {
     assert.deepEqual(ended.result, { subject: 'models/good', id: 'final' });
   });
 
+  it('takes an event that came before its subject was known', async () => {
+    const id = await define(
+      [
+        node('train', 'hold', hold('trained')),
+        node('published', '', {}, ['train'], {
+          work: { type: 'signal', eventKind: 'model.published', subject: 'models/${train.result.attempt}', when: '' },
+        }),
+      ],
+      { outputs: { id: '${published.result.eventId}' } },
+    );
+    const started = await run(id);
+    const event = (eventId: string, subject: string) =>
+      harness.jobs.onEvent({
+        ...{ eventId, kind: 'model.published', subject, profile: '', data: {}, acceptedMs: Date.now() },
+      });
+    for (let i = 0; i < 25; i++) await event(`other-${i}`, `models/other-${i}`);
+    for (let i = 0; i < 2; i++) await event('right', 'models/1');
+    assert.equal((await nodesOf(started))['published']?.held?.length, 20, 'a bounded number is kept, none twice');
+    harness.touch('trained');
+    const { ended } = await finished(started);
+    assert.deepEqual(ended.result, { id: 'right' });
+    assert.equal((await nodesOf(ended))['published']?.held, undefined);
+  });
+
   it('gives the earlier run for a known request id, and follows its strategy', async () => {
     const id = await define([node('held', 'hold', hold('one-run'))], { strategy: { kind: 'first_only' } });
     const first = await run(id, {}, 'once');

@@ -17,6 +17,15 @@ export interface ItemsState {
   readonly takeFrom?: string;
 }
 
+/** An event as conditions and results see it. */
+export type HeldEvent = {
+  readonly eventId: string;
+  readonly kind: string;
+  readonly subject: string;
+  readonly profile: string;
+  readonly data: Json;
+};
+
 export interface NodeRun {
   readonly state: NodeState;
   /** Id of its job. */
@@ -27,6 +36,8 @@ export interface NodeRun {
   readonly items?: ItemsState;
   /** The event that a signal waited for; may come before its node is at work. */
   readonly event?: Json;
+  /** Events that may be it, come before the signal's subject was known. */
+  readonly held?: readonly HeldEvent[];
   readonly reused?: boolean;
 }
 

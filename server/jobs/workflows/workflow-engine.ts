@@ -5,7 +5,6 @@ import type { Clock } from '../../core/clock.ts';
 import { isPermanent } from '../../core/codes.ts';
 import { AppError, messageOf } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
-import { parseCondition } from '../expressions/condition.ts';
 import { resolveReferences } from '../expressions/resolve-references.ts';
 import { jobBusy } from '../job-errors.ts';
 import { isTerminal, type JobRecord } from '../job-record.ts';
@@ -13,21 +12,12 @@ import type { JobStore } from '../job-store.ts';
 import { createTurns } from '../turns.ts';
 import type { ForEachRunner } from './for-each-runner.ts';
 import type { CreateNodeJob } from './node-jobs.ts';
+import { createNodeSteps } from './node-steps.ts';
 import type { RunRows } from './run-rows.ts';
-import { namesIn, namesOfEdges, namesOfWork, scopeOf } from './run-scope.ts';
-import { beginRow, failureOfRun, hasEnded, isOver, type NodeRun, type RunRow, readinessOf } from './run-state.ts';
-import type { WorkflowDefinition, WorkflowNode } from './workflow.ts';
-
-/** An event of the bus, as much as workflows see of it. */
-export interface WorkflowEvent {
-  readonly eventId: string;
-  readonly kind: string;
-  readonly subject: string;
-  readonly profile: string;
-  readonly data: Json;
-  /** Unix ms. */
-  readonly acceptedMs: number;
-}
+import { namesIn, scopeOf } from './run-scope.ts';
+import { beginRow, failureOfRun, hasEnded, isOver, type NodeRun, type RunRow } from './run-state.ts';
+import { createSignals, type WorkflowEvent } from './signals.ts';
+import type { WorkflowDefinition } from './workflow.ts';
 
 export interface WorkflowEngineDeps {
   readonly store: JobStore;
@@ -62,6 +52,8 @@ const maxTries = 50;
 
 export function createWorkflowEngine(deps: WorkflowEngineDeps): WorkflowEngine {
   const { store, rows, items, createJob, clock, log } = deps;
+  const steps = createNodeSteps({ store, items, createJob, clock });
+  const signals = createSignals(store, rows);
   const inTurn = createTurns();
   /** Runs that are to be looked at: one look serves all who asked before it began. */
   const asked = new Set<string>();
@@ -98,7 +90,7 @@ export function createWorkflowEngine(deps: WorkflowEngineDeps): WorkflowEngine {
       if (run === undefined || isTerminal(run.state)) return;
       const loaded = await rows.find(runId);
       if (loaded === undefined) return;
-      const nodes = await takeOn(run, loaded.row, verifies);
+      const nodes = await steps.takeOn(run, loaded.row, verifies);
       if (nodes === undefined) {
         if (isOver(loaded.row)) await conclude(run, loaded.row);
         return;
@@ -107,63 +99,6 @@ export function createWorkflowEngine(deps: WorkflowEngineDeps): WorkflowEngine {
       if (await rows.replace(runId, row, loaded.version)) await tell(runId, loaded.row, row);
     }
     throw jobBusy(`jobs/${runId}`);
-  };
-
-  /** Nodes after what has ended was taken in and what may start was started; undefined when nothing changed. */
-  const takeOn = async (run: JobRecord, row: RunRow, verifies: boolean): Promise<RunRow['nodes'] | undefined> => {
-    let now = row;
-    for (const node of row.workflow.nodes) {
-      const state = now.nodes[node.id];
-      if (state === undefined || hasEnded(state)) continue;
-      const after = await guarded(state, () =>
-        state.state === 'running' ? goOn(run, node, state, now, verifies) : start(run, node, state, now),
-      );
-      if (JSON.stringify(after) !== JSON.stringify(state)) now = { ...now, nodes: { ...now.nodes, [node.id]: after } };
-    }
-    return now === row ? undefined : now.nodes;
-  };
-  /** What is the caller's fault fails the node; anything else is tried again. */
-  const guarded = async (state: NodeRun, act: () => Promise<NodeRun>): Promise<NodeRun> => {
-    try {
-      return await act();
-    } catch (error) {
-      if (!(error instanceof AppError) || !isPermanent(error.code)) throw error;
-      return { startMs: clock.now(), ...state, state: 'failed', error: failureOf(error), endMs: clock.now() };
-    }
-  };
-
-  const start = async (run: JobRecord, node: WorkflowNode, state: NodeRun, row: RunRow): Promise<NodeRun> => {
-    const readiness = readinessOf(node, row, await scopeOf(run.id, row, namesOfEdges(node), store));
-    if (readiness === 'wait') return state;
-    if (readiness === 'skip') return { ...state, state: 'skipped', endMs: clock.now() };
-    const begun: NodeRun = { ...state, state: 'running', startMs: clock.now() };
-    if (node.work.type === 'signal' || node.foreach !== undefined) return goOn(run, node, begun, row, false);
-    const job = await createJob(run, node, await scopeOf(run.id, row, namesOfWork(node), store));
-    return goOn(run, node, { ...begun, job: job.id }, row, false);
-  };
-  const goOn = async (
-    run: JobRecord,
-    node: WorkflowNode,
-    state: NodeRun,
-    row: RunRow,
-    verifies: boolean,
-  ): Promise<NodeRun> => {
-    if (node.work.type === 'signal') {
-      return state.event === undefined ? state : { ...state, state: 'succeeded', endMs: clock.now() };
-    }
-    if (node.foreach !== undefined) {
-      const scope = await scopeOf(run.id, row, namesOfWork(node), store);
-      const after = await items.advance(run, node, state, scope, verifies);
-      return hasEnded(after) ? { ...after, endMs: clock.now() } : after;
-    }
-    const job = state.job === undefined ? undefined : await store.find(state.job);
-    if (job === undefined || !isTerminal(job.state)) return state;
-    return {
-      ...state,
-      state: job.state as NodeRun['state'],
-      endMs: job.endMs ?? clock.now(),
-      ...(job.error === undefined ? {} : { error: job.error }),
-    };
   };
 
   /** Progress of the run's own job: watchers of it see each node end. */
@@ -259,7 +194,7 @@ export function createWorkflowEngine(deps: WorkflowEngineDeps): WorkflowEngine {
     },
     onEvent: async (event) => {
       for (const runId of await rows.waitingFor(event.kind)) {
-        if (await offer(runId, event)) await advance(runId);
+        if (await signals.offer(runId, event)) await advance(runId);
       }
     },
     close: async () => {
@@ -295,48 +230,5 @@ export function createWorkflowEngine(deps: WorkflowEngineDeps): WorkflowEngine {
       if (clock.now() < startMs + timeoutMs) return;
       await deps.endRun(id, { state: 'timed_out', error: { ...failureOf(jobTimedOut(timeoutMs)), class: 'timeout' } });
     });
-  }
-
-  /** Notes the event at the nodes of a run that wait for it; true when one does. */
-  async function offer(runId: string, event: WorkflowEvent): Promise<boolean> {
-    for (let tries = 0; tries < maxTries; tries++) {
-      const run = await store.find(runId);
-      const loaded = await rows.find(runId);
-      if (run === undefined || loaded === undefined || isTerminal(run.state) || event.acceptedMs < run.createMs)
-        return false;
-      const { row, version } = loaded;
-      const { eventId, kind, subject, profile, data } = event;
-      const value: Json = { eventId, kind, subject, profile, data };
-      const nodes: Record<string, NodeRun> = { ...row.nodes };
-      for (const node of row.workflow.nodes) {
-        const state = nodes[node.id];
-        if (state === undefined || hasEnded(state) || state.event !== undefined) continue;
-        if (await isMeant(runId, row, node, value, event)) nodes[node.id] = { ...state, event: value };
-      }
-      if (Object.keys(nodes).every((id) => nodes[id] === row.nodes[id])) return false;
-      if (await rows.replace(runId, { ...row, nodes }, version)) return true;
-    }
-    throw jobBusy(`jobs/${runId}`);
-  }
-
-  async function isMeant(
-    runId: string,
-    row: RunRow,
-    node: WorkflowNode,
-    value: Json,
-    event: WorkflowEvent,
-  ): Promise<boolean> {
-    const { work: signal } = node;
-    if (signal.type !== 'signal' || signal.eventKind !== event.kind) return false;
-    const scope = await scopeOf(runId, row, namesOfWork(node), store);
-    if (signal.subject !== '') {
-      try {
-        if (resolveReferences(signal.subject, scope, 'subject') !== event.subject) return false;
-      } catch {
-        // The node that the subject comes from has not ended: the event cannot be meant yet.
-        return false;
-      }
-    }
-    return signal.when === '' || parseCondition(signal.when, 'when').holds({ ...scope, event: value });
   }
 }
