@@ -2,11 +2,12 @@ import { type BenchReport, type BenchRow, median } from '../report.ts';
 import { callStream, callUnary, measure, type ServerUnderTest, startServer, stopServers } from './load.ts';
 import { type ServerVariant, streamLength } from './service.ts';
 
-const rounds = 9;
+/** Many short rounds: what else the machine does then falls on all variants of a round alike. */
+const rounds = 41;
 /** Until the compiler has seen every path often enough: a chain of filters is more code than an adapter. */
-const warmUps = 10;
-const unaryCalls = 4_000;
-const streamCalls = 24;
+const warmUps = 24;
+const unaryCalls = 1_500;
+const streamCalls = 8;
 const inFlight = 64;
 
 /**

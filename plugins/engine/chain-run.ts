@@ -3,12 +3,12 @@ import type { Clock } from '../../server/core/clock.ts';
 import { AppError } from '../../server/core/errors.ts';
 import type { CallRecord } from './call-record.ts';
 import type { FilteredOutcome } from './filter.ts';
-import { callAborted, filterFailed, filterOverloaded, filterTimedOut } from './filter-errors.ts';
+import { callAborted, filterFailed, filterOverloaded, filterTimedOut, withCode } from './filter-errors.ts';
 import type { FilterFaults } from './filter-faults.ts';
 import { firstSkip, Status } from './filter-status.ts';
 import { Invocation } from './invocation.ts';
 import type { LoadedFilter } from './loaded-filter.ts';
-import { badResult, errorPhase, type Phase } from './phase.ts';
+import { badResult, errorPhase, inboundPhase, type Phase } from './phase.ts';
 import { failureOf, ShadowRuns, verdictOf } from './shadow-run.ts';
 import type { Slot } from './snapshot.ts';
 
@@ -69,7 +69,8 @@ export class ChainRun {
       if (phase.hasHook?.(filter) === false) continue;
       if (since < 0) since = this.#clock.monotonic();
       if (filter.inFlight >= filter.maxConcurrent) {
-        this.#fail(phase, slot, Status.overloaded, filterOverloaded(filter.id, filter.maxConcurrent));
+        value = this.#fail(phase, slot, Status.overloaded, filterOverloaded(filter.id, filter.maxConcurrent)) ?? value;
+        if (phase.isEndedByValue && value !== undefined) break;
         continue;
       }
       if (slot.shadow !== undefined) {
@@ -87,6 +88,7 @@ export class ChainRun {
         filter.inFlight--;
         since = this.#chargeSync(slot, since);
         value = this.#fail(phase, slot, Status.threw, error) ?? value;
+        if (phase.isEndedByValue && value !== undefined) break;
         continue;
       }
       filter.inFlight--;
@@ -180,10 +182,10 @@ export class ChainRun {
   }
 
   /**
-   * Books a failure or a verdict. Returns when the call goes on (an AppError if it replaces the carried error);
-   * throws the AppError that ends it.
+   * Books a failure or a verdict. Returns when the call goes on (with what replaces the carried value, if anything
+   * does); throws the AppError that ends it.
    */
-  #fail(phase: Phase | undefined, slot: Slot, cause: Status, error: unknown): AppError | undefined {
+  #fail(phase: Phase | undefined, slot: Slot, cause: Status, error: unknown): unknown {
     const { filter, index } = slot;
     const isVerdict = cause === Status.threw && error instanceof AppError;
     const status = isVerdict ? Status.refused : cause;
@@ -195,13 +197,35 @@ export class ChainRun {
       if (phase?.neverFails) return undefined;
       throw error;
     }
-    const isRefusal = !phase?.neverFails && (isVerdict || filter.failurePolicy === 'closed');
+    const mayFallBack = filter.failurePolicy === 'fallback' && phase !== undefined;
+    const goesOn = filter.failurePolicy === 'open' || mayFallBack;
+    const isRefusal = !phase?.neverFails && (isVerdict || !goesOn);
     if (isVerdict) {
       filter.counts.refused++;
       filter.quarantine?.succeeded();
     } else this.#faults.failed(filter, status, this.call, error, isRefusal && !(error instanceof AppError));
-    if (isRefusal) throw error instanceof AppError ? error : filterFailed(filter.id, error);
-    return isVerdict ? error : undefined;
+    if (isRefusal) throw isVerdict ? error : this.#refusal(filter, error);
+    if (isVerdict) return error;
+    return mayFallBack && phase === inboundPhase ? this.#fallBack(phase, filter, error) : undefined;
+  }
+
+  /** The error of a call that ends because the filter failed. */
+  #refusal(filter: LoadedFilter, error: unknown): AppError {
+    const refusal = error instanceof AppError ? error : filterFailed(filter.id, error);
+    return filter.failureCode === undefined ? refusal : withCode(refusal, filter.failureCode);
+  }
+
+  /** What the filter gives in place of the run that failed. */
+  #fallBack(phase: Phase, filter: LoadedFilter, error: unknown): unknown {
+    let next: unknown;
+    try {
+      const given = filter.onFailure?.(this.call, error, new Invocation(filter, this.call));
+      next = phase.take(given, undefined, this.call);
+    } catch (thrown) {
+      throw thrown instanceof AppError ? thrown : this.#refusal(filter, thrown);
+    }
+    if (next === badResult) throw this.#refusal(filter, new TypeError('onFailure gave no answer of this kind of call'));
+    return next;
   }
 
   /** Waits for one filter, then passes the rest. */

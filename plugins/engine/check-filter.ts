@@ -1,9 +1,12 @@
+import { Code } from '../../server/core/codes.ts';
 import type { FieldViolation } from '../../server/core/errors.ts';
+import { callPriorities } from './call-keys.ts';
 import { type Schema, schema } from './config-schema.ts';
 import {
   type Filter,
   type FilterIsolation,
   type FilterNeeds,
+  failurePolicies,
   filterCategories,
   filterIsolations,
   filterNeeds,
@@ -14,16 +17,28 @@ import { filterInvalid } from './filter-errors.ts';
 const idPattern = /^[a-z][a-z0-9-]*(\.[a-z][a-z0-9-]*)+$/;
 const versionPattern = /^\d{1,6}\.\d{1,6}\.\d{1,6}(-[0-9A-Za-z.-]{1,32})?$/;
 const messageHooks = ['onRequestMessage', 'onResponseMessage'] as const;
+const placement = schema.optional(schema.list(schema.text(1, 100), 100));
 const hooks = ['run', ...messageHooks, 'onRequestBody', 'onStatus', 'onEnd'] as const;
-const optionalFunctions = ['isEnabled', 'open', 'close', 'shouldRun', ...hooks] as const;
+const optionalFunctions = ['isEnabled', 'open', 'close', 'shouldRun', 'onFailure', ...hooks] as const;
 const fields: ReadonlySet<string> = new Set([
   ...['id', 'version', 'description', 'type', 'order', 'category', 'match', 'needs', 'maxBodyBytes', 'isolation'],
-  ...['timeoutMs', 'maxConcurrent', 'failurePolicy', 'config', 'selfTest', 'messageKinds'],
+  ...[
+    'timeoutMs',
+    'maxConcurrent',
+    'failurePolicy',
+    'config',
+    'selfTest',
+    'messageKinds',
+    'after',
+    'before',
+    'failureCode',
+  ],
   ...optionalFunctions,
 ]);
 
 const globs = schema.optional(schema.list(schema.text(1, 256), 100));
 const kinds = schema.optional(schema.list(schema.oneOf('unary', 'client_stream', 'server_stream', 'bidi_stream'), 4));
+const failureCodes = Object.keys(Code).filter((name) => name !== 'OK');
 const matchSchema = schema.shape({
   services: globs,
   methods: globs,
@@ -41,6 +56,7 @@ const matchSchema = schema.shape({
     }),
   ),
   scope: schema.optional(schema.text(1, 256)),
+  priorities: schema.optional(schema.list(schema.oneOf(...callPriorities), 4)),
   percent: schema.optional(schema.number(0, 100)),
 });
 
@@ -102,7 +118,11 @@ const dataSchemas = {
   category: schema.oneOf(...filterCategories),
   timeoutMs: schema.optional(schema.number(1, 600_000)),
   maxConcurrent: schema.optional(schema.integer(1, 1_000_000)),
-  failurePolicy: schema.optional(schema.oneOf('closed', 'open')),
+  failurePolicy: schema.optional(schema.oneOf(...failurePolicies)),
+  failureCode: schema.optional(schema.oneOf(...failureCodes)),
+  after: placement,
+  before: placement,
+  messageKinds: kinds,
   match: schema.optional(matchSchema),
   needs: schema.optional(schema.oneOf(...filterNeeds)),
   maxBodyBytes: schema.optional(schema.integer(1, 2 ** 30)),
@@ -152,6 +172,9 @@ export function checkFilter(exported: unknown, file: string, isolation?: FilterI
   }
   for (const name of Object.keys(given)) {
     if (!fields.has(name)) faults.push({ field: name, description: 'no such field of a filter' });
+  }
+  if ((given['failurePolicy'] === 'fallback') !== (given['onFailure'] !== undefined)) {
+    faults.push({ field: 'onFailure', description: 'goes with the failure policy fallback' });
   }
   if (hooks.every((name) => given[name] === undefined)) {
     faults.push({ field: 'run', description: `expected one of ${hooks.join(', ')}` });

@@ -1,5 +1,6 @@
 import type { Call } from '../../server/core/call.ts';
 import type { Random } from '../../server/core/random.ts';
+import { callPriority } from './call-keys.ts';
 import type { FilterMatch } from './filter.ts';
 import { Status } from './filter-status.ts';
 import { globMatcher } from './glob.ts';
@@ -40,9 +41,15 @@ export function callCriterion(match: FilterMatch | undefined, random: Random): C
   const criteria: Criterion[] = Object.entries(match?.metadata ?? {}).map(([key, wanted]) =>
     metadataCriterion(key, wanted),
   );
-  const { scope, percent } = match ?? {};
+  const { scope, priorities, percent } = match ?? {};
   if (scope !== undefined) {
     criteria.push((call) => (call.principal?.scopes.has(scope) ? Status.applies : Status.skippedScope));
+  }
+  if (priorities !== undefined) {
+    criteria.push((call) => {
+      const priority = callPriority.get(call);
+      return priority !== undefined && priorities.includes(priority) ? Status.applies : Status.skippedPriority;
+    });
   }
   if (percent !== undefined && percent < 100) {
     criteria.push(() => (random.next() * 100 < percent ? Status.applies : Status.skippedPercent));

@@ -104,6 +104,21 @@ export function filterDuplicate(id: string, files: readonly string[]): AppError 
   });
 }
 
+/** Filters of the set want to run where they cannot. */
+export function filterOrderInvalid(faults: readonly string[]): AppError {
+  return new AppError({
+    code: Code.FAILED_PRECONDITION,
+    reason: 'FILTER_ORDER_INVALID',
+    message: `order of the filters: ${faults.join('; ')}`,
+  });
+}
+
+/** The same failure under the code that the filter's author chose. */
+export function withCode(error: AppError, code: Code): AppError {
+  const { reason, message, metadata, cause } = error;
+  return new AppError({ code, reason, message, metadata, cause });
+}
+
 export function filterMissing(id: string): AppError {
   return new AppError({
     code: Code.FAILED_PRECONDITION,

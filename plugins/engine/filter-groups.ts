@@ -4,6 +4,7 @@ import type { TrialLimits } from './compare-versions.ts';
 import { filterRefused, groupUnknown } from './filter-errors.ts';
 import type { GroupStore, StoredGroup, StoredStage } from './group-store.ts';
 import { holdFilter, type LoadedFilter, releaseFilter } from './loaded-filter.ts';
+import { orderFaults } from './running-order.ts';
 import { type FilterSource, type StageOptions, stageFilter } from './stage-filter.ts';
 import { createCanary, createShadow, type Trial, type TrialMember, type TrialShare } from './trial.ts';
 
@@ -96,6 +97,23 @@ export function createFilterGroups(deps: FilterGroupsDeps): FilterGroups {
     throw filterRefused(id, 'version', `${version} is loaded already; a new source needs a new version`);
   }
 
+  /** The set that would serve with the new versions in place must have an order. */
+  function checkOrder(members: readonly GroupMember[]): void {
+    const ids = new Set(
+      [...deps.base(), ...[...groups.values()].flatMap((group) => group.members.map((m) => m.filter))].map(
+        ({ id }) => id,
+      ),
+    );
+    const others = [...ids].flatMap((id) => {
+      const isNew = members.some(({ filter }) => filter.id === id);
+      const serving = isNew ? undefined : activeFilter(id);
+      return serving === undefined ? [] : [serving];
+    });
+    const [fault] = orderFaults([...others, ...members.map(({ filter }) => filter)]);
+    const [first] = members;
+    if (fault !== undefined && first !== undefined) throw filterRefused(first.filter.id, 'order', fault);
+  }
+
   function get(id: string): FilterGroup {
     const group = groups.get(id);
     if (group !== undefined) return group;
@@ -114,6 +132,7 @@ export function createFilterGroups(deps: FilterGroupsDeps): FilterGroups {
         const given = config === undefined ? source : { ...source, config };
         members.push({ given, filter: await stageFilter(given, { ...options, checkVersion }) });
       }
+      checkOrder(members);
       return members;
     } catch (error) {
       await Promise.all(members.map(({ filter }) => filter.close()));

@@ -27,6 +27,7 @@ export const Status = {
   notReached: 19,
   skippedCanary: 20,
   skippedQuarantine: 21,
+  skippedPriority: 22,
 } as const;
 export type Status = (typeof Status)[keyof typeof Status];
 
@@ -57,6 +58,7 @@ const words: readonly string[] = [
   'skipped(not_reached)',
   'skipped(canary)',
   'skipped(quarantine)',
+  'skipped(priority)',
 ];
 
 export const filterStatusNames = ['ran', 'skipped', 'failed', 'timed_out', 'short_circuited', 'disabled'] as const;

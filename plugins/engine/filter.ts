@@ -6,11 +6,13 @@
  */
 import type { Answer, Call, CallKind, CallOutcome, StaticAnswer } from '../../server/core/call.ts';
 import type { Clock } from '../../server/core/clock.ts';
+import type { Code } from '../../server/core/codes.ts';
 import type { AppError } from '../../server/core/errors.ts';
 import type { Logger } from '../../server/core/log.ts';
 import type { Origins } from '../../server/core/origins.ts';
 import type { Random } from '../../server/core/random.ts';
 import type { SharedRates } from '../../server/core/shared-rates.ts';
+import type { CallPriority } from './call-keys.ts';
 import type { Schema } from './config-schema.ts';
 import type { SelfTest } from './self-test-case.ts';
 
@@ -75,8 +77,12 @@ export const filterCategories = [
 ] as const;
 export type FilterCategory = (typeof filterCategories)[number];
 
-/** `closed`: a failure of the filter refuses the call. `open`: the call goes on without the filter. */
-export type FailurePolicy = 'closed' | 'open';
+/**
+ * `closed`: a failure of the filter refuses the call. `open`: the call goes on without the filter. `fallback`: its
+ * `onFailure` decides.
+ */
+export const failurePolicies = ['closed', 'open', 'fallback'] as const;
+export type FailurePolicy = (typeof failurePolicies)[number];
 
 /**
  * Declarative criteria, all of which must hold. The first four depend on the method only and are resolved once per
@@ -94,6 +100,8 @@ export interface FilterMatch {
   readonly metadata?: Readonly<Record<string, boolean | string | readonly string[]>>;
   /** The principal holds this scope. Judged at the filter's turn, so after authentication. */
   readonly scope?: string;
+  /** The priority that was granted to the call is one of these. Judged at the filter's turn, so after it was granted. */
+  readonly priorities?: readonly CallPriority[];
   /** Share of calls, 0-100, drawn per call. */
   readonly percent?: number;
 }
@@ -142,6 +150,9 @@ export interface FilteredOutcome extends CallOutcome {
 
 type Awaitable<T> = T | Promise<T>;
 
+/** Names of the codes that a failure may have. */
+export type FailureCode = Exclude<keyof typeof Code, 'OK'>;
+
 /**
  * What a filter looks at: `headers` only the call, `messages` each message as it passes, `body` the whole request
  * before the endpoint gets any of it. What a filter does not need costs its calls nothing.
@@ -170,6 +181,10 @@ interface FilterBase<Config, State> {
   readonly description?: string;
   /** Place among filters of its type, lowest first; equal orders go by id. */
   readonly order: number;
+  /** Ids of filters that run before this one, whatever the orders say. One that is not loaded fails the load. */
+  readonly after?: readonly string[];
+  /** Ids of filters that run after this one, whatever the orders say. One that is not loaded fails the load. */
+  readonly before?: readonly string[];
   readonly category: FilterCategory;
   readonly match?: FilterMatch;
   /** Longest wait for one asynchronous run, in ms; default 5000. */
@@ -178,6 +193,8 @@ interface FilterBase<Config, State> {
   readonly maxConcurrent?: number;
   /** Default `closed`. */
   readonly failurePolicy?: FailurePolicy;
+  /** Code of a call that is refused because the filter failed; default INTERNAL or UNAVAILABLE, by the failure. */
+  readonly failureCode?: FailureCode;
   /** Default: what its hooks say. A declaration that its hooks go beyond fails the load. */
   readonly needs?: FilterNeeds;
   /** Most bytes of content that a `body` filter lets be held for it, approximate; default 4 MiB. */
@@ -232,6 +249,12 @@ export interface InboundFilter<Config, State> extends FilterBase<Config, State> 
   readonly type: 'inbound' | 'endpoint';
   // biome-ignore lint/suspicious/noConfusingVoidType: a filter without an answer returns nothing
   run?(call: Call, ctx: FilterContext<Config, State>): Awaitable<Answer | undefined | void>;
+  /**
+   * With the policy `fallback`, what happens when `run` failed: an answer in place of the endpoint, nothing = the call
+   * goes on without the filter, a thrown AppError = it is refused. Synchronous; when it fails itself the call is refused.
+   */
+  // biome-ignore lint/suspicious/noConfusingVoidType: a filter without an answer returns nothing
+  onFailure?(call: Call, error: unknown, ctx: FilterContext<Config, State>): Answer | undefined | void;
 }
 
 /** Runs after the endpoint succeeded (or a filter answered), before the status is sent. */

@@ -59,14 +59,22 @@ export type DeclaredFilter = Pick<
   Partial<
     Pick<
       Filter<unknown, unknown>,
-      'description' | 'match' | 'timeoutMs' | 'maxConcurrent' | 'failurePolicy' | 'selfTest'
+      | 'description'
+      | 'match'
+      | 'timeoutMs'
+      | 'maxConcurrent'
+      | 'failurePolicy'
+      | 'failureCode'
+      | 'after'
+      | 'before'
+      | 'selfTest'
     >
   >;
 
 export function declarationOf(filter: Filter<unknown, unknown>, isolation: FilterIsolation): DeclaredFilter {
-  const { id, version, description, type, order, category, match, timeoutMs, maxConcurrent, failurePolicy, selfTest } =
-    filter;
-  const data = { description, match, timeoutMs, maxConcurrent, failurePolicy, selfTest };
+  const { id, version, type, order, category } = filter;
+  const { description, match, timeoutMs, maxConcurrent, failurePolicy, failureCode, after, before, selfTest } = filter;
+  const data = { description, match, timeoutMs, maxConcurrent, failurePolicy, failureCode, after, before, selfTest };
   const given = Object.fromEntries(Object.entries(data).filter(([, value]) => value !== undefined));
   return { id, version, type, order, category, isolation, ...given };
 }

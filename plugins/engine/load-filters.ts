@@ -5,13 +5,14 @@ import type { Random } from '../../server/core/random.ts';
 import type { Capabilities } from './capabilities.ts';
 import { checkFilter } from './check-filter.ts';
 import type { Filter } from './filter.ts';
-import { filterDuplicate, filterLoadFailed, filterMissing } from './filter-errors.ts';
+import { filterDuplicate, filterLoadFailed, filterMissing, filterOrderInvalid } from './filter-errors.ts';
 import type { TextMatcher } from './glob.ts';
 import { importFilter } from './import-filter.ts';
 import { isolateFilter } from './isolated-filter.ts';
 import { declarationOf } from './isolation-protocol.ts';
 import { type LoadedFilter, type OpenFilterOptions, openFilter } from './loaded-filter.ts';
 import { type FilterFolder, hashFolder } from './read-folders.ts';
+import { orderFaults, type Placed } from './running-order.ts';
 import { runSelfTests } from './self-test.ts';
 import { defaultWorkerLimits, type WorkerLimits } from './worker-host.ts';
 
@@ -75,7 +76,7 @@ async function stage(source: FilterFolder, options: LoadOptions): Promise<Staged
   }
 }
 
-function checkIds(files: readonly { readonly id: string; readonly file: string }[], required: readonly string[]): void {
+function checkSet(files: readonly (Placed & { readonly file: string })[], required: readonly string[]): void {
   const byId = Map.groupBy(files, ({ id }) => id);
   for (const [id, same] of byId) {
     if (same.length > 1)
@@ -85,6 +86,8 @@ function checkIds(files: readonly { readonly id: string; readonly file: string }
       );
   }
   for (const id of required) if (!byId.has(id)) throw filterMissing(id);
+  const faults = orderFaults(files);
+  if (faults.length > 0) throw filterOrderInvalid(faults);
 }
 
 /**
@@ -103,8 +106,10 @@ export async function loadFilters(
     if (same === undefined) staged.push(await stage(source, options));
     else kept.push(same);
   }
-  const names = staged.map(({ source, definition }) => ({ id: definition.id, file: source.file }));
-  checkIds([...kept, ...names], options.required);
+  checkSet(
+    [...kept, ...staged.map(({ source, definition }) => ({ ...definition, file: source.file }))],
+    options.required,
+  );
 
   for (const { source, definition } of staged) {
     await runSelfTests({ ...options, ...source, definition, rawConfig: options.config[definition.id] });

@@ -1,6 +1,7 @@
 import type { Attributes } from '@opentelemetry/api';
 import type { Call, CallKind, CallOutcome } from '../../server/core/call.ts';
 import type { Clock } from '../../server/core/clock.ts';
+import { Code } from '../../server/core/codes.ts';
 import { type AppError, type FieldViolation, messageOf } from '../../server/core/errors.ts';
 import type { Logger } from '../../server/core/log.ts';
 import type { Origins } from '../../server/core/origins.ts';
@@ -57,7 +58,12 @@ export interface LoadedFilter {
   readonly type: FilterType;
   readonly order: number;
   readonly category: FilterCategory;
+  readonly after: readonly string[] | undefined;
+  readonly before: readonly string[] | undefined;
   readonly failurePolicy: FailurePolicy;
+  /** Undefined = by the failure. */
+  readonly failureCode: Code | undefined;
+  readonly onFailure: ((call: Call, error: unknown, ctx: Invocation) => unknown) | undefined;
   readonly timeoutMs: number;
   readonly maxConcurrent: number;
   readonly needs: FilterNeeds;
@@ -132,7 +138,7 @@ export async function releaseFilter(filter: LoadedFilter): Promise<void> {
 }
 
 function quarantineOf({ definition, clock, log, onQuarantine }: OpenFilterOptions): Quarantine | undefined {
-  if (definition.failurePolicy !== 'open') return undefined;
+  if (definition.failurePolicy !== 'open' && definition.failurePolicy !== 'fallback') return undefined;
   const quarantine = createQuarantine({
     clock,
     trialMs: (definition.timeoutMs ?? defaultTimeoutMs) + 1000,
@@ -221,7 +227,11 @@ export async function openFilter(options: OpenFilterOptions): Promise<LoadedFilt
   return {
     ...{ id, version, type, order, category, file, hash, config, state, log, clock, random, origins, isEnabled },
     description: definition.description ?? '',
+    after: definition.after && [...definition.after],
+    before: definition.before && [...definition.before],
     failurePolicy: definition.failurePolicy ?? 'closed',
+    failureCode: definition.failureCode && Code[definition.failureCode],
+    onFailure: 'onFailure' in definition ? definition.onFailure?.bind(definition) : undefined,
     timeoutMs: definition.timeoutMs ?? defaultTimeoutMs,
     maxConcurrent: definition.maxConcurrent ?? 4000,
     needs: definition.needs ?? needsOf({ ...definition }),

@@ -1,8 +1,9 @@
 import type { Call } from '../../server/core/call.ts';
 import type { Criterion } from './criteria.ts';
-import { type FilterType, filterTypes } from './filter.ts';
+import type { FilterType } from './filter.ts';
 import { linePrefix, Status, statusText } from './filter-status.ts';
 import { holdFilter, type LoadedFilter, releaseFilter } from './loaded-filter.ts';
+import { inRunningOrder } from './running-order.ts';
 import type { ShadowSlot } from './shadow-run.ts';
 import type { Trial } from './trial.ts';
 
@@ -75,15 +76,6 @@ export interface Snapshot {
 const maxKnownPaths = 4096;
 // Callers choose unknown paths at will: they must not push out the chains of real methods.
 const maxUnknownPaths = 256;
-
-/** Running order: type, then order, then id. Ids are unique but for a canary, which no call meets with the active. */
-export function compareFilters(
-  a: Pick<LoadedFilter, 'type' | 'order' | 'id'>,
-  b: Pick<LoadedFilter, 'type' | 'order' | 'id'>,
-): number {
-  const byType = filterTypes.indexOf(a.type) - filterTypes.indexOf(b.type);
-  return byType || a.order - b.order || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
-}
 
 function accountOf(snapshotVersion: number, labels: readonly ChainLabel[], size: number): ChainAccount {
   const texts = [''];
@@ -167,7 +159,7 @@ export function createSnapshot(
   const candidates = trials.flatMap(({ members }) => members.map(({ candidate }) => candidate));
   const shadows = trials.filter(({ stage }) => stage === 'shadow').flatMap(({ members }) => members);
   const inChains = candidates.filter((filter) => !shadows.some(({ candidate }) => candidate === filter));
-  const filters = [...loaded, ...inChains].toSorted(compareFilters);
+  const filters = inRunningOrder([...loaded, ...inChains]);
   const held = [...loaded, ...candidates];
   const known = new Map<string, Chain>();
   const unknown = new Map<string, Chain>();

@@ -13,7 +13,7 @@ export interface FilterInfo {
   readonly type: FilterTypeName;
   readonly order: number;
   readonly category: string;
-  readonly failurePolicy: 'closed' | 'open';
+  readonly failurePolicy: 'closed' | 'open' | 'fallback';
   readonly timeoutMs: number;
   readonly stage: FilterStageName;
   readonly share: number;

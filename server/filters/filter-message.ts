@@ -41,6 +41,12 @@ function durationFromNs(ns: number): { seconds: bigint; nanos: number } {
   return { seconds: BigInt(Math.floor(ns / 1e9)), nanos: Math.round(ns % 1e9) };
 }
 
+const policies = {
+  closed: FailurePolicy.CLOSED,
+  open: FailurePolicy.OPEN,
+  fallback: FailurePolicy.FALLBACK,
+} as const;
+
 export function filterName(id: string, version: string): string {
   return `filters/${id}/versions/${version}`;
 }
@@ -53,7 +59,7 @@ export function toFilterMessage(filter: FilterInfo): MessageInitShape<typeof Fil
     type: types[type],
     order: Math.trunc(order),
     category,
-    failurePolicy: filter.failurePolicy === 'open' ? FailurePolicy.OPEN : FailurePolicy.CLOSED,
+    failurePolicy: policies[filter.failurePolicy],
     timeout: durationFromMs(filter.timeoutMs),
     stage: stages[stage],
     ...(typeof config === 'object' && config !== null ? { config: config as JsonObject } : {}),
