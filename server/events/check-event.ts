@@ -41,8 +41,12 @@ export function checkEvent(event: NewEvent, kinds: Readonly<Record<string, Event
   }
   const dataFault = faultOfData(data);
   if (dataFault !== undefined) fault('data', dataFault);
+  const known = Object.hasOwn(kinds, kind) ? kinds[kind] : undefined;
+  if (dataFault === undefined) {
+    for (const { field, description } of known?.checkData?.(data) ?? []) fault(field, description);
+  }
   if (faults.length > 0) throw invalidFields(faults);
-  if (!Object.hasOwn(kinds, kind)) throw eventKindUnknown(kind.slice(0, 64), Object.keys(kinds));
+  if (known === undefined) throw eventKindUnknown(kind.slice(0, 64), Object.keys(kinds));
   return { eventId, kind, profile, subject, device, occurredMs, data };
 }
 

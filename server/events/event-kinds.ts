@@ -1,8 +1,12 @@
+import { checkPlayData, checkRatingData, type DataCheck } from './event-data.ts';
+
 /** What the intake knows of a kind of event. */
 export interface EventKind {
   /** An event that happened longer ago is refused as too old, in ms. */
   readonly maxAgeMs: number;
   readonly description: string;
+  /** Default: any data will do. */
+  readonly checkData?: DataCheck;
 }
 
 const minuteMs = 60_000;
@@ -14,12 +18,17 @@ const dayMs = 24 * hourMs;
  * a member's profile may come late from a device that was offline.
  */
 export const eventKinds: Readonly<Record<string, EventKind>> = {
-  'play.started': { maxAgeMs: dayMs, description: 'A member began to play a title.' },
+  'play.started': { maxAgeMs: dayMs, description: 'A member began to play a title.', checkData: checkPlayData },
   'play.stopped': {
     maxAgeMs: 7 * dayMs,
     description: 'A member stopped; data.fraction says how far the title was seen.',
+    checkData: checkPlayData,
   },
-  'title.rated': { maxAgeMs: 30 * dayMs, description: 'A member rated a title; data.stars is 0.5 to 5.' },
+  'title.rated': {
+    maxAgeMs: 30 * dayMs,
+    description: 'A member rated a title; data.stars is 0.5 to 5.',
+    checkData: checkRatingData,
+  },
   'title.available': { maxAgeMs: 7 * dayMs, description: 'A title became playable, e.g. after its transcode.' },
   'model.published': { maxAgeMs: dayMs, description: 'A new ranking model is in use; data.model names it.' },
   'profile.changed': { maxAgeMs: 7 * dayMs, description: 'Settings of a profile changed, e.g. its maturity level.' },

@@ -90,7 +90,7 @@ describe('EventService over a socket', () => {
     for (let n = 1; n <= 30; n++) {
       const event = {
         eventId: `e${n}`,
-        kind: n % 3 === 0 ? 'title.rated' : 'diagnostic',
+        kind: n % 3 === 0 ? 'play.started' : 'diagnostic',
         profile: `profiles/${n % 2}`,
       };
       await app.client.publishEvent({ event });
@@ -101,7 +101,7 @@ describe('EventService over a socket', () => {
       const page = await app.client.listEvents({
         afterOffset,
         pageSize: 2,
-        kinds: ['title.rated'],
+        kinds: ['play.started'],
         profile: 'profiles/1',
       });
       assert.ok(page.events.length <= 2);

@@ -102,6 +102,14 @@ describe('publishing an event', () => {
     ['data of over 4 KiB', { data: { text: 'x'.repeat(4_096) } }, 'event.data'],
     ['data of over 4 KiB in UTF-8', { data: { text: 'é'.repeat(2_043) } }, 'event.data'],
     ['data that JSON cannot hold', { data: { n: Number.NaN } }, 'event.data'],
+    ['a fraction beyond 1', { data: { fraction: 1.01 } }, 'event.data.fraction'],
+    ['a fraction as text', { kind: 'play.started', data: { fraction: '0.5' } }, 'event.data.fraction'],
+    ['a rating without stars', { kind: 'title.rated', data: {} }, 'event.data.stars'],
+    ['a rating of 11 stars', { kind: 'title.rated', data: { stars: 11 } }, 'event.data.stars'],
+    ['genres that are no list', { data: { genres: 'Comedy' } }, 'event.data.genres'],
+    ['genres that are no names', { data: { genres: ['Comedy', 7] } }, 'event.data.genres'],
+    ['17 genres', { data: { genres: Array.from({ length: 17 }, String) } }, 'event.data.genres'],
+    ['a genre of 65 characters', { data: { genres: ['x'.repeat(65)] } }, 'event.data.genres'],
   ];
   for (const [what, change, field] of faulty) {
     it(`refuses ${what} and names ${field}`, async () => {

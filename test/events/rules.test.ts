@@ -19,24 +19,24 @@ describe('event rules', () => {
   });
 
   it('lets a publish wait for inline rules, so that the producer reads its own write', async () => {
-    const inline = { ...recordingRule('inline', ['title.rated']), inline: true };
+    const inline = { ...recordingRule('inline', ['diagnostic']), inline: true };
     await using area = await openEvents({}, [inline]);
     await area.events.start();
     for (const eventId of ids(1, 20)) {
-      await area.events.publish({ eventId, kind: 'title.rated' });
+      await area.events.publish({ eventId, kind: 'diagnostic' });
       assert.equal(inline.seen.at(-1), eventId);
     }
   });
 
   it('does not hold a publish longer than the inline wait or the deadline', async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const slow = { ...recordingRule('slow', ['title.rated'], () => promise), inline: true };
+    const slow = { ...recordingRule('slow', ['diagnostic'], () => promise), inline: true };
     await using area = await openEvents({}, [slow]);
     await area.events.start();
     const publish = (deadline?: number) => {
       let isDone = false;
       const published = area.events
-        .publish({ kind: 'title.rated' }, deadline === undefined ? {} : { deadline })
+        .publish({ kind: 'diagnostic' }, deadline === undefined ? {} : { deadline })
         .finally(() => {
           isDone = true;
         });

@@ -41,10 +41,9 @@ const genresFault = {
 /** Checks the event; INVALID_FIELDS names every faulty field. */
 export function checkPlayEvent(event: PlayEvent): void {
   const faults: FieldViolation[] = [];
-  for (const field of ['id', 'profile', 'title'] as const) {
-    if (event[field] === '' || event[field].length > 128) {
-      faults.push({ field, description: 'expected 1 to 128 characters' });
-    }
+  const ids = { id: event.id, profile: bareId('profiles', event.profile), title: bareId('titles', event.title) };
+  for (const [field, id] of Object.entries(ids)) {
+    if (id === '' || id.length > 128) faults.push({ field, description: 'expected an id of 1 to 128 characters' });
   }
   if (!(event.timeMs >= 0 && event.timeMs <= 8.64e15)) {
     faults.push({ field: 'time', description: 'expected a time from 1970 on' });
