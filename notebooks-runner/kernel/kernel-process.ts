@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process';
-import { probeCommand } from './probe-command.ts';
 
 /** How a kernel process ended. */
 export interface KernelExit {
@@ -23,18 +22,15 @@ export interface SpawnOptions {
   readonly argv: readonly string[];
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
-  /** Command that sets limits and then becomes the kernel, see `processLimitPrefix`. Default none. */
+  /** Command that sets limits and then becomes the kernel, see `processPrefix`. Default none. */
   readonly prefix?: readonly string[];
 }
 
 const tailBytes = 8_192;
 
-/**
- * Starts a kernel as the leader of its own process group. Where `setpriv` is available the kernel is killed when
- * this process dies, however that happens (the Deno kernel would live on).
- */
-export async function spawnKernel({ argv, cwd, env, prefix = [] }: SpawnOptions): Promise<KernelProcess> {
-  const [command = '', ...args] = [...(await deathSignalPrefix()), ...prefix, ...argv];
+/** Starts a kernel as the leader of its own process group. */
+export function spawnKernel({ argv, cwd, env, prefix = [] }: SpawnOptions): KernelProcess {
+  const [command = '', ...args] = [...prefix, ...argv];
   const child = spawn(command, args, { cwd, env: { ...env }, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
   const { promise: exited, resolve } = Promise.withResolvers<KernelExit>();
   let tail = '';
@@ -69,11 +65,4 @@ function signalProcessGroup(pid: number | undefined, signal: NodeJS.Signals): bo
     if (error instanceof Error && 'code' in error && (error.code === 'ESRCH' || error.code === 'EPERM')) return false;
     throw error;
   }
-}
-
-const deathSignal = ['setpriv', '--pdeathsig', 'KILL', '--'];
-
-/** The command that makes the kernel die with this process; empty where the system has none that can. */
-export async function deathSignalPrefix(): Promise<readonly string[]> {
-  return (await probeCommand([...deathSignal, 'true'])) ? deathSignal : [];
 }

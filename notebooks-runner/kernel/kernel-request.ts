@@ -1,5 +1,5 @@
 import type { Kernelspec } from './kernelspec.ts';
-import type { ProcessLimits } from './process-limits.ts';
+import type { ProcessLimits } from './process-prefix.ts';
 
 /** What a run needs from its kernel. */
 export interface KernelRequest {

@@ -19,7 +19,7 @@ export interface Kernel {
   info(): JsonObject;
   /** Receives iopub messages in order of arrival; one listener at a time. */
   listen(listener: (message: WireMessage) => void): void;
-  /** Asks for kernel_info; true when the reply came AND its status on iopub, which proves that our subscription works. */
+  /** Asks for kernel_info; true when the reply came AND anything was ever heard on iopub: our subscription works. */
   probe(replyWaitMs: number): Promise<boolean>;
   /** Runs code; `ended` never rejects and resolves after reply and idle, or when the kernel died. */
   execute(code: string, options?: ExecuteOptions): { readonly id: string; readonly ended: Promise<ExecuteOutcome> };
@@ -75,6 +75,7 @@ export interface KernelParts {
 const freezePython = '__import__("gc").freeze()';
 
 const quietMs = 5_000;
+const statusWaitMs = 20;
 const shutdownGraceMs = 1_000;
 const killWaitMs = 5_000;
 
@@ -82,6 +83,8 @@ const killWaitMs = 5_000;
 export function createKernel({ spec, process, clock, log, open, refusedMessages }: KernelParts): Kernel {
   const requests = createPendingRequests({ clock, died: process.exited, quietMs });
   let info: JsonObject = {};
+  const heard = Promise.withResolvers<void>();
+  let isHeard = false;
   let listener: (message: WireMessage) => void = () => {};
 
   const channels = open((channel, message) => {
@@ -96,6 +99,8 @@ export function createKernel({ spec, process, clock, log, open, refusedMessages 
 
   function receiveIopub(message: WireMessage): void {
     const { type, parentId, content } = message;
+    isHeard = true;
+    heard.resolve();
     if (type === 'status' && parentId !== undefined) {
       requests.status(parentId, content['execution_state'] === 'idle');
       return;
@@ -155,7 +160,13 @@ export function createKernel({ spec, process, clock, log, open, refusedMessages 
     listen: (next) => {
       listener = next;
     },
-    probe: (replyWaitMs) => requests.answeredWithin(channels.send('shell', 'kernel_info_request', {}), replyWaitMs, 20),
+    probe: async (replyWaitMs) => {
+      const id = channels.send('shell', 'kernel_info_request', {});
+      if (!(await requests.repliedWithin(id, replyWaitMs))) return false;
+      // The reply often overtakes its status, which the next request would bring as well.
+      if (!isHeard) await requests.beforeQuiet(Promise.race([process.exited, heard.promise]), statusWaitMs);
+      return isHeard;
+    },
     execute,
     prepare: async () => {
       if (spec.dialect === 'deno') await barrier.setUp();

@@ -3,10 +3,10 @@ import { messageOf } from '../../server/core/errors.ts';
 import { type Random, systemRandom } from '../../server/core/random.ts';
 import { kernelStartFailed } from '../errors.ts';
 import { type ConnectionInfo, writeConnectionFile } from './connection-file.ts';
-import { deathSignalPrefix, type KernelProcess, spawnKernel } from './kernel-process.ts';
+import { type KernelProcess, spawnKernel } from './kernel-process.ts';
 import type { Kernelspec } from './kernelspec.ts';
 import { reserveLoopbackPorts } from './loopback-ports.ts';
-import { type ProcessLimits, processLimitPrefix } from './process-limits.ts';
+import { type ProcessLimits, processPrefix } from './process-prefix.ts';
 
 export interface LaunchOptions {
   readonly spec: Kernelspec;
@@ -36,17 +36,15 @@ let launches = 0;
  */
 export async function launchKernel(options: LaunchOptions): Promise<LaunchedKernel> {
   const { spec, runtimeDir, cwd, env, random = systemRandom } = options;
-  // Asked at once, since each takes as long as the start of a small program.
   const [reservation, prefix] = await Promise.all([
     reserveLoopbackPorts(5, random),
-    processLimitPrefix(options.processLimits ?? {}, spec.dialect === 'deno'),
-    deathSignalPrefix(),
+    processPrefix(options.processLimits ?? {}, spec.dialect === 'deno'),
   ]);
   try {
     const path = join(runtimeDir, `connection-${++launches}.json`);
     const connection = await writeConnectionFile(path, spec.name, reservation.ports);
     const argv = spec.argv.map((part) => part.replaceAll('{connection_file}', path));
-    const process = await spawnKernel({ argv, cwd, env, prefix });
+    const process = spawnKernel({ argv, cwd, env, prefix });
     return { process, connection, releasePorts: reservation.release };
   } catch (error) {
     reservation.release();

@@ -22,19 +22,16 @@ export interface PendingRequests {
   status(id: string, isIdle: boolean): void;
   /** Resolves when the request ended or the kernel died; never rejects. */
   wait(id: string): Promise<RequestEnd>;
-  /**
-   * True when the reply came before a silence of `replyWaitMs` and a status within `statusWaitMs` of silence after it.
-   * Forgets the request.
-   */
-  answeredWithin(id: string, replyWaitMs: number, statusWaitMs: number): Promise<boolean>;
+  /** True when the reply came before the kernel was silent for `ms`. Forgets the request. */
+  repliedWithin(id: string, ms: number): Promise<boolean>;
   /** True when `work` settled before the kernel was silent for `ms`. */
   beforeQuiet(work: Promise<unknown>, ms: number): Promise<boolean>;
 }
 
 interface Pending {
   content: JsonObject | undefined;
-  hasStatus: boolean;
   isIdle: boolean;
+  readonly replied: PromiseWithResolvers<void>;
   readonly half: PromiseWithResolvers<void>;
   readonly whole: PromiseWithResolvers<void>;
 }
@@ -48,8 +45,8 @@ export function createPendingRequests({ clock, died, quietMs }: PendingRequestsO
     if (found !== undefined) return found;
     const added: Pending = {
       content: undefined,
-      hasStatus: false,
       isIdle: false,
+      replied: Promise.withResolvers(),
       half: Promise.withResolvers(),
       whole: Promise.withResolvers(),
     };
@@ -87,12 +84,12 @@ export function createPendingRequests({ clock, died, quietMs }: PendingRequestsO
       const request = pending.get(id);
       if (request === undefined) return;
       request.content = content;
+      request.replied.resolve();
       advance(request);
     },
     status: (id, isIdle) => {
       const request = pending.get(id);
       if (request === undefined) return;
-      request.hasStatus = true;
       request.isIdle ||= isIdle;
       advance(request);
     },
@@ -109,12 +106,11 @@ export function createPendingRequests({ clock, died, quietMs }: PendingRequestsO
         ? { kind: 'died', exit }
         : { kind: 'answered', reply: request.content };
     },
-    answeredWithin: async (id, replyWaitMs, statusWaitMs) => {
+    repliedWithin: async (id, ms) => {
       const request = entry(id);
-      await beforeQuiet(Promise.race([died, request.half.promise]), replyWaitMs);
-      if (request.content !== undefined) await beforeQuiet(Promise.race([died, request.whole.promise]), statusWaitMs);
+      await beforeQuiet(Promise.race([died, request.replied.promise]), ms);
       pending.delete(id);
-      return request.content !== undefined && request.hasStatus;
+      return request.content !== undefined;
     },
     beforeQuiet,
   };

@@ -11,6 +11,7 @@ import {
   codeCells,
   createNotebookBed,
   type NotebookBed,
+  notebookOf,
   printed,
   processesNaming,
   statuses,
@@ -41,6 +42,22 @@ describe('a notebook that misbehaves', () => {
     const large = await bed.run([code(one)], { limits: { maxDiskBytes: 5_000_000 } });
     assert.notEqual(large.status, 'succeeded');
     assert.match(`${large.failure?.ename} ${large.failure?.evalue}`, /DiskLimitExceeded|too large/i);
+  });
+
+  it('keeps the limits of the system, and those of its runner where they are lower', async function () {
+    if (process.platform !== 'linux') this.skip();
+    await using bed = await createNotebookBed();
+    const shown =
+      'console.log(/open files +(\\d+) +(\\d+)/.exec(Deno.readTextFileSync("/proc/self/limits"))?.slice(1).join())';
+    const own = await bed.run([code(shown)], { limits: { maxOpenFiles: 300 } });
+    assert.equal(printed(codeCells(own.notebook)[0]), '300,300\n');
+    const inputPath = join(bed.path, 'in.ipynb');
+    await writeFile(inputPath, JSON.stringify(notebookOf(code(shown))));
+    const args = [inputPath, bed.outputPath, join(bed.path, 'kernels')];
+    const script = new URL('children/run-notebook-child.ts', import.meta.url);
+    await using child = startChildScript(script, args, ['prlimit', '--nofile=512:512']);
+    assert.equal(await child.ended, 0, child.errors());
+    assert.equal(printed(codeCells(await bed.readOutput())[0]), '512,512\n');
   });
 
   it('does not flood its output beyond the cap, and the run goes on to its time limit in bounded memory', async () => {

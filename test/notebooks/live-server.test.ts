@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hasTag } from '../../notebooks-runner/nbformat/notebook.ts';
 import { CacheService } from '../../proto/gen/showrunner/cache/v1/cache_service_pb.ts';
@@ -16,6 +17,16 @@ import { longestTestMs, type RunningServer, startServer } from '../support/run-s
 import { code, createNotebookBed, notebookOf } from './notebook-bed.ts';
 
 const root = join(import.meta.dirname, '../..');
+
+/** Every file below a folder, whatever wrote it, that holds the text. */
+async function filesHolding(dir: string, text: string): Promise<string[]> {
+  const entries = await readdir(dir, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  // What goes between the listing and the reading holds nothing any more.
+  const holding = files.map(async (file) => (await readFile(file).catch(() => Buffer.of())).includes(text));
+  const found = await Promise.all(holding);
+  return files.filter((_, index) => found[index]);
+}
 
 describe('notebooks of a running server', function () {
   this.timeout(longestTestMs);
@@ -134,6 +145,13 @@ describe('notebooks of a running server', function () {
       if (event?.event.case === 'cellOutput') text += event.event.value.text;
     }
     assert.equal(text, '12 [secret IT_SECRET]\n');
+    const logs = JSON.stringify(server.logs());
+    assert.deepEqual([logs.includes('it is secret'), await filesHolding(server.stateDir, 'it is secret')], [false, []]);
+    assert.notDeepEqual(
+      await filesHolding(server.stateDir, '[secret IT_SECRET]'),
+      [],
+      'the search finds what is there',
+    );
     const warm = await start({ notebook: await store(code('1')) });
     for await (const { event } of notebooks.watchRun({ job: warm }, { signal: signal() })) {
       if (event?.event.case !== 'kernelReady') continue;

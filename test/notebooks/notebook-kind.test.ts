@@ -177,6 +177,33 @@ describe('the notebook job', () => {
     await rejectsWith(bed.run({ notebook: 'shipped/absent' }), Code.NOT_FOUND, 'NOTEBOOK_NOT_FOUND');
   });
 
+  it('runs the cells that it is told to, and resumes a run that failed with the parameters of that', async () => {
+    await using bed = await createKindBed();
+    const cells = [
+      code('const a = 1', 'parameters'),
+      code('let b = a', 'first'),
+      code('throw new Error("not ready")', 'broken'),
+      code('b += 1', 'last'),
+    ];
+    await bed.put('n.ipynb', notebookOf(...cells));
+    const states = async (params: object) => {
+      const { cells: ended } = await bed.run({ notebook: 'n.ipynb', parameters: { a: 5 }, ...params });
+      return ended.map(({ status }) => status);
+    };
+    const [ran, left] = ['succeeded', 'skipped'];
+    assert.deepEqual(await states({ until: 'first' }), [ran, ran, ran, left, left]);
+    assert.deepEqual(await states({ skipTags: ['broken', 'last'] }), [ran, ran, ran, left, left]);
+    assert.deepEqual(await states({ onlyTags: ['first'] }), [ran, ran, ran, left, left]);
+    const missing = bed.run({ notebook: 'n.ipynb', parameters: { a: 5 }, from: 'nowhere' });
+    await rejectsWith(missing, Code.INVALID_ARGUMENT, 'NOTEBOOK_SELECTION_INVALID');
+    const failed = bed.run({ notebook: 'n.ipynb', parameters: { a: 5 }, outputKey: 'notebooks/failed.ipynb' });
+    await rejectsWith(failed, Code.FAILED_PRECONDITION, 'NOTEBOOK_FAILED');
+    await bed.put('n.ipynb', notebookOf(...cells.with(2, code('console.log(b)', 'broken'))));
+    const { outputKey } = await bed.run({ notebook: 'n.ipynb', resumeFrom: 'notebooks/failed.ipynb' });
+    const { notebook } = readNotebook(await bed.objects.read(outputKey));
+    assert.equal(printed(notebook.cells[3]), '5\n');
+  });
+
   it('leaves scraps that are too large for a result in the notebook', async () => {
     await using bed = await createKindBed();
     const scrap = (name: string, data: string) =>
@@ -220,6 +247,13 @@ describe('the parameters of a notebook job', () => {
     [{ notebook: 'n', cellTimeoutMs: -1 }, 'params.cellTimeoutMs'],
     [{ notebook: 'n', runTimeoutMs: '5' }, 'params.runTimeoutMs'],
     [{ notebook: 'n', kernel: 'x' }, 'params.kernel'],
+    [{ notebook: 'n', onlyTags: 'x' }, 'params.onlyTags'],
+    [{ notebook: 'n', skipTags: [''] }, 'params.skipTags'],
+    [{ notebook: 'n', from: 3 }, 'params.from'],
+    [{ notebook: 'n', until: 'x'.repeat(201) }, 'params.until'],
+    [{ notebook: 'n', resumeFrom: 'models/x.ipynb' }, 'params.resumeFrom'],
+    [{ notebook: 'n', idleTimeoutMs: 1.5 }, 'params.idleTimeoutMs'],
+    [{ notebook: 'n', report: 'yes' }, 'params.report'],
   ];
   for (const [params, field] of faulty) {
     it(`are refused at ${field}: ${JSON.stringify(params)}`, async () => {

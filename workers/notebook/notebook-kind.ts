@@ -96,7 +96,7 @@ async function readRunOptions(
 ): Promise<RunNotebookOptions> {
   const { objects, pool } = deps;
   const { signal, workDir } = context;
-  const { onlyTags, skipTags, parameters } = params;
+  const { onlyTags, skipTags, from, until, parameters } = params;
   const isResumed = params.resumeFrom !== '';
   const resumeFrom = isResumed ? join(workDir, 'earlier.ipynb') : undefined;
   if (resumeFrom !== undefined) await fetchSource(deps, params.resumeFrom, resumeFrom, signal);
@@ -112,7 +112,12 @@ async function readRunOptions(
     runtimeDir: deps.kernelDir ?? join(workDir, 'kernel'),
     pool,
     secrets: deps.secrets,
-    select: { onlyTags: onlyTags.length === 0 ? undefined : onlyTags, skipTags },
+    select: {
+      onlyTags: onlyTags.length === 0 ? undefined : onlyTags,
+      skipTags,
+      from: from || undefined,
+      until: until || undefined,
+    },
     resumeFrom,
     isReport: params.report,
     cellTimeoutMs: params.cellTimeoutMs || undefined,

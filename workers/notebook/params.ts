@@ -30,6 +30,9 @@ export interface NotebookParams {
   readonly onlyTags: readonly string[];
   /** Cells with one of these tags do not run. */
   readonly skipTags: readonly string[];
+  /** First and last cell to run, by tag, id or position; empty = from the first, to the last. */
+  readonly from: string;
+  readonly until: string;
   /** Object key of the output of an earlier run of the same notebook that is resumed; empty = a run from the start. */
   readonly resumeFrom: string;
 }
@@ -42,6 +45,7 @@ const maxTimeoutMs = 86_400_000;
 const shippedName = /^[a-z0-9]+(-[a-z0-9]+)*$/;
 const fileSegment = /^[A-Za-z0-9_][A-Za-z0-9_. -]{0,199}$/;
 const maxTags = 100;
+const maxCellName = 200;
 const known = [
   'notebook',
   'outputKey',
@@ -53,6 +57,8 @@ const known = [
   'report',
   'onlyTags',
   'skipTags',
+  'from',
+  'until',
   'resumeFrom',
 ];
 
@@ -81,6 +87,8 @@ export function parseNotebookParams(value: Json): NotebookParams {
     report: given['report'] === true,
     onlyTags: parseTags(given['onlyTags'] ?? [], '.onlyTags', fault),
     skipTags: parseTags(given['skipTags'] ?? [], '.skipTags', fault),
+    from: parseCell(given['from'] ?? '', '.from', fault),
+    until: parseCell(given['until'] ?? '', '.until', fault),
     resumeFrom: parseOutputKey(given['resumeFrom'] ?? '', notebook, fault, '.resumeFrom'),
   };
   if (typeof (given['report'] ?? false) !== 'boolean') fault('.report', 'must be true or false');
@@ -125,6 +133,12 @@ function parseTags(value: Json, field: string, fault: Fault): string[] {
   }
   fault(field, `must be a list of at most ${maxTags} tags`);
   return [];
+}
+
+function parseCell(value: Json, field: string, fault: Fault): string {
+  if (typeof value === 'string' && value.length <= maxCellName) return value;
+  fault(field, `must be the tag, id or position of a cell, as text of at most ${maxCellName} characters`);
+  return '';
 }
 
 function parseInputs(value: Json, fault: Fault): NotebookInput[] {
