@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { writeFile } from 'node:fs/promises';
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { createTempDir } from '../support/temp-dir.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -91,5 +92,44 @@ describe('code of authors against the types of the contract', () => {
     for (const [index, [statement, message]] of bad.entries()) {
       assert.match(byLine.get(index + 2) ?? 'no error', message, statement);
     }
+  });
+
+  it('resolves from a project elsewhere that has showrunner installed, for the compiler and for Node', async () => {
+    await using dir = await createTempDir();
+    await mkdir(join(dir.path, 'node_modules'));
+    await symlink(root, join(dir.path, 'node_modules/showrunner'));
+    await symlink(join(root, 'node_modules/@types'), join(dir.path, 'node_modules/@types'));
+    await writeFile(join(dir.path, 'package.json'), '{ "type": "module" }');
+    await mkdir(join(dir.path, 'guard'));
+    await writeFile(
+      join(dir.path, 'guard/filter.ts'),
+      `import { defineFilter } from 'showrunner/filter';
+export const filter = defineFilter({ id: 'my.guard', version: '1.0.0', type: 'inbound', order: 0, category: 'access',
+  run: (call) => void call.responseHeaders.set('x-seen', call.path) });
+`,
+    );
+    await writeFile(
+      join(dir.path, 'try.ts'),
+      `import { openFilterKit } from 'showrunner/filter-kit';
+const kit = await openFilterKit(import.meta.dirname + '/guard');
+const { call } = await kit.take();
+process.stdout.write(String(call.responseHeaders.get('x-seen')));
+`,
+    );
+    const flags = ['--module', 'nodenext', '--target', 'esnext', '--strict', '--noEmit', '--skipLibCheck'];
+    const own = [
+      '--allowImportingTsExtensions',
+      '--erasableSyntaxOnly',
+      '--types',
+      'node',
+      'try.ts',
+      'guard/filter.ts',
+    ];
+    const run = promisify(execFile);
+    await run(join(root, 'node_modules/.bin/tsc'), [...flags, ...own], { cwd: dir.path });
+    const { stdout } = await run(process.execPath, ['--disable-warning=ExperimentalWarning', 'try.ts'], {
+      cwd: dir.path,
+    });
+    assert.equal(stdout, '/selftest.Service/Method');
   });
 });
