@@ -4,6 +4,7 @@ import type { RunStrategy } from '../../server/jobs/gate/run-strategy.ts';
 import type { JobRecord } from '../../server/jobs/job-record.ts';
 import type { TemplateSpec } from '../../server/jobs/templates/job-template.ts';
 import type { Json } from '../../workers/queue/job-kind.ts';
+import { retryLimitOf } from '../../workers/queue/job-limits.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { type JobsHarness, openJobsHarness } from './fixtures/harness.ts';
@@ -230,5 +231,18 @@ describe('retries by class', () => {
       'succeeded',
       6,
     ]);
+  });
+
+  it('count lost workers with the platform’s faults, or by themselves where they have a limit', () => {
+    const counts = { user: 0, platform: 2, timeout: 0, killed: 3 };
+    const rules = { maxRetries: 4, limits: undefined, backoff: { baseMs: 1, maxMs: 2 } };
+    const limitOf = (retries: Partial<Record<'platform' | 'killed', typeof once>>) => {
+      const { limit, failures } = retryLimitOf('killed', counts, { ...rules, limits: { retries } });
+      return [limit.maxRetries, failures];
+    };
+    assert.deepEqual(limitOf({}), [4, 5]);
+    assert.deepEqual(limitOf({ killed: once }), [1, 3]);
+    assert.deepEqual(limitOf({ platform: once }), [4, 3]);
+    assert.deepEqual(retryLimitOf('timeout', counts, rules).limit.maxRetries, 0);
   });
 });
