@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { faultsOf } from './bed/matching.ts';
 import { type Example, examplesOf, readPage } from './bed/page.ts';
-import { createPageShell, findGrpcurl, type PageShell } from './bed/page-shell.ts';
+import { createPageShell, missingProgram, type PageShell } from './bed/page-shell.ts';
 import { type RunningStack, startRunningStack } from './bed/running-stack.ts';
 import { pages } from './pages.ts';
 
@@ -24,8 +24,9 @@ describe('examples of docs', () => {
       });
       for (const example of examples) {
         it(`line ${example.line}: ${titleOf(example)}`, async function () {
-          if (example.commands.includes('grpcurl ') && findGrpcurl() === undefined) {
-            if (this.test) this.test.title += ' (skipped: no grpcurl here)';
+          const missing = missingProgram(example.commands);
+          if (missing !== undefined) {
+            if (this.test) this.test.title += ` (skipped: no ${missing} here)`;
             this.skip();
           }
           await check(shell, example);

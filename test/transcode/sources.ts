@@ -1,14 +1,14 @@
 import { execFile } from 'node:child_process';
-import { existsSync, rmSync } from 'node:fs';
-import { mkdtemp } from 'node:fs/promises';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-const folder = mkdtemp(join(tmpdir(), 'showrunner-sources-'));
-after(async () => rmSync(await folder, { recursive: true, force: true }));
+// A process of mocha runs the hooks of its root after each file, and keeps its modules for the next: it goes with that.
+const folder = mkdtempSync(join(tmpdir(), 'showrunner-sources-'));
+process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
 
 const made = new Map<string, Promise<string>>();
 
@@ -17,7 +17,7 @@ export function makeSource(name: string, args: readonly string[]): Promise<strin
   const known = made.get(name);
   if (known !== undefined) return known;
   const work = (async () => {
-    const path = join(await folder, name);
+    const path = join(folder, name);
     if (!existsSync(path)) await ffmpeg([...args, path]);
     return path;
   })();

@@ -116,10 +116,14 @@ describe('UploadSource', () => {
       broken.abort();
     }
     await rejectsWith(first.uploadSource(breaking(), { signal: broken.signal }), Code.CANCELLED, 'CANCELLED');
-    await waitUntil('the rest is stored too', async () => (await received(first, bytes)) === 250_000);
     const second = await serve();
-    const rest = stream(header(bytes, { offset: 250_000 }), ...dataOf(bytes, 250_000));
-    const { upload } = await second.uploadSource(rest);
+    const goOn = async () => {
+      const offset = await received(second, bytes);
+      assert.ok(offset >= 200_000 && offset <= 250_000, `${offset}`);
+      return second.uploadSource(stream(header(bytes, { offset }), ...dataOf(bytes, offset)));
+    };
+    // The first server may store what it had of the next part only now: then a client asks again where to go on.
+    const { upload } = await goOn().catch(goOn);
     assert.equal(upload?.state, Upload_State.COMPLETE);
     assert.deepEqual(Buffer.from(await objects.read(upload.sourceKey)), bytes);
   });

@@ -9,9 +9,16 @@ const root = join(import.meta.dirname, '../../..');
 const builtGrpcurl = join(root, 'node_modules/.cache/grpcurl/grpcurl');
 
 /** Path of grpcurl; undefined when this machine has none. */
-export function findGrpcurl(): string | undefined {
+function findGrpcurl(): string | undefined {
   if (existsSync(builtGrpcurl)) return builtGrpcurl;
   return spawnSync('grpcurl', ['-version']).status === 0 ? 'grpcurl' : undefined;
+}
+
+/** A program that the example calls and this machine does not have; the examples need no other than these two. */
+export function missingProgram(commands: string): string | undefined {
+  if (/\bgrpcurl /.test(commands) && findGrpcurl() === undefined) return 'grpcurl';
+  if (/\bcurl /.test(commands) && spawnSync('curl', ['--version']).status !== 0) return 'curl';
+  return undefined;
 }
 
 export interface Ended {
