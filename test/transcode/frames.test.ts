@@ -70,6 +70,15 @@ describe('chunked frames', () => {
     });
   }
 
+  it('of an open-GOP Matroska file, where each chunk begins at the nearest keyframe, are all there', async () => {
+    const open = ['-bf', '3', '-x264-params', 'open-gop=1:b-pyramid=normal', '-preset', 'veryfast', '-g', '20'];
+    const picture = `${numberedFrames('25/1', 11)},trim=end_frame=120`;
+    const title = await publishedNumbers(
+      await makeSource('open-gop.mkv', [...input, picture, ...sourceCodec, ...open]),
+    );
+    assert.deepEqual(title.numbers, upTo(120));
+  });
+
   it('of an open-GOP transport stream that starts at 1.4 s are all there', async () => {
     const open = ['-x264-params', 'open-gop=1'];
     const picture = numberedFrames('30000/1001', 6);

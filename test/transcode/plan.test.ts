@@ -156,9 +156,21 @@ describe('ladder', () => {
 });
 
 describe('transcode plan', () => {
-  it('seeks to a keyframe at least one source GOP before each chunk, and not at all near the start', () => {
+  it('seeks to a keyframe with some frames to spare before each chunk', () => {
+    const seeks = (keyframes: number) =>
+      planOf({ keyframeTicks: times(6, (index) => index * 512 * keyframes) }).chunks.map(
+        ({ seekSeconds }) => seekSeconds && Math.round(seekSeconds * 1e6) / 1e6,
+      );
+    assert.deepEqual(seeks(25), [null, 1, 3]);
+    // Keyframes at 1.88 and 3.76 s are nearer than 0.2 s to chunks at 1.92 and 3.84 s; near the start there is no seek.
+    assert.deepEqual(seeks(47), [null, null, 1.88]);
+  });
+
+  it('seeks at least one source GOP before each chunk where a seek may miss', () => {
+    const probe = { ...probeOf({}), demuxer: 'mpegts' } as const;
+    const plan = planTranscode({ probe, sourceKey: 'a', sourceSha256: 'b', encoderBuild: 'c' });
     assert.deepEqual(
-      planOf().chunks.map((chunk) => chunk.seekSeconds),
+      plan.chunks.map((chunk) => chunk.seekSeconds),
       [null, null, 2],
     );
   });
@@ -171,7 +183,7 @@ describe('transcode plan', () => {
     assert.equal(plan.video.startTicks, 12_800);
     assert.deepEqual(
       plan.chunks.map((chunk) => chunk.seekSeconds),
-      [null, null, 3],
+      [null, 2, 4],
     );
   });
 

@@ -31,7 +31,8 @@ describe('publishing a title', () => {
 
   it('stops a running encode within a second of a cancel and publishes nothing of it', async () => {
     await using fixture = await createTranscodeFixture();
-    const params = { titleId, sourceKey: await fixture.upload(clipPath) };
+    const silent = await makeSource('silent-clip.mp4', ['-i', clipPath, '-an', '-c', 'copy']);
+    const params = { titleId, sourceKey: await fixture.upload(silent) };
     const controller = new AbortController();
     let cancelledAt = 0;
     const onProgress = (_report: unknown, kind: string) => {

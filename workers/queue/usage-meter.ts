@@ -90,14 +90,13 @@ export function createUsageMeter(clock: Clock, sample = createTreeSampler(clock)
 }
 
 interface ProcessStat {
-  readonly parent: number;
   readonly cpuMs: number;
   readonly rssBytes: number;
 }
 
 /**
- * Samples this process and its descendants from /proc; without one (not Linux) this process alone. A look at all
- * processes is not repeated within a quarter of a second, so that short jobs do not pay for it.
+ * Samples this process and its descendants from /proc; without one (not Linux) this process alone. A look at them
+ * is not repeated within a quarter of a second, so that short jobs do not pay for it.
  */
 function createTreeSampler(clock: Clock): () => Promise<TreeSample> {
   let descendants: TreeSample = { cpuMs: 0, rssBytes: 0 };
@@ -115,36 +114,32 @@ function createTreeSampler(clock: Clock): () => Promise<TreeSample> {
   };
 }
 
+/** Walks down from this process: a machine has many others, and a look at each costs more than most jobs. */
 async function lookAtDescendants(): Promise<TreeSample> {
-  const stats = await readStats();
-  const self = stats.get(process.pid);
-  const children = Map.groupBy(stats.keys(), (pid) => stats.get(pid)?.parent ?? 0);
-  let { cpuMs, rssBytes } = { cpuMs: self?.cpuMs ?? 0, rssBytes: 0 };
-  for (const waiting = [...(children.get(process.pid) ?? [])]; waiting.length > 0; ) {
+  let cpuMs = 0;
+  let rssBytes = 0;
+  for (const waiting = [process.pid]; waiting.length > 0; ) {
     const pid = waiting.pop() ?? 0;
-    const stat = stats.get(pid);
-    cpuMs += stat?.cpuMs ?? 0;
-    rssBytes += stat?.rssBytes ?? 0;
-    waiting.push(...(children.get(pid) ?? []));
+    const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
+    if (text === undefined) continue;
+    const stat = parseStat(text, pid === process.pid);
+    cpuMs += stat.cpuMs;
+    rssBytes += pid === process.pid ? 0 : stat.rssBytes;
+    waiting.push(...(await childrenOf(pid)));
   }
   return { cpuMs, rssBytes };
 }
 
-async function readStats(): Promise<Map<number, ProcessStat>> {
-  const stats = new Map<number, ProcessStat>();
-  const names = await readdir('/proc').catch(() => []);
-  await Promise.all(
-    names.map(async (name) => {
-      if (!/^\d+$/.test(name)) return;
-      const text = await readFile(`/proc/${name}/stat`, 'utf8').catch(() => undefined);
-      if (text === undefined) return;
-      stats.set(Number(name), parseStat(text, Number(name) === process.pid));
-    }),
+/** Children are listed by the thread that started them. */
+async function childrenOf(pid: number): Promise<number[]> {
+  const threads = await readdir(`/proc/${pid}/task`).catch(() => []);
+  const lists = await Promise.all(
+    threads.map((thread) => readFile(`/proc/${pid}/task/${thread}/children`, 'utf8').catch(() => '')),
   );
-  return stats;
+  return lists.flatMap((list) => list.split(' ').filter(Boolean).map(Number));
 }
 
-/** Fields after the name, which may hold anything: 4 parent, 14-17 times (own, waited-for children's), 24 pages. */
+/** Fields after the name, which may hold anything: 14-17 times (own, waited-for children's), 24 pages. */
 function parseStat(text: string, isSelf: boolean): ProcessStat {
   const fields = text
     .slice(text.lastIndexOf(')') + 2)
@@ -153,5 +148,5 @@ function parseStat(text: string, isSelf: boolean): ProcessStat {
   const at = (field: number) => fields[field - 3] ?? 0;
   // Our own time is known better; of ourselves only the children's counts.
   const ticks = at(16) + at(17) + (isSelf ? 0 : at(14) + at(15));
-  return { parent: at(4), cpuMs: ticks * tickMs, rssBytes: at(24) * pageBytes };
+  return { cpuMs: ticks * tickMs, rssBytes: at(24) * pageBytes };
 }

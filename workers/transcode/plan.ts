@@ -21,7 +21,7 @@ import { type PlannedText, planText } from './text/plan-text.ts';
 export type PlannedChunk = {
   readonly start: number;
   readonly end: number;
-  /** Source time to start reading at, in seconds: a keyframe at least one source GOP early; null = the start. */
+  /** Source time to start reading at, in seconds: a keyframe before the chunk; null = the start. */
   readonly seekSeconds: number | null;
   /** Bytes that the source takes for these frames: how much work the chunk is likely to be. */
   readonly sourceBytes: number;
@@ -87,20 +87,32 @@ export function displaySize(video: SourceVideo): DisplaySize {
 }
 
 /** Output frames `[start, end)` with what their encoder must know about the source. */
-export function planChunk(start: number, end: number, rate: Rational, video: SourceVideo): PlannedChunk {
-  const seekSeconds = start === 0 ? null : seekFor(start, rate, video);
+export function planChunk(
+  start: number,
+  end: number,
+  rate: Rational,
+  { video, demuxer }: Pick<SourceProbe, 'video' | 'demuxer'>,
+): PlannedChunk {
+  const seekSeconds = start === 0 ? null : seekFor(start, rate, video, indexed.has(demuxer));
   return { start, end, seekSeconds, sourceBytes: sourceBytesOf(video, rate, start, end) };
 }
 
+/** Containers that say where their keyframes are: a seek ends at the very one that was meant. */
+const indexed: ReadonlySet<Demuxer> = new Set(['mov', 'matroska']);
+/** What deinterlacing and variable rates look back on, and more. */
+const leastPreRollSeconds = 0.2;
+
 /**
- * Where to start reading for output frame `start`: two keyframes back, so that at least one whole source GOP is
- * decoded and thrown away. Open-GOP leading frames and encoder-delay frames fall into it.
+ * Where to start reading for output frame `start`: the last keyframe with some frames to spare, all of them decoded and
+ * thrown away. Pictures that an open GOP shows before its keyframe come before that too. Where a seek may miss by a
+ * keyframe, one more of them, so that at least one whole source GOP is thrown away.
  */
-function seekFor(start: number, rate: Rational, video: SourceVideo): number | null {
+function seekFor(start: number, rate: Rational, video: SourceVideo, isIndexed: boolean): number | null {
   const startTicks = video.ptsTicks[0] ?? 0;
   const wanted = startTicks + start / toNumber(rate) / toNumber(video.timeBase);
-  const before = video.keyframeTicks.filter((ticks) => ticks <= wanted);
-  const seek = before.at(-2);
+  const latest = isIndexed ? wanted - leastPreRollSeconds / toNumber(video.timeBase) : wanted;
+  const before = video.keyframeTicks.filter((ticks) => ticks <= latest);
+  const seek = before.at(isIndexed ? -1 : -2);
   return seek === undefined || seek <= startTicks ? null : seek * toNumber(video.timeBase);
 }
 
@@ -128,7 +140,7 @@ export function planTranscode(input: PlanInput): TranscodePlan {
     frameCount,
     gopFrames: frames.gopFrames,
     segments: frames.segments,
-    chunks: frames.chunks.map(({ start, end }) => planChunk(start, end, rate, video)),
+    chunks: frames.chunks.map(({ start, end }) => planChunk(start, end, rate, input.probe)),
     video: {
       streamIndex: video.streamIndex,
       startTicks: video.ptsTicks[0] ?? 0,

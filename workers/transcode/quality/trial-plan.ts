@@ -55,7 +55,8 @@ function gopsOf(plan: TranscodePlan, video: SourceVideo): PlannedChunk[] {
   const gops: PlannedChunk[] = [];
   for (let start = 0; start < plan.frameCount; start += plan.gopFrames) {
     const end = Math.min(start + plan.gopFrames, plan.frameCount);
-    if (end - start >= plan.gopFrames / 2) gops.push(planChunk(start, end, plan.rate, video));
+    if (end - start >= plan.gopFrames / 2)
+      gops.push(planChunk(start, end, plan.rate, { video, demuxer: plan.source.demuxer }));
   }
   return gops;
 }
