@@ -3,6 +3,7 @@ import type { ObjectStore } from '../stores/objects/object-store.ts';
 import type { RecordsStore } from '../stores/records/records-store.ts';
 import { createApplianceStore } from './appliance-store.ts';
 import { createEncodeSetStore, type EncodeSet } from './encode-set-store.ts';
+import { createFileLists } from './file-lists.ts';
 import { createHoldings } from './holdings.ts';
 import type { Manifest, ManifestDomain } from './manifest-domain.ts';
 import { currentState, findPlayback } from './playback.ts';
@@ -29,7 +30,8 @@ export function createManifest(options: ManifestOptions): Manifest {
   const encodeSets = createEncodeSetStore({ records, objects, titles, clock });
   const appliances = createApplianceStore({ records, clock, maxAppliances });
   const holdings = createHoldings(records);
-  const playbackDeps = { titles, encodeSets, appliances, holdings, clock, watchingSinceMs: clock.now() };
+  const files = createFileLists(encodeSets);
+  const playbackDeps = { titles, encodeSets, files, appliances, holdings, clock, watchingSinceMs: clock.now() };
 
   const domain: ManifestDomain = {
     titles,

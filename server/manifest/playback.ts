@@ -5,6 +5,7 @@ import type { ApplianceStore, WatchedAppliance } from './appliance-store.ts';
 import type { EncodeSetFile } from './encode-set-record.ts';
 import type { EncodeSet, EncodeSetStore } from './encode-set-store.ts';
 import { noSource, regionBlocked, titleNotLaunched, titleNotReady } from './errors.ts';
+import type { FileLists } from './file-lists.ts';
 import type { Holdings } from './holdings.ts';
 import { type IpNetwork, parseIpNetwork } from './ip-network.ts';
 import { type Candidate, type Client, type Exclusion, type RankedSource, rankSources } from './rank-sources.ts';
@@ -31,6 +32,7 @@ export interface Playback {
 export interface PlaybackDeps {
   readonly titles: TitleStore;
   readonly encodeSets: EncodeSetStore;
+  readonly files: FileLists;
   readonly appliances: ApplianceStore;
   readonly holdings: Holdings;
   readonly clock: Clock;
@@ -55,7 +57,7 @@ export async function findPlayback(deps: PlaybackDeps, request: PlaybackRequest)
   const [fleet, holders, files] = await Promise.all([
     deps.appliances.fleet(),
     deps.holdings.holders(encodeSet),
-    playableFiles(deps.encodeSets, encodeSet),
+    deps.files.playable(encodeSet),
   ]);
   const candidates = fleet.map((watched) => toCandidate(deps, watched, holders));
   const { ranked, excluded } = rankSources(candidates, client);
@@ -70,14 +72,6 @@ export async function findPlayback(deps: PlaybackDeps, request: PlaybackRequest)
 function checkGates({ id, regions, launchMs }: Title, { region }: Client, nowMs: number): void {
   if (regions.length > 0 && !regions.includes(region)) throw regionBlocked(`titles/${id}`, region);
   if (launchMs !== undefined && nowMs < launchMs) throw titleNotLaunched(`titles/${id}`, launchMs, nowMs);
-}
-
-async function playableFiles(encodeSets: EncodeSetStore, { titleId, version }: EncodeSet): Promise<EncodeSetFile[]> {
-  const files: EncodeSetFile[] = [];
-  for await (const file of encodeSets.files(titleId, version)) {
-    if (file.kind === 'video' || file.kind === 'audio' || file.kind === 'text') files.push(file);
-  }
-  return files;
 }
 
 /** The state of an appliance now. */

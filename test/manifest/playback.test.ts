@@ -60,6 +60,30 @@ describe('playback', () => {
     assert.equal((await app.play({ sourceCount: 1 })).sources.length, 1);
   });
 
+  it('reads the files of a set once and the fleet once a second, and still knows each heartbeat at once', async () => {
+    await using app = await startFleet();
+    await app.play();
+    const { records } = app.stores;
+    const { scan } = records;
+    const scans: string[] = [];
+    records.scan = (partition, range) => {
+      scans.push(partition);
+      return scan(partition, range);
+    };
+    await app.beat('near', 0.6);
+    const answer = await app.play({ clientAddress: '192.0.2.9' });
+    assert.equal(answer.sources[0]?.reasons?.load, 0.6);
+    assert.equal(answer.files.length, 5);
+    assert.deepEqual(scans, ['manifest/holders/bunny/v1']);
+    await app.clock.advance(1_001);
+    await app.play();
+    assert.deepEqual(scans.slice(1).sort(), [
+      'manifest/appliances',
+      'manifest/heartbeats',
+      'manifest/holders/bunny/v1',
+    ]);
+  });
+
   it('takes the peer of the call for a client without an address', async () => {
     await using app = await startFleet();
     await app.put('here', { prefixes: ['127.0.0.0/8'] });

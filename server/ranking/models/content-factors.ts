@@ -1,5 +1,5 @@
+import { createRecentMap } from '../../core/recent-map.ts';
 import { leastPositive } from '../data/sparse-rows.ts';
-import { createRecentMap } from '../recent-map.ts';
 import type { RankerModel } from './model-file.ts';
 
 /**

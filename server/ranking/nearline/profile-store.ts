@@ -1,7 +1,7 @@
+import { createRecentMap } from '../../core/recent-map.ts';
 import type { BatchOperation, RecordsStore } from '../../stores/records/records-store.ts';
 import type { RankingCounters } from '../counters.ts';
 import { decodeJson, encodeJson } from '../data/json.ts';
-import { createRecentMap } from '../recent-map.ts';
 import type { ProfileEvent } from './play-event.ts';
 
 /** What is kept of a profile between training runs. */
