@@ -4,7 +4,7 @@ import type { Config } from '../server/core/config/settings.ts';
 import { createLifecycle } from '../server/core/lifecycle.ts';
 import { createLogger } from '../server/core/log.ts';
 import { onFinishedSpan, setProcessName } from '../server/core/telemetry/span-feed.ts';
-import { openFolderObjects } from '../server/stores/objects/folder-objects.ts';
+import { openObjects } from '../server/stores/objects/open-objects.ts';
 import { createJobKinds } from './kinds.ts';
 import type { JobKind } from './queue/job-kind.ts';
 import { createRelayWriter } from './queue/relay.ts';
@@ -50,7 +50,7 @@ export async function runWorker(config: Config, options: RunWorkerOptions): Prom
       'span feed',
       onFinishedSpan((span) => spans.write([JSON.stringify(span)])),
     );
-    const objects = await openFolderObjects({ dir: join(stateDir, 'objects'), clock, log });
+    const objects = await openObjects({ url: config.OBJECTS_URL, stateDir, clock, log });
     lifecycle.defer('objects', () => objects.close());
     const kinds = createJobKinds({ config, objects, log, env, defer: lifecycle.defer });
     const locations = { ffmpegPath: config.FFMPEG, ffprobePath: config.FFPROBE, searchPath: env['PATH'] ?? '' };

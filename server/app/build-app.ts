@@ -28,8 +28,8 @@ import type { ServiceRegistration } from '../rpc/handler.ts';
 import { createOrigins } from '../rpc/raw-client.ts';
 import { startRpcServer } from '../rpc/server.ts';
 import { openRecordEventLog } from '../stores/events/record-event-log.ts';
-import { openFolderObjects } from '../stores/objects/folder-objects.ts';
 import type { ObjectStore } from '../stores/objects/object-store.ts';
+import { openObjects } from '../stores/objects/open-objects.ts';
 import { openSqliteRecords } from '../stores/records/sqlite-records.ts';
 import { lockStateDir } from '../stores/state-lock.ts';
 import { createTraceService } from '../telemetry/service.ts';
@@ -95,7 +95,7 @@ async function openStores(config: Config, log: Logger, lifecycle: Lifecycle) {
   lifecycle.defer('state folder', () => lock.release());
   const records = await openSqliteRecords({ path: join(dir, 'records.db'), clock, log });
   lifecycle.defer('records', () => records.close());
-  const objects = await openFolderObjects({ dir: join(dir, 'objects'), clock, log });
+  const objects = await openObjects({ url: config.OBJECTS_URL, stateDir: dir, clock, log });
   lifecycle.defer('objects', () => objects.close());
   const eventLog = await openRecordEventLog({ records, clock });
   lifecycle.defer('event log', () => eventLog.close());

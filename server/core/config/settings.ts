@@ -12,6 +12,11 @@ export const settings = {
     'Where the HTTP origin serves published title files; port 0 takes a free one.',
   ),
   STATE_DIR: setting(text, '.showrunner', 'Folder of records, objects, Redis data; one server at a time may own it.'),
+  OBJECTS_URL: setting(
+    urlOf('s3:', 'file:'),
+    undefined,
+    'Where objects are kept: `s3://bucket/prefix?endpoint=…&region=…`, or `file:///folder`; empty = under STATE_DIR.',
+  ),
   LOG_LEVEL: setting(oneOf('debug', 'info', 'warn', 'error'), 'info', 'Least level of log lines on stderr.'),
   WORKERS: setting(
     integer(0, 64),
