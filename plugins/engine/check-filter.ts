@@ -32,6 +32,7 @@ const fields: ReadonlySet<string> = new Set([
     'after',
     'before',
     'failureCode',
+    'followsReloads',
   ],
   ...optionalFunctions,
 ]);
@@ -123,6 +124,7 @@ const dataSchemas = {
   after: placement,
   before: placement,
   messageKinds: kinds,
+  followsReloads: schema.optional(schema.flag()),
   match: schema.optional(matchSchema),
   needs: schema.optional(schema.oneOf(...filterNeeds)),
   maxBodyBytes: schema.optional(schema.integer(1, 2 ** 30)),

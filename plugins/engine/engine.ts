@@ -45,6 +45,8 @@ export interface FilterEngineOptions {
   /** Globs on ids of filters that run in a worker thread whatever they say; default none. */
   readonly isolated?: readonly string[];
   readonly workerLimits?: Partial<WorkerLimits>;
+  /** Calls that run on a replaced set for longer than this are ended (UNAVAILABLE FILTERS_REPLACED), ms; default never. */
+  readonly drainDeadlineMs?: number | undefined;
   /** When a canary counts as worse than the active version. */
   readonly trialLimits?: Partial<TrialLimits>;
 }
@@ -73,7 +75,10 @@ export async function createFilterEngine(options: FilterEngineOptions): Promise<
   const { dirs, config, log, clock, random, capabilities, required = [], openTimeoutMs = 10_000 } = options;
   const metrics = createFilterMetrics();
   const records = createCallRecords(options.recentCalls ?? 512);
-  const deps = { clock, records, metrics, faults: createFilterFaults(clock, metrics) };
+  const deps = {
+    ...{ clock, records, metrics, faults: createFilterFaults(clock, metrics) },
+    current: () => sets.current,
+  };
   const explain = (callId: string) => {
     const record = records.find(callId);
     return record && explainRecord(record);
@@ -86,6 +91,7 @@ export async function createFilterEngine(options: FilterEngineOptions): Promise<
     isIsolated: globMatcher(options.isolated ?? []),
     workerLimits: { ...defaultWorkerLimits, ...options.workerLimits },
     limits: options.trialLimits,
+    drainDeadlineMs: options.drainDeadlineMs,
     onChange: tellWatchers,
     onQuarantine: (id) => tellWatchers([id]),
   });

@@ -61,6 +61,17 @@ export function engineClosed(): AppError {
   });
 }
 
+/** The call outlived the set of filters it began with by too long: a new one runs on the set that serves now. */
+export function filtersReplaced(afterMs: number): AppError {
+  return new AppError({
+    code: Code.UNAVAILABLE,
+    reason: 'FILTERS_REPLACED',
+    message: `the filters that this call runs on were replaced more than ${afterMs} ms ago; call again`,
+    metadata: { after_ms: String(afterMs) },
+    retryAfterMs: 0,
+  });
+}
+
 /** A filter cannot be loaded; `file` says which, the message what is wrong with it. */
 export function filterLoadFailed(file: string, message: string, cause?: unknown): AppError {
   return new AppError({

@@ -1,6 +1,6 @@
 import { AppError, messageOf } from '../../server/core/errors.ts';
 import { defaultTrialLimits, type TrialLimits } from './compare-versions.ts';
-import { filterLoadFailed, filterRefused, filterUnknown } from './filter-errors.ts';
+import { filterLoadFailed, filterRefused, filtersReplaced, filterUnknown } from './filter-errors.ts';
 import { createFilterGroups, type FilterGroup, type FilterGroups, type Promotion } from './filter-groups.ts';
 import type { FilterMetrics } from './filter-metrics.ts';
 import { changesOf, createFolderLoader, type FilterChanges, type FolderLoader } from './folder-loader.ts';
@@ -52,6 +52,8 @@ export interface FilterSetsOptions extends Omit<StageOptions, 'checkVersion'> {
   readonly metrics: FilterMetrics;
   readonly store: GroupStore;
   readonly limits?: Partial<TrialLimits> | undefined;
+  /** Longest stay of calls on a replaced set, ms; default any. */
+  readonly drainDeadlineMs?: number | undefined;
   /** Something about these filters changed. */
   readonly onChange: (ids: readonly string[]) => void;
 }
@@ -133,11 +135,25 @@ class Sets implements FilterSets {
     const { actives, trials } = this.groups.compose();
     // The new set takes hold of its filters before the old one lets go: those in both stay open.
     this.current = createSnapshot(old.version + 1, actives, this.#disabled, trials);
+    const cancel = this.#planStop(old);
     this.#retiring.set(
       old,
-      old.retire().then(() => void this.#retiring.delete(old)),
+      old.retire().then(() => {
+        cancel();
+        this.#retiring.delete(old);
+      }),
     );
     this.swapMs = this.#options.clock.monotonic() - startedAt;
+  }
+
+  /** Ends what still runs on the old set when its time is up. */
+  #planStop(old: Snapshot): () => void {
+    const { clock, log, drainDeadlineMs } = this.#options;
+    if (drainDeadlineMs === undefined || drainDeadlineMs <= 0) return () => {};
+    return clock.schedule(drainDeadlineMs, () => {
+      const stopped = old.stopCalls(filtersReplaced(drainDeadlineMs));
+      if (stopped > 0) log.warn('calls of a replaced filter set ended', { version: old.version, calls: stopped });
+    });
   }
 
   /** Runs a step after those that were asked for before. */

@@ -216,6 +216,12 @@ interface FilterBase<Config, State> {
   close?(state: State): Awaitable<void>;
   /** Kinds of call whose messages the message hooks see; default all. Calls of other kinds do not pay for them. */
   readonly messageKinds?: readonly CallKind[];
+  /**
+   * True: in a stream that lasts through a reload the message hooks follow to the version that then serves, from the
+   * next message on, if that one follows, too; `run`, `onStatus` and `onEnd` stay with the version that the call began
+   * with. For hooks that need nothing of what `run` of the same version left. Default: a call keeps its version.
+   */
+  readonly followsReloads?: boolean;
   /** Criteria that `match` cannot say. Synchronous, and called for each call: keep it cheap. */
   shouldRun?(call: Call, ctx: CriteriaContext<Config, State>): boolean;
   /** Sees each request message; a returned value replaces it, undefined keeps it. */

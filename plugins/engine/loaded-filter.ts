@@ -80,6 +80,7 @@ export interface LoadedFilter {
   readonly run: ((call: Call, ctx: Invocation, error: AppError | undefined) => unknown) | undefined;
   /** Undefined = all. */
   readonly messageKinds: readonly CallKind[] | undefined;
+  readonly followsReloads: boolean;
   readonly onRequestMessage: MessageHook | undefined;
   readonly onResponseMessage: MessageHook | undefined;
   readonly onRequestBody: ((messages: readonly unknown[], call: Call, ctx: Invocation) => unknown) | undefined;
@@ -246,6 +247,7 @@ export async function openFilter(options: OpenFilterOptions): Promise<LoadedFilt
     shouldRun: shouldRun && ((call) => shouldRun(call, criteriaContext)),
     run: definition.run?.bind(definition) as Hook | undefined,
     messageKinds: definition.messageKinds && [...definition.messageKinds],
+    followsReloads: definition.followsReloads ?? false,
     onRequestMessage: definition.onRequestMessage?.bind(definition),
     onResponseMessage: definition.onResponseMessage?.bind(definition),
     onRequestBody: definition.onRequestBody?.bind(definition),

@@ -8,6 +8,7 @@ import { engineClosed } from './filter-errors.ts';
 import type { FilterFaults } from './filter-faults.ts';
 import type { FilterMetrics } from './filter-metrics.ts';
 import { firstSkip, Status } from './filter-status.ts';
+import { Follower, type MessageHook } from './follower.ts';
 import { Invocation } from './invocation.ts';
 import type { LoadedFilter } from './loaded-filter.ts';
 import {
@@ -27,6 +28,8 @@ export interface SessionDeps {
   readonly records: CallRecords;
   readonly faults: FilterFaults;
   readonly metrics: FilterMetrics;
+  /** The set that serves new calls now; without it calls of long streams stay with theirs. */
+  readonly current?: () => Snapshot;
 }
 
 /**
@@ -44,6 +47,7 @@ class FilterSession extends ChainRun implements CallSession {
   readonly #deps: SessionDeps;
   readonly #span: ReturnType<typeof recordingSpan>;
   #hasEnded = false;
+  #follower: Follower | undefined;
   #isStatusNear = false;
 
   constructor(call: Call, chain: Chain, snapshot: Snapshot, deps: SessionDeps, span: ReturnType<typeof recordingSpan>) {
@@ -52,7 +56,7 @@ class FilterSession extends ChainRun implements CallSession {
     this.#snapshot = snapshot;
     this.#deps = deps;
     this.#span = span;
-    snapshot.enter();
+    snapshot.enter(call);
   }
 
   end(outcome: CallOutcome): void {
@@ -72,8 +76,16 @@ class FilterSession extends ChainRun implements CallSession {
       record.startMs = clock.now() - outcome.durationMs;
       metrics.ended(record, chain.slots);
       records.keep(record);
-      this.#snapshot.leave();
+      this.#follower?.end();
+      this.#snapshot.leave(call);
     }
+  }
+
+  /** The slots of a message hook: those of the chain, or of the set that serves now where their filters follow. */
+  slotsOf(hook: MessageHook): readonly Slot[] {
+    if (!this.chain.follows || !this.#snapshot.isRetired || this.#deps.current === undefined) return this.chain[hook];
+    this.#follower ??= new Follower(this.call, this.chain);
+    return this.#follower.slotsOf(hook, this.#deps.current());
   }
 
   /** The last things before the status, once: the filters' status hooks, then the span's event. */
@@ -130,10 +142,9 @@ function runInbound(this: FilterSession): Answer | undefined | Promise<Answer | 
   return this.advance(inboundPhase, this.chain.inbound, 0, undefined) as Answer | undefined;
 }
 
-type MessageHook = 'requestMessage' | 'responseMessage';
-
 /** A message hook of a stream is gone as soon as every filter it is for is ruled out: other messages cost nothing. */
-function runMessage(session: FilterSession, hook: MessageHook, phase: Phase, slots: readonly Slot[], message: unknown) {
+function runMessage(session: FilterSession, hook: MessageHook, phase: Phase, message: unknown) {
+  const slots = session.slotsOf(hook);
   const result = session.advance(phase, slots, 0, message);
   if (session.call.kind !== 'unary' && slots.every((slot) => session.isRuledOut(slot))) {
     Object.defineProperty(session, hook, { value: undefined, writable: true });
@@ -142,11 +153,11 @@ function runMessage(session: FilterSession, hook: MessageHook, phase: Phase, slo
 }
 
 function runRequestMessage(this: FilterSession, message: unknown): unknown {
-  return runMessage(this, 'requestMessage', requestMessagePhase, this.chain.requestMessage, message);
+  return runMessage(this, 'requestMessage', requestMessagePhase, message);
 }
 
 function runResponseMessage(this: FilterSession, message: unknown): unknown {
-  return runMessage(this, 'responseMessage', responseMessagePhase, this.chain.responseMessage, message);
+  return runMessage(this, 'responseMessage', responseMessagePhase, message);
 }
 
 function runOutbound(this: FilterSession): void | Promise<void> {

@@ -1,4 +1,5 @@
 import type { Call } from '../../server/core/call.ts';
+import type { AppError } from '../../server/core/errors.ts';
 import type { Criterion } from './criteria.ts';
 import type { FilterType } from './filter.ts';
 import { linePrefix, Status, statusText } from './filter-status.ts';
@@ -51,6 +52,8 @@ export interface Chain {
   readonly error: readonly Slot[];
   readonly status: readonly Slot[];
   readonly end: readonly Slot[];
+  /** Some of its message hooks follow reloads. */
+  readonly follows: boolean;
   /** Canaries that book the outcome of the chain's calls. */
   readonly trials: readonly Trial[];
 }
@@ -65,10 +68,14 @@ export interface Snapshot {
   readonly disabled: ReadonlySet<string>;
   readonly trials: readonly Trial[];
   chainFor(call: Call): Chain;
-  enter(): void;
-  leave(): void;
+  enter(call: Call): void;
+  leave(call: Call): void;
   /** Calls that run on it now. */
   calls(): number;
+  /** True once another set serves new calls. */
+  readonly isRetired: boolean;
+  /** Ends the calls that still run on it. Gives their number. */
+  stopCalls(reason: AppError): number;
   /** No new call will enter. Resolves when its calls have ended and the filters that no other snapshot holds are closed. */
   retire(): Promise<void>;
 }
@@ -145,6 +152,7 @@ function compileChain(
     error: ofType('error').filter(({ filter }) => filter.run !== undefined),
     status: slots.filter(({ filter }) => filter.onStatus !== undefined),
     end: slots.filter(({ filter }) => filter.onEnd !== undefined),
+    follows: withMessages.some(({ filter }) => filter.followsReloads),
     trials: canaries,
   };
 }
@@ -163,7 +171,7 @@ export function createSnapshot(
   const held = [...loaded, ...candidates];
   const known = new Map<string, Chain>();
   const unknown = new Map<string, Chain>();
-  let calls = 0;
+  const calls = new Set<Call>();
   const retired = Promise.withResolvers<void>();
   let isRetired = false;
   for (const filter of held) holdFilter(filter);
@@ -188,17 +196,24 @@ export function createSnapshot(
       call.known
         ? (known.get(call.path) ?? addChain(call, known, maxKnownPaths))
         : (unknown.get(call.path) ?? addChain(call, unknown, maxUnknownPaths)),
-    enter: () => {
-      calls++;
+    enter: (call) => void calls.add(call),
+    leave: (call) => {
+      calls.delete(call);
+      if (calls.size === 0 && isRetired) closeFilters();
     },
-    leave: () => {
-      if (--calls === 0 && isRetired) closeFilters();
+    calls: () => calls.size,
+    get isRetired() {
+      return isRetired;
     },
-    calls: () => calls,
+    stopCalls: (reason) => {
+      const stopped = [...calls].filter(({ stop }) => stop !== undefined);
+      for (const call of stopped) call.stop?.(reason);
+      return stopped.length;
+    },
     retire: () => {
       if (!isRetired) {
         isRetired = true;
-        if (calls === 0) closeFilters();
+        if (calls.size === 0) closeFilters();
       }
       return retired.promise;
     },
