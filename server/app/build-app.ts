@@ -58,8 +58,8 @@ export interface App {
   readonly objects: ObjectStore;
   /** Reports NOT_SERVING, so that balancers send new calls elsewhere while workers end their jobs. */
   announceClose(): void;
-  /** Drains calls and releases everything in reverse order. Idempotent. */
-  close(): Promise<void>;
+  /** Drains calls for `timeoutMs` (default DRAIN_TIMEOUT_MS) and releases everything in reverse order. Idempotent. */
+  close(timeoutMs?: number): Promise<void>;
 }
 
 /** The process environment, for what programs are found by. */
@@ -166,6 +166,7 @@ async function build(config: Config, log: Logger, env: Environment, lifecycle: L
     capabilities: { origins, sharedRates },
     stateDir: join(config.STATE_DIR, 'filters'),
     signersFile: config.FILTERS_SIGNERS,
+    drainDeadlineMs: config.FILTERS_DRAIN_DEADLINE_MS,
     isolated: config.FILTERS_ISOLATED.split(',').flatMap((glob) => glob.trim() || []),
     log,
     clock,
@@ -210,11 +211,16 @@ async function build(config: Config, log: Logger, env: Environment, lifecycle: L
     reflection: config.REFLECTION,
     health: true,
   });
-  lifecycle.defer('server', () => server.close());
+  let drainTimeoutMs = config.DRAIN_TIMEOUT_MS;
+  lifecycle.defer('server', () => server.close(drainTimeoutMs));
   // Streams end before the server drains, which would otherwise wait for them.
   lifecycle.defer('notifications', () => notifications.close());
   lifecycle.defer('events', () => events.close());
   lifecycle.defer('filter watches', () => filters.admin.endWatches());
   const announceClose = () => server.setServing('', false);
-  return { address: server.address, apiKey, redisUrl: redis.url, objects, announceClose, close: lifecycle.close };
+  const close = (timeoutMs = drainTimeoutMs) => {
+    drainTimeoutMs = timeoutMs;
+    return lifecycle.close();
+  };
+  return { address: server.address, apiKey, redisUrl: redis.url, objects, announceClose, close };
 }

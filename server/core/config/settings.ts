@@ -86,6 +86,11 @@ export const settings = {
     '',
     'Comma-separated globs on ids of filters that run in a worker thread whatever they say, e.g. `acme.*`.',
   ),
+  FILTERS_DRAIN_DEADLINE_MS: setting(
+    integer(0, 604_800_000),
+    0,
+    'Calls that run on a replaced filter set for longer are ended, in ms; 0 = they may stay.',
+  ),
   API_KEYS: setting(text, '', 'Comma-separated id:secret:scope+scope entries for the auth filter.', { secret: true }),
   JWT_JWKS: setting(
     optionalText,
