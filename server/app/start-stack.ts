@@ -1,8 +1,10 @@
 import { startWorkerPool } from '../../workers/pool.ts';
+import { systemClock } from '../core/clock.ts';
 import type { Config } from '../core/config/settings.ts';
 import { createLogger, type Logger } from '../core/log.ts';
 import { setProcessName } from '../core/telemetry/span-feed.ts';
 import { type App, buildApp, type Environment } from './build-app.ts';
+import { closeStack } from './close-stack.ts';
 
 /** The server with its worker processes: what `serve` and `demo` run. */
 export interface Stack extends App {
@@ -20,11 +22,10 @@ export async function startStack(
   setProcessName('server');
   const app = await buildApp(config, log.child({ process: 'server' }), env);
   const pool = startWorkerPool({ count: config.WORKERS, config: { ...config, REDIS_URL: app.redisUrl }, env, log });
-  const close = async () => {
-    app.announceClose();
-    // Workers get the drain time for their jobs and a little more to hand them back.
-    await pool.close(config.DRAIN_TIMEOUT_MS + 10_000);
-    await app.close();
+  let closing: Promise<void> | undefined;
+  const close = () => {
+    closing ??= closeStack({ app, pool, clock: systemClock, drainTimeoutMs: config.DRAIN_TIMEOUT_MS });
+    return closing;
   };
   return { ...app, workerPids: () => pool.pids(), close, [Symbol.asyncDispose]: close };
 }

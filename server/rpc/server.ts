@@ -52,8 +52,11 @@ export interface RpcServerStats {
 export interface RpcServer {
   /** `host:port` with the port that is really bound. */
   readonly address: string;
-  /** Reports NOT_SERVING, refuses new calls, waits for those in flight, then aborts them. Idempotent; never rejects. */
-  close(): Promise<void>;
+  /**
+   * Reports NOT_SERVING, refuses new calls, waits for those in flight for `timeoutMs` (default `drainTimeoutMs`), then
+   * aborts them. Idempotent; never rejects.
+   */
+  close(timeoutMs?: number): Promise<void>;
   /** Sets the health of a service, `''` for the whole server. */
   setServing(service: string, isServing: boolean): void;
   stats(): RpcServerStats;
@@ -108,8 +111,8 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
   const health = registerAll(server, host, options);
   const address = await listen(server, options.address, credentials);
   let closing: Promise<void> | undefined;
-  const close = () => {
-    closing ??= closeServer({ server, host, health, drainTimeoutMs: options.drainTimeoutMs });
+  const close = (drainTimeoutMs = options.drainTimeoutMs) => {
+    closing ??= closeServer({ server, host, health, drainTimeoutMs });
     return closing;
   };
   return {
@@ -117,7 +120,7 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
     close,
     setServing: (service, isServing) => health?.setServing(service, isServing),
     stats: () => ({ callsInFlight: host.inFlight.size, callsStarted: host.started, callsFailed: host.failed }),
-    [Symbol.asyncDispose]: close,
+    [Symbol.asyncDispose]: () => close(),
   };
 }
 

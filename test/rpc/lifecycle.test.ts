@@ -93,6 +93,15 @@ describe('rpc server lifecycle', () => {
     );
   });
 
+  it('waits as long as the one who closes it says, once', async () => {
+    const { promise: never } = Promise.withResolvers<void>();
+    await using echo = await startEcho({ echo: () => never.then(() => ({})) }, { drainTimeoutMs: 60_000 });
+    const call = rejectsWith(echo.client.echo({}), Code.UNAVAILABLE, 'SERVER_CLOSING');
+    await waitUntil('the call begins', () => echo.server.stats().callsInFlight === 1);
+    await Promise.all([echo.server.close(20), echo.server.close()]);
+    await call;
+  });
+
   it('closes within its deadline though a paused reader holds a stream', async () => {
     await using echo = await startEcho({}, { drainTimeoutMs: 50 });
     const responses = echo.client.repeat({ count: 1_000_000, payload: new Uint8Array(10_000) });
