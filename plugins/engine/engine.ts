@@ -13,6 +13,7 @@ import { createFilterSets, type FilterSets, type ReloadReport } from './filter-s
 import { readSignerKeys } from './filter-signature.ts';
 import { globMatcher } from './glob.ts';
 import { memoryGroupStore, openGroupStore } from './group-store.ts';
+import { createLeakWatch } from './leak-watch.ts';
 import { closedSession, createSession } from './session.ts';
 import { watchFolders } from './watch-folders.ts';
 import { defaultWorkerLimits, type WorkerLimits } from './worker-host.ts';
@@ -83,6 +84,8 @@ export async function createFilterEngine(options: FilterEngineOptions): Promise<
     const record = records.find(callId);
     return record && explainRecord(record);
   };
+  const leaks = createLeakWatch(clock, log);
+  const stopObserving = metrics.observeUncollected(() => leaks.uncollected);
   const { admin, changed: tellWatchers } = createFilterAdmin(() => ({ sets, explain }));
   const sets: FilterSets = await createFilterSets({
     ...{ dirs, config, required, log, clock, random, capabilities, openTimeoutMs, metrics },
@@ -94,6 +97,7 @@ export async function createFilterEngine(options: FilterEngineOptions): Promise<
     drainDeadlineMs: options.drainDeadlineMs,
     onChange: tellWatchers,
     onQuarantine: (id) => tellWatchers([id]),
+    onClosed: (id, held) => leaks.closed(id, held),
   });
   const changed = () => void sets.reload(true);
   const watcher =
@@ -117,6 +121,7 @@ export async function createFilterEngine(options: FilterEngineOptions): Promise<
     close: () => {
       isClosed = true;
       watcher?.close();
+      stopObserving();
       return sets.close();
     },
   };

@@ -1,4 +1,4 @@
-import { metrics } from '@opentelemetry/api';
+import { metrics, type ObservableResult } from '@opentelemetry/api';
 import type { CallRecord } from './call-record.ts';
 import { firstSkip, Status, statusWords } from './filter-status.ts';
 import type { LoadedFilter } from './loaded-filter.ts';
@@ -12,6 +12,8 @@ export interface FilterMetrics {
   late(filter: LoadedFilter): void;
   blocked(filter: LoadedFilter, heldMs: number): void;
   reloaded(result: 'ok' | 'unchanged' | 'failed'): void;
+  /** Publishes the number of closed versions that are still held; the returned function withdraws it. */
+  observeUncollected(read: () => number): () => void;
 }
 
 /** Made when the engine is, so after telemetry has started: the API's meters do not connect later. */
@@ -50,5 +52,13 @@ export function createFilterMetrics(): FilterMetrics {
     late: (filter) => late.add(1, { filter: filter.id, type: filter.type }),
     blocked: (filter, heldMs) => blocks.record(heldMs / 1e3, { filter: filter.id, type: filter.type }),
     reloaded: (result) => reloads.add(1, { result }),
+    observeUncollected: (read) => {
+      const gauge = meter.createObservableGauge('showrunner.filter.versions_uncollected', {
+        description: 'Closed versions of filters that are not collected yet.',
+      });
+      const observe = (result: ObservableResult) => result.observe(read());
+      gauge.addCallback(observe);
+      return () => gauge.removeCallback(observe);
+    },
   };
 }

@@ -32,6 +32,7 @@ export interface LoadOptions {
   readonly isIsolated?: TextMatcher | undefined;
   readonly workerLimits?: WorkerLimits | undefined;
   readonly onQuarantine?: OpenFilterOptions['onQuarantine'];
+  readonly onClosed?: OpenFilterOptions['onClosed'];
 }
 
 interface Staged {

@@ -126,6 +126,8 @@ export interface OpenFilterOptions {
   readonly openTimeoutMs: number;
   /** The filter left its calls, or came back, because it kept failing. */
   readonly onQuarantine?: ((filter: string, isOut: boolean) => void) | undefined;
+  /** The version was closed; `held` goes when nothing holds it any more. */
+  readonly onClosed?: ((filter: string, held: object) => void) | undefined;
 }
 
 /** Holds the filter: it stays open until everyone who holds it has let go. */
@@ -260,7 +262,9 @@ export async function openFilter(options: OpenFilterOptions): Promise<LoadedFilt
     rawConfig: options.rawConfig,
     reopen: (rawConfig) => openFilter({ ...options, rawConfig }),
     close: () => {
-      closing ??= closeState(options, state, log);
+      closing ??= closeState(options, state, log).then(() => {
+        options.onClosed?.(id, typeof state === 'object' && state !== null ? state : definition);
+      });
       return closing;
     },
   };
