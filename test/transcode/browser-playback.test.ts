@@ -32,6 +32,9 @@ hls.loadSource(${JSON.stringify(master)});
 hls.attachMedia(video);
 </script>`;
 
+/** What hls.js says where a busy machine cannot decode at four times the speed; it goes on by itself. */
+const starved = new Set(['bufferStalledError', 'bufferNudgeOnStall']);
+
 interface Outcome {
   readonly how: string;
   readonly errors: readonly string[];
@@ -87,7 +90,8 @@ describe('a browser', () => {
     try {
       const ended = gone.then(() => Promise.reject(new Error('the browser ended before it told anything')));
       const played = await Promise.race([outcome, ended]);
-      assert.deepEqual([played.how, played.errors], ['ended', []]);
+      const faults = played.errors.filter((detail) => !starved.has(detail));
+      assert.deepEqual([played.how, faults], ['ended', []]);
       assert.ok(Math.abs(played.seconds - 5.28) < 0.05, `${played.seconds} s`);
       assert.ok(Math.abs(played.at - 5.28) < 0.1, `ended at ${played.at} s`);
       assert.ok(played.frames > 120, `${played.frames} frames`);
