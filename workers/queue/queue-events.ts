@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis';
 import type { Clock } from '../../server/core/clock.ts';
 import { messageOf } from '../../server/core/errors.ts';
 import type { Logger } from '../../server/core/log.ts';
+import { orAborted } from '../../server/core/or-aborted.ts';
 import type { JobProgress } from './job-kind.ts';
 import type { ChildNote, JobLedger, LeaveReason, StartBody } from './job-ledger.ts';
 import type { JobOutcome } from './job-outcome.ts';
@@ -37,13 +38,12 @@ export async function* readQueueEvents(
   after: string,
   signal: AbortSignal,
 ): AsyncGenerator<QueueEvent[]> {
-  const aborted = new Promise<null>((resolve) => signal.addEventListener('abort', () => resolve(null), { once: true }));
   for (let position = after; !signal.aborted; ) {
     let events: QueueEvent[];
     try {
       // The blocked command itself ends with its connection or its time.
       const read = redis.xread('COUNT', batchSize, 'BLOCK', blockMs, 'STREAMS', stream, position);
-      const reply = (await Promise.race([read, aborted])) as StreamReply;
+      const reply = (await orAborted(read, signal)) as StreamReply | undefined;
       const entries = reply?.[0]?.[1] ?? [];
       position = entries.at(-1)?.[0] ?? position;
       events = (await Promise.all(entries.map((entry) => readEvent(entry, ledger)))).filter(

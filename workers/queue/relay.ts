@@ -1,6 +1,7 @@
 import type { Clock } from '../../server/core/clock.ts';
 import { messageOf } from '../../server/core/errors.ts';
 import type { Logger } from '../../server/core/log.ts';
+import { orAborted } from '../../server/core/or-aborted.ts';
 import { openConnection } from './connection.ts';
 import { defaultPrefix, queueKeys } from './queue-keys.ts';
 
@@ -79,7 +80,6 @@ export function createRelayReader(
   const redis = openConnection(url, 'worker', log);
   const key = queueKeys(prefix)[stream];
   const closing = new AbortController();
-  const closed = new Promise<null>((resolve) => closing.signal.addEventListener('abort', () => resolve(null)));
 
   const read = async () => {
     // Ids of the stream are times: from a moment ago, so that what is written while we connect is seen.
@@ -88,7 +88,7 @@ export function createRelayReader(
       try {
         // While Redis is away the command itself never ends, not even by a disconnect.
         const reading = redis.xread('COUNT', 64, 'BLOCK', blockMs, 'STREAMS', key, position);
-        const reply = (await Promise.race([reading, closed])) as StreamReply;
+        const reply = (await orAborted(reading, closing.signal)) as StreamReply | undefined;
         for (const [id, fields] of reply?.[0]?.[1] ?? []) {
           await onTexts(JSON.parse(fields[1] ?? '[]') as string[], id);
           position = id;
