@@ -84,8 +84,8 @@ describe('kernels that are started ahead', () => {
     await using pool = createKernelPool({ ...parts, maxRunning: 2, maxIdle: 0 });
     let running = 0;
     let most = 0;
-    const runs = Array.from({ length: 5 }, (_, i) =>
-      bed.run([code('await new Promise((r) => setTimeout(r, 400))')], {
+    const runs = Array.from({ length: 4 }, (_, i) =>
+      bed.run([code('await new Promise((r) => setTimeout(r, 200))')], {
         pool,
         outputPath: `${bed.path}/${i}.ipynb`,
         onEvent: ({ type }) => {

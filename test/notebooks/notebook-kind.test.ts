@@ -183,7 +183,7 @@ describe('the notebook job', () => {
       code('const a = 1', 'parameters'),
       code('let b = a', 'first'),
       code('throw new Error("not ready")', 'broken'),
-      code('b += 1', 'last'),
+      code('console.log(typeof b)', 'last'),
     ];
     await bed.put('n.ipynb', notebookOf(...cells));
     const states = async (params: object) => {
@@ -191,9 +191,7 @@ describe('the notebook job', () => {
       return ended.map(({ status }) => status);
     };
     const [ran, left] = ['succeeded', 'skipped'];
-    assert.deepEqual(await states({ until: 'first' }), [ran, ran, ran, left, left]);
-    assert.deepEqual(await states({ skipTags: ['broken', 'last'] }), [ran, ran, ran, left, left]);
-    assert.deepEqual(await states({ onlyTags: ['first'] }), [ran, ran, ran, left, left]);
+    assert.deepEqual(await states({ until: 'last', skipTags: ['broken'], from: 'last' }), [ran, ran, left, left, ran]);
     const missing = bed.run({ notebook: 'n.ipynb', parameters: { a: 5 }, from: 'nowhere' });
     await rejectsWith(missing, Code.INVALID_ARGUMENT, 'NOTEBOOK_SELECTION_INVALID');
     const failed = bed.run({ notebook: 'n.ipynb', parameters: { a: 5 }, outputKey: 'notebooks/failed.ipynb' });
