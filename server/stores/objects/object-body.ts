@@ -1,4 +1,5 @@
 import { open } from 'node:fs/promises';
+import { orAborted } from '../../core/or-aborted.ts';
 
 const pieceBytes = 1024 * 1024;
 
@@ -38,22 +39,17 @@ async function* abortable<T>(source: AsyncIterable<T>, signal: AbortSignal | und
     yield* source;
     return;
   }
-  const aborted = Promise.withResolvers<never>();
-  aborted.promise.catch(() => {}); // Raced below; when nobody waits any more there is nobody to tell.
-  const onAbort = () => aborted.reject(signal.reason);
-  signal.addEventListener('abort', onAbort, { once: true });
-  if (signal.aborted) onAbort();
   const iterator = source[Symbol.asyncIterator]();
   let isDone = false;
   try {
     for (;;) {
-      const next = await Promise.race([iterator.next(), aborted.promise]);
+      const next = await orAborted(iterator.next(), signal);
+      if (next === undefined) throw signal.reason;
       isDone = next.done === true;
       if (next.done) return;
       yield next.value;
     }
   } finally {
-    signal.removeEventListener('abort', onAbort);
     // Not awaited: a source that keeps silent would hold the caller up for ever.
     if (!isDone) iterator.return?.()?.catch(() => {});
   }
