@@ -9,11 +9,14 @@ import { type Clock, systemClock } from '../../server/core/clock.ts';
 import { type Logger, silentLogger } from '../../server/core/log.ts';
 import { createSeededRandom, type Random } from '../../server/core/random.ts';
 import { checkFilter } from './check-filter.ts';
+import { type ConformanceOptions, type ConformanceResult, runConformance } from './conformance.ts';
 import { importFilter } from './import-filter.ts';
 import { holdFilter, type OpenFilterOptions, openFilter, releaseFilter } from './loaded-filter.ts';
 import { readFolder } from './read-folders.ts';
 import { createSampleCall } from './sample-call.ts';
 import { runSelfTests, type SelfTestInput, type SelfTestOutcome, takeCase } from './self-test.ts';
+
+export type { ConformanceOptions, ConformanceResult } from './conformance.ts';
 
 export interface FilterKitOptions {
   /** Raw configuration; default none given. */
@@ -31,6 +34,8 @@ export interface FilterKit extends AsyncDisposable {
   take(input?: SelfTestInput): Promise<SelfTestOutcome & { readonly call: Call }>;
   /** Runs the filter's own cases. Throws FILTER_LOAD_FAILED that names the first that comes out otherwise. */
   selfTest(): Promise<readonly string[]>;
+  /** Takes the filter through what servers do to filters, and says what it does not bear. */
+  conform(options?: ConformanceOptions): Promise<readonly ConformanceResult[]>;
 }
 
 /**
@@ -58,6 +63,7 @@ export async function openFilterKit(place: string, options: FilterKitOptions = {
       await runSelfTests(open);
       return (definition.selfTest ?? []).map(({ name }) => name);
     },
+    conform: (limits = {}) => runConformance(filter, clock, limits),
     [Symbol.asyncDispose]: () => releaseFilter(filter),
   };
 }

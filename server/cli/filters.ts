@@ -171,7 +171,10 @@ const subcommands: Readonly<Record<string, Subcommand>> = {
 
 const local: readonly Pick<Subcommand, 'usage' | 'doc'>[] = [
   { usage: 'new ID [--dir DIR]', doc: 'make a folder with a filter, its self-tests and a test' },
-  { usage: 'test FOLDER [--config JSON|@FILE]', doc: 'check a filter, run its self-tests and its filter.test.ts' },
+  {
+    usage: 'test FOLDER [--config JSON|@FILE]',
+    doc: 'check a filter, run its self-tests, what servers do to filters, and its filter.test.ts',
+  },
 ];
 
 function usageText(): string {
@@ -185,6 +188,9 @@ async function testFilter(place: string | undefined, config: string | undefined)
   await using kit = await openFilterKit(folder, given);
   const names = await kit.selfTest();
   print(`${kit.id} ${kit.version}: checked, ${names.length} self-tests passed`);
+  const found = await kit.conform();
+  for (const { check, isPassed, detail } of found) print(`${isPassed ? 'ok' : 'FAULT'}  ${check}: ${detail}`);
+  if (found.some(({ isPassed }) => !isPassed)) return 1;
   const test = join(folder, 'filter.test.ts');
   if (existsSync(test)) {
     registerFilterImports();
