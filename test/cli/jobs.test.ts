@@ -6,7 +6,7 @@ import type { RpcServer } from '../../server/rpc/server.ts';
 import { type JobsHarness, openJobsHarness } from '../jobs/fixtures/harness.ts';
 import { runCommand } from '../support/run-command.ts';
 import { runShowrunner, startShowrunner } from '../support/showrunner.ts';
-import { startServices } from '../support/start-services.ts';
+import { startServices, startServicesAt } from '../support/start-services.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
 describe('showrunner jobs', function () {
@@ -87,6 +87,22 @@ describe('showrunner jobs', function () {
     assert.ok(watch.lines.includes(`${watched} goes on: showrunner jobs watch ${watched}`));
     harness.touch('later');
     assert.match(await done('watch', name), new RegExp(`^${name} succeeded$`, 'm'));
+  });
+
+  it('goes on with a watch when the server was away', async () => {
+    const name = await done('create', 'hold', json({ log: harness.path('log3'), until: harness.path('back') }));
+    const id = name.slice('jobs/'.length);
+    await harness.untilState(id, 'running');
+    const watch = startShowrunner(withAddress(['watch', name]), settings());
+    await waitUntil('it watches', () => watch.lines.some((line) => line.includes(': hold')), 20_000);
+    const { address } = server;
+    await server.close();
+    harness.touch('back');
+    await harness.untilEnded(id);
+    server = await startServicesAt(address, createJobService(harness.jobs));
+    assert.equal(await watch.ended, 0, watch.errors());
+    assert.ok(watch.lines.includes(`${name} succeeded`), watch.lines.join('\n'));
+    assert.equal(watch.lines.filter((line) => line.includes(': hold')).length, 1, 'nothing is shown twice');
   });
 
   it('puts, runs, lists and deletes templates', async () => {

@@ -1,13 +1,15 @@
 import { type Job, Job_State, Job_StateSchema } from '../../../proto/gen/showrunner/jobs/v1/job_pb.ts';
+import type { WorkflowRun } from '../../../proto/gen/showrunner/jobs/v1/workflow_pb.ts';
+import { systemClock } from '../../core/clock.ts';
 import { Code } from '../../core/codes.ts';
 import { AppError } from '../../core/errors.ts';
-import { createProgressBar } from '../terminal/progress-bar.ts';
+import { createProgressBar, type ProgressBar } from '../terminal/progress-bar.ts';
 import { enumText, formatRun } from './job-views.ts';
 import { longestMs, print, type Turn } from './turn.ts';
 
 /**
  * Shows a job's progress until it ends, then its result. A run of a workflow shows its nodes. Throws the job's own
- * error unless it succeeded; an interrupt ends the watch, not the job.
+ * error unless it succeeded; an interrupt ends the watch, not the job. A server that is away is waited for.
  */
 export async function watchJob(turn: Turn, name: string): Promise<void> {
   const { client, call } = turn;
@@ -25,36 +27,69 @@ export async function watchJob(turn: Turn, name: string): Promise<void> {
   if (job.result !== undefined) print(JSON.stringify(job.result, undefined, 2));
 }
 
-async function showProgress({ client, call }: Turn, name: string): Promise<void> {
-  const bar = createProgressBar(process.stdout, name);
-  try {
-    for await (const { event } of client.watchJob({ name }, { ...call, deadlineMs: longestMs })) {
-      if (event?.event.case === 'progress') {
-        const { fraction, stage, message } = event.event.value;
-        bar.update(fraction, stage, message);
-      } else if (event?.event.case === 'state' && event.event.value === Job_State.SUCCEEDED) bar.update(1, 'done', '');
+const resumeMs = 500;
+/** Tries in a row: for a minute the server may be away. */
+const maxResumes = 120;
+
+/** Follows a stream to its end, over restarts of the server. `follow` calls back for each message. */
+async function following({ call }: Turn, follow: (onMessage: () => void) => Promise<void>): Promise<void> {
+  for (let failures = 0; ; failures++) {
+    try {
+      return await follow(() => {
+        failures = 0;
+      });
+    } catch (error) {
+      const isAway = error instanceof AppError && error.code === Code.UNAVAILABLE;
+      if (!isAway || call.signal.aborted || failures >= maxResumes) throw error;
+      await systemClock.sleep(resumeMs, call.signal);
     }
+  }
+}
+
+async function showProgress(turn: Turn, name: string): Promise<void> {
+  const { client, call } = turn;
+  const bar = createProgressBar(process.stdout, name);
+  let afterSequence = 0n;
+  try {
+    await following(turn, async (onMessage) => {
+      for await (const { event } of client.watchJob({ name, afterSequence }, { ...call, deadlineMs: longestMs })) {
+        onMessage();
+        if (event === undefined) continue;
+        afterSequence = event.sequence;
+        const { case: what, value } = event.event;
+        if (what === 'progress') bar.update(value.fraction, value.stage, value.message);
+        else if (what === 'state' && value === Job_State.SUCCEEDED) bar.update(1, 'done', '');
+      }
+    });
   } finally {
     bar.end();
   }
 }
 
-async function showNodes({ client, call }: Turn, name: string): Promise<void> {
+async function showNodes(turn: Turn, name: string): Promise<void> {
+  const { client, call } = turn;
   const bar = createProgressBar(process.stdout, name);
   let nodes = '';
   try {
-    for await (const { run } of client.watchWorkflowRun({ name }, { ...call, deadlineMs: longestMs })) {
-      if (run === undefined) continue;
-      nodes = formatRun(run);
-      const running = run.nodes.filter(({ endTime, startTime }) => startTime !== undefined && endTime === undefined);
-      const ended = run.nodes.filter(({ endTime }) => endTime !== undefined).length;
-      const note = running.flatMap(({ items }) => (items ? [`${items.succeeded} of ${items.total} items`] : []));
-      bar.update(ended / run.nodes.length, running.map(({ id }) => id).join(', ') || 'no node', note.join(', '));
-    }
+    await following(turn, async (onMessage) => {
+      for await (const { run } of client.watchWorkflowRun({ name }, { ...call, deadlineMs: longestMs })) {
+        onMessage();
+        if (run === undefined) continue;
+        nodes = formatRun(run);
+        showRun(bar, run);
+      }
+    });
   } finally {
     bar.end();
   }
   print(nodes);
+}
+
+function showRun(bar: ProgressBar, { nodes }: WorkflowRun): void {
+  const running = nodes.filter(({ endTime, startTime }) => startTime !== undefined && endTime === undefined);
+  const ended = nodes.filter(({ endTime }) => endTime !== undefined).length;
+  const items = running.flatMap((node) => (node.items ? [`${node.items.succeeded} of ${node.items.total} items`] : []));
+  bar.update(ended / nodes.length, running.map(({ id }) => id).join(', ') || 'no node', items.join(', '));
 }
 
 /** FAILED_PRECONDITION, or the code of the job's error: the job ended without success. */
