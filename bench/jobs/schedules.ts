@@ -75,6 +75,8 @@ function createSimulatedClock(startMs: number): SimulatedClock {
           wake = resolve;
           // One that was dealt with before, and read anew by a reload, stores nothing.
           await Promise.race([promise, systemClock.sleep(nothingStoredMs)]);
+          // What was stored is set anew a turn later.
+          await systemClock.sleep(0);
           pending = 0;
         }
         if (key === undefined || timer === undefined) {
