@@ -29,7 +29,7 @@ export interface ExecuteRunOptions {
   /** Cancels the run, which then still stores what it has. */
   readonly signal: AbortSignal;
   /** A kernel that is coming up already. */
-  readonly ahead: Promise<HeadStart | undefined>;
+  readonly ahead: HeadStart | undefined;
 }
 
 /** Prepares or runs the notebook and gives the exit code. */
@@ -52,7 +52,7 @@ export async function executeRun(request: ExecuteRunOptions): Promise<number> {
     if (outputPath === '-') process.stdout.write(writeNotebook(notebook));
     return 0;
   }
-  const pool = (await ahead)?.poolFor({ clock: systemClock, log });
+  const pool = ahead?.poolFor({ clock: systemClock, log });
   const record = await runShown({ ...options, pool }, given, inputPath);
   if (outputPath === '-') process.stdout.write(writeNotebook(record.notebook));
   if (values.html !== undefined) {

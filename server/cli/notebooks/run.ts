@@ -22,8 +22,8 @@ export async function runCommand(args: readonly string[], env: NodeJS.ProcessEnv
   const interrupt = new AbortController();
   const cancel = () => interrupt.abort();
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, cancel);
-  // What runs notebooks is loaded while the kernel comes up.
-  const ahead = isCertain(given, input) ? launchAhead({ ...options, inputPath: input }) : Promise.resolve(undefined);
+  // What runs notebooks is loaded while the kernel comes up; not before, since loading holds everything else up.
+  const ahead = isCertain(given, input) ? await launchAhead({ ...options, inputPath: input }) : undefined;
   try {
     const parameters = await readGivenParameters(given);
     const names = { ...pathBuiltins(Date.now()), ...parameters };
@@ -38,7 +38,7 @@ export async function runCommand(args: readonly string[], env: NodeJS.ProcessEnv
     return await executeRun({ given, env, options, parameters, names, inputPath, outputPath, signal, ahead });
   } finally {
     for (const name of ['SIGINT', 'SIGTERM'] as const) process.removeListener(name, cancel);
-    await (await ahead)?.[Symbol.asyncDispose]();
+    await ahead?.[Symbol.asyncDispose]();
   }
 }
 
