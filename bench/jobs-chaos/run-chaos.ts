@@ -45,8 +45,10 @@ export interface ChaosResult {
 /** The last argument of the programs that jobs start: they are found by it. */
 const marker = '86399.0731';
 const settleMs = 120_000;
-/** Of 10 ms each. */
-const maxLooks = 1_000;
+/** Of 50 ms and more each. */
+const maxTries = 1_200;
+/** Of 10 ms and more each. */
+const maxLooks = 6_000;
 
 interface ChaosServer {
   readonly process: ChildProcess;
@@ -173,7 +175,7 @@ async function retrying<T>(call: () => Promise<T>): Promise<T> {
     try {
       return await call();
     } catch (error) {
-      if (tries > 200) throw error;
+      if (tries > maxTries) throw error;
       await systemClock.sleep(50);
     }
   }

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { runChaos } from '../../bench/jobs-chaos/run-chaos.ts';
 
-describe('workers, notebook kernels, server and Redis killed at seeded moments', () => {
+describe('workers, notebook kernels, server and Redis killed at seeded moments', function () {
+  // Servers and kernels start anew; on a loaded machine each takes seconds.
+  this.timeout(180_000);
+
   it('lose no job, leave none, end and publish none twice, leave no process behind', async () => {
     // bench/jobs-chaos.ts runs a hundred rounds. The seed kills each of the five once.
     const { jobs, kills, retries, tookMs, ...faults } = await runChaos({ rounds: 5, seed: 48 });
