@@ -70,9 +70,13 @@ export interface KernelParts {
 
 /**
  * What the interpreter itself made is left out of garbage collection from here on, which takes nine tenths of the time
- * that Python needs to end; what the notebook makes is collected as always.
+ * that Python needs to end; what the notebook makes is collected as always. The debugger that was kept out of the start
+ * (see kernelspec.ts) can be loaded again.
  */
-const freezePython = '__import__("gc").freeze()';
+const preparePython = [
+  '__import__("gc").freeze()',
+  '[modules.pop("debugpy") for modules in [__import__("sys").modules] if modules.get("debugpy", 0) is None]',
+].join('; ');
 
 const quietMs = 5_000;
 const statusWaitMs = 20;
@@ -170,7 +174,7 @@ export function createKernel({ spec, process, clock, log, open, refusedMessages 
     execute,
     prepare: async () => {
       if (spec.dialect === 'deno') await barrier.setUp();
-      else if (spec.language === 'python') await execute(freezePython, { silent: true, mayFail: true }).ended;
+      else if (spec.language === 'python') await execute(preparePython, { silent: true, mayFail: true }).ended;
     },
     barrier: () => (spec.dialect === 'deno' && !process.hasExited() ? barrier.wait() : Promise.resolve(true)),
     interrupt: () => {

@@ -38,7 +38,7 @@ export async function findKernelspec(name: string, search: KernelSearch = {}): P
     for (const dir of search.dirs ?? []) {
       const path = join(dir, key, 'kernel.json');
       const text = await readIfThere(path);
-      if (text !== undefined) return withoutHistoryFile(await withOwnPython(parseKernelspec(key, path, text), dir));
+      if (text !== undefined) return unattended(await withOwnPython(parseKernelspec(key, path, text), dir));
     }
   }
   const where = search.dirs?.length ? `looked in ${search.dirs.join(', ')}` : 'no kernel folder is configured';
@@ -61,11 +61,26 @@ export function denoKernelspec(binary: string): Kernelspec {
   };
 }
 
-/** A run's home is new and goes with it: ipykernel would make a database of inputs there, which nobody reads. */
-function withoutHistoryFile(spec: Kernelspec): Kernelspec {
-  const isIpykernel = spec.argv.some((part) => part === 'ipykernel_launcher' || part === 'ipykernel');
-  return isIpykernel ? { ...spec, argv: [...spec.argv, '--HistoryManager.hist_file=:memory:'] } : spec;
+/**
+ * Ipykernel as a run that nobody looks at needs it: without its database of inputs, which would go with the run's home,
+ * and without its debugger, whose load takes a third of the start. A notebook may still load that, see `Kernel.prepare`.
+ */
+function unattended(spec: Kernelspec): Kernelspec {
+  const at = spec.argv.findIndex((part) => part === 'ipykernel_launcher' || part === 'ipykernel');
+  if (at < 1 || spec.argv[at - 1] !== '-m') return spec;
+  const argv = [...spec.argv.slice(0, at - 1), '-c', launchIpykernel, ...spec.argv.slice(at + 1), noHistory];
+  return { ...spec, argv };
 }
+
+const noHistory = '--HistoryManager.hist_file=:memory:';
+/** What its own launcher does: nothing is loaded from the working directory before the first cell. */
+const launchIpykernel = [
+  'import sys',
+  'sys.path = [path for path in sys.path if path]',
+  'sys.modules["debugpy"] = None',
+  'from ipykernel import kernelapp',
+  'kernelapp.launch_new_instance()',
+].join('; ');
 
 /** A bare `python` means the interpreter of the environment in which the kernelspec is installed. */
 async function withOwnPython(spec: Kernelspec, dir: string): Promise<Kernelspec> {

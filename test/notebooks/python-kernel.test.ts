@@ -137,6 +137,25 @@ print("left")`;
     assert.deepEqual(await Promise.all(texts), ['held', 'ring', 'exit']);
   });
 
+  it('starts without a debugger, which a notebook may still load, and leaves no name of its own', async () => {
+    await using bed = await createNotebookBed();
+    const cells = [
+      code('import sys\nprint("pydevd" in sys.modules, "debugpy" in sys.modules, "" in sys.path)'),
+      code('import debugpy\nprint(debugpy.__name__)'),
+      code(
+        'print([name for name in dir() if name not in ("In", "Out", "exit", "quit", "open", "get_ipython") and name[0] != "_"])',
+      ),
+    ];
+    const record = await bed.run(cells, python);
+    assert.equal(record.failure, undefined);
+    const texts = codeCells(record.notebook).map((cell) => printed(cell));
+    assert.deepEqual(texts, ['False False True\n', 'debugpy\n', "['debugpy', 'sys']\n"]);
+    assert.deepEqual(
+      record.cells.map(({ executionCount }) => executionCount),
+      [1, 2, 3],
+    );
+  });
+
   it('stores the state of widgets with their arrays, and what an output widget captured', async () => {
     await using bed = await createNotebookBed();
     const source = `import ipywidgets as widgets
