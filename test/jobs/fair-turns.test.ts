@@ -51,11 +51,8 @@ describe('owners of one queue class', () => {
     const parents: string[] = [];
     for (const parts of sizes) parents.push((await harness.create('fan', { parts, log })).id);
     await harness.startWorker({ work: 1 });
-    const total = async () => {
-      const records = await Promise.all(parents.map((id) => harness.jobs.get(id)));
-      return records.reduce((sum, { parts }) => sum + (parts?.total ?? 0), 0);
-    };
-    await waitUntil('all parts are queued', async () => (await total()) === 13);
+    // In the queue itself: what the parents tell of their parts comes before that.
+    await waitUntil('all parts are queued', async () => (await harness.queue.counts('parts')).waiting === 13);
     await harness.startWorker({ parts: 1 });
     for (const id of parents) await harness.untilEnded(id);
     const ids = parents.flatMap((id, job) =>
