@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { Code } from '../../server/core/codes.ts';
+import { silentLogger } from '../../server/core/log.ts';
+import type { JobKind } from '../../workers/queue/job-kind.ts';
 import type { EncodeSetFile, TranscodeResult } from '../../workers/transcode/encode-set.ts';
 import { parseHdrSignal } from '../../workers/transcode/hdr.ts';
+import type { TrialParams } from '../../workers/transcode/params.ts';
+import { loadPlan } from '../../workers/transcode/plan-store.ts';
+import { createTranscodeKinds } from '../../workers/transcode/transcode-kinds.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
 import { ffmpeg, ffprobe, makeSource, sourceCodec } from './sources.ts';
 import { createTranscodeFixture, smallLadder, type TranscodeFixture } from './transcode-fixture.ts';
@@ -11,10 +16,11 @@ const titleId = 'titles/hdr';
 const picture = ['-f', 'lavfi', '-i', 'testsrc2=s=256x144:r=25:d=0.4'];
 const screen = 'G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)';
 
-function hdrSource(name: string, transfer: string, params: string): Promise<string> {
+function hdrSource(name: string, transfer: string, params: string, graph = ''): Promise<string> {
   const tags = ['-color_primaries', 'bt2020', '-color_trc', transfer, '-colorspace', 'bt2020nc'];
   const codec = ['-c:v', 'libx265', '-preset', 'ultrafast', '-x265-params', `log-level=none:pools=none${params}`];
-  return makeSource(name, [...picture, '-pix_fmt', 'yuv420p10le', ...codec, ...tags]);
+  const input = graph === '' ? picture : ['-f', 'lavfi', '-i', graph];
+  return makeSource(name, [...input, '-pix_fmt', 'yuv420p10le', ...codec, ...tags]);
 }
 
 const hdr10 = () => hdrSource('hdr10.mkv', 'smpte2084', `:hdr10=1:master-display=${screen}:max-cll=1000,400`);
@@ -105,6 +111,34 @@ describe('the range of a title', () => {
     const master = Buffer.from(await fixture.objects.read(result.hlsObjectKey)).toString();
     assert.match(master, /hvc1\.2\..*VIDEO-RANGE=HLG/);
     assert.match(Buffer.from(await fixture.objects.read(result.dashObjectKey)).toString(), /Transfer\w+" value="18"/);
+  });
+
+  it('leaves the trials of a ladder to SDR: HDR rungs are those of the fixed one, and the ladder says so', async () => {
+    await using fixture = await createTranscodeFixture();
+    const sourceKey = await fixture.upload(
+      await hdrSource('hdr-10s.mkv', 'smpte2084', '', 'testsrc2=s=96x96:r=10:d=10'),
+    );
+    // Rates and scores that fall with CRF, in place of encodes: what is looked at is what is asked for.
+    const tried: string[] = [];
+    const kinds = createTranscodeKinds({ objects: fixture.objects, log: silentLogger }).map((kind): JobKind => {
+      if (kind.name !== 'trial-encode') return kind;
+      return {
+        ...kind,
+        run: async (_context, params) => {
+          const plan = await loadPlan(fixture.objects, (params as TrialParams).plan, new AbortController().signal);
+          tried.push(...plan.rungs.map(({ codec, hdr }) => (hdr ? `${codec} HDR` : codec)));
+          const scores = plan.rungs.map(({ id, crf }) => ({ id, frames: 20, bytes: 4e5 / crf, mean: 1 - crf / 1000 }));
+          return { scores, cpuSeconds: 1 };
+        },
+      };
+    });
+    const params = { titleId, sourceKey, hdr: 'keep', ladderMode: 'per-title' };
+    const result = await fixture.transcode(params, { kinds });
+    assert.deepEqual([...new Set(tried)], ['h264']);
+    const report = JSON.parse(Buffer.from(await fixture.objects.read(result.ladderObjectKey)).toString());
+    assert.equal(report.mode, 'per-title');
+    assert.match(report.notes.join(), /HDR rungs are those of the fixed ladder/);
+    assert.ok(result.files.some((file) => file.id === 'video-hevc-hdr-96p' && file.codec.startsWith('hvc1.2.')));
   });
 
   it('is SDR where the source is, and a job that would keep HDR is told so', async () => {
