@@ -1,4 +1,5 @@
 import { trace } from '@opentelemetry/api';
+import { messageOf } from './errors.ts';
 import { createLineWriter } from './line-writer.ts';
 
 const levels = { debug: 10, info: 20, warn: 30, error: 40 } as const;
@@ -22,9 +23,12 @@ export interface LoggerOptions {
   readonly write?: (line: string, isUrgent: boolean) => void;
 }
 
-function plain(value: unknown): unknown {
+/** Causes of causes that are written; a chain may also be a ring. */
+const maxCauses = 8;
+
+function plain(value: unknown, causes = maxCauses): unknown {
   if (value instanceof Error) {
-    const cause = value.cause === undefined ? undefined : plain(value.cause);
+    const cause = value.cause === undefined || causes === 0 ? undefined : plain(value.cause, causes - 1);
     return { name: value.name, message: value.message, stack: value.stack, ...(cause === undefined ? {} : { cause }) };
   }
   return typeof value === 'bigint' ? value.toString() : value;
@@ -53,7 +57,13 @@ function numberText(value: number): string {
 }
 
 function toJson(value: unknown): string | undefined {
-  return JSON.stringify(value, (_key, inner) => plain(inner));
+  try {
+    return JSON.stringify(value, (_key, inner) => plain(inner));
+  } catch (fault) {
+    // A ring, or a getter that throws: whoever logs, often a failure, must not fail by it.
+    const text = value instanceof Error ? (value.stack ?? value.message) : 'value';
+    return JSON.stringify(`${text} [not JSON: ${messageOf(fault)}]`);
+  }
 }
 
 /** The fields of a JSON object without its braces. Most lines hold texts and numbers only, for which joining does. */

@@ -34,4 +34,18 @@ describe('the logger', () => {
     assert.match(error.stack, /log\.test\.ts/);
     assert.equal(lines[0]?.['big'], '12');
   });
+
+  it('writes what JSON cannot hold without failing whoever logs it', () => {
+    const { lines, log } = createBook();
+    const ring: Record<string, unknown> = {};
+    ring['self'] = ring;
+    const cause: Error & { cause?: unknown } = new Error('a');
+    cause.cause = new Error('b', { cause });
+    log.error('failed', { ring, error: new Error('odd', { cause: ring }), id: 7 });
+    log.error('failed', { error: cause });
+    assert.match(String(lines[0]?.['ring']), /circular/);
+    assert.equal(lines[0]?.['id'], 7);
+    assert.match(JSON.stringify(lines[0]?.['error']), /odd/);
+    assert.match(JSON.stringify(lines[1]?.['error']), /"message":"a".*"message":"b"/);
+  });
 });
