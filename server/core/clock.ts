@@ -11,6 +11,20 @@ export interface Clock {
   schedule(ms: number, run: () => void): () => void;
 }
 
+/** The longest time that a timer of Node takes, in ms; it takes a longer one for 1. */
+const maxTimerMs = 2 ** 31 - 1;
+
+/** As setTimeout, for any time; `isKeeping`: it keeps the process alive. The returned function cancels. */
+function startTimer(ms: number, run: () => void, isKeeping: boolean): () => void {
+  let timer: NodeJS.Timeout | undefined;
+  const arm = (leftMs: number) => {
+    timer = leftMs > maxTimerMs ? setTimeout(() => arm(leftMs - maxTimerMs), maxTimerMs) : setTimeout(run, leftMs);
+    if (!isKeeping) timer.unref();
+  };
+  arm(ms);
+  return () => clearTimeout(timer);
+}
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
@@ -21,18 +35,15 @@ export const systemClock: Clock = {
         return;
       }
       const onAbort = () => {
-        clearTimeout(timer);
+        cancel();
         reject(signal?.reason);
       };
-      const timer = setTimeout(() => {
+      const wake = () => {
         signal?.removeEventListener('abort', onAbort);
         resolve();
-      }, ms);
+      };
+      const cancel = startTimer(ms, wake, true);
       signal?.addEventListener('abort', onAbort, { once: true });
     }),
-  schedule: (ms, run) => {
-    const timer = setTimeout(run, ms);
-    timer.unref();
-    return () => clearTimeout(timer);
-  },
+  schedule: (ms, run) => startTimer(ms, run, false),
 };
