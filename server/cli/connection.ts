@@ -4,8 +4,8 @@ import type { DescService } from '@bufbuild/protobuf';
 import { apiKeyFile } from '../app/api-key.ts';
 import { codeName } from '../core/codes.ts';
 import { readConfig } from '../core/config/read-config.ts';
-import { AppError, invalidField } from '../core/errors.ts';
-import { createRpcClient, type RpcClient } from '../rpc/client.ts';
+import { AppError, invalidField, messageOf } from '../core/errors.ts';
+import { type ClientTls, createRpcClient, type RpcClient } from '../rpc/client.ts';
 
 /** Options of commands that call a running server, for `parseArgs`. */
 export const connectionOptions = {
@@ -13,6 +13,10 @@ export const connectionOptions = {
   key: { type: 'string' },
   timeout: { type: 'string', default: '30000' },
   header: { type: 'string', multiple: true },
+  tls: { type: 'boolean', default: false },
+  ca: { type: 'string' },
+  cert: { type: 'string' },
+  'cert-key': { type: 'string' },
 } as const;
 
 export interface ConnectionValues {
@@ -22,6 +26,13 @@ export interface ConnectionValues {
   readonly timeout: string;
   /** Metadata to send, each `key=value`. */
   readonly header?: readonly string[] | undefined;
+  /** TLS, with the CAs that Node ships unless `ca` is given. */
+  readonly tls?: boolean | undefined;
+  /** PEM file of the CA that signs the server's certificate; turns TLS on. */
+  readonly ca?: string | undefined;
+  /** PEM files of the caller's certificate and its key, for mTLS; turn TLS on. */
+  readonly cert?: string | undefined;
+  readonly 'cert-key'?: string | undefined;
 }
 
 export interface CallOptions {
@@ -45,6 +56,7 @@ export async function withConnection<D extends DescService>(
   const apiKey = values.key ?? readKey(join(config.STATE_DIR, apiKeyFile));
   const client = createRpcClient(desc, {
     address: values.address ?? config.ADDRESS,
+    tls: readTls(values),
     metadata: { ...(apiKey ? { 'x-api-key': apiKey } : {}), ...readHeaders(values.header ?? []) },
   });
   const interrupt = new AbortController();
@@ -77,6 +89,19 @@ function readHeaders(headers: readonly string[]): Record<string, string> {
       return [key.toLowerCase(), value];
     }),
   );
+}
+
+function readTls({ tls, ca, cert, 'cert-key': key }: ConnectionValues): ClientTls | undefined {
+  if (!tls && ca === undefined && cert === undefined && key === undefined) return undefined;
+  return { ca: readPem('--ca', ca), cert: readPem('--cert', cert), key: readPem('--cert-key', key) };
+}
+
+function readPem(option: string, path: string | undefined): Buffer | undefined {
+  try {
+    return path === undefined ? undefined : readFileSync(path);
+  } catch (error) {
+    throw invalidField(option, messageOf(error));
+  }
 }
 
 function readTimeout(text: string): number {
