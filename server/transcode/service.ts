@@ -71,11 +71,11 @@ export function createTranscodeService({ uploads, objects, jobs, clock }: Transc
     if (job.kind !== 'transcode') throw transcodeNotFound(name);
     return { id, job };
   };
-  /** How far each rung of a running transcode is; empty before its chunks are queued. */
+  /** How far each rung is; empty before its chunks are queued, and once its plan was removed from the store. */
   const rungsOf = async (id: string, signal: AbortSignal) => {
     const parts = await jobs.parts(id);
     const planKey = planKeyOf(parts);
-    if (planKey === undefined) return [];
+    if (planKey === undefined || (await objects.stat(planKey)) === undefined) return [];
     const plan = JSON.parse(Buffer.from(await objects.read(planKey, { signal })).toString()) as ProgressPlan;
     return rungProgress(plan, parts, clock.now()).map(toRungMessage);
   };
