@@ -43,7 +43,7 @@ export interface JobsOptions {
   /** Origins that webhooks may call. Default: none. */
   readonly webhookOrigins?: readonly string[];
   /** Times and bounds of webhooks, see {@link WebhooksDeps}. */
-  readonly webhooks?: Pick<WebhooksDeps, 'baseBackoffMs' | 'maxPending' | 'timeoutMs'>;
+  readonly webhooks?: Pick<WebhooksDeps, 'baseBackoffMs' | 'maxPending' | 'timeoutMs' | 'takeOverIntervalMs'>;
   /** Told how late each slot of a schedule was begun with, in ms. */
   readonly onScheduleLag?: (lagMs: number) => void;
   /** Jitter of retries. Default: the system's. */

@@ -24,6 +24,8 @@ export interface WebhooksDeps {
   readonly maxPending?: number;
   /** Limit of one try, in ms. Default 5,000. */
   readonly timeoutMs?: number;
+  /** How often deliveries of servers that are gone are looked for, in ms. Default 30,000. */
+  readonly takeOverIntervalMs?: number;
 }
 
 export interface WebhookStatus {
@@ -45,25 +47,30 @@ export interface Webhooks {
   readonly counters: { snapshot(): Readonly<Record<'delivered' | 'retried' | 'dropped', number>> };
 }
 
-/** A delivery that waits; one that is done stays for a while, so that its notice makes no second one. */
+/** A delivery that waits. Of one that is done the key is kept for a while, so that its notice makes no second one. */
 interface DeliveryRow {
   readonly webhook: string;
   readonly body: string;
   readonly failures: number;
-  readonly isDone: boolean;
+  /** When the next try is, in Unix ms: long past = the server that had it is gone. */
+  readonly nextMs: number;
 }
 
 const hooks = 'jobs/webhooks';
 const outbox = 'jobs/webhook-outbox';
+const done = 'jobs/webhook-done';
 const maxWebhooks = 100;
 const maxTries = 12;
 const maxBackoffMs = 3_600_000;
 const rememberMs = 86_400_000;
 const scanRows = 1_000;
 const retryMs = 1_000;
+/** A delivery that is late by more is another server's no longer. */
+const goneAfterMs = 60_000;
 
 export function createWebhooks(deps: WebhooksDeps): Webhooks {
   const { records, clock, random, log, origins, baseBackoffMs = 1_000, maxPending = 10_000, timeoutMs = 5_000 } = deps;
+  const { takeOverIntervalMs = 30_000 } = deps;
   const counters = createCounters('jobs.webhooks', {
     delivered: 'Deliveries that were taken.',
     retried: 'Tries that failed and are repeated.',
@@ -72,6 +79,9 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
   const pending = new Map<string, Set<string>>();
   const lastErrors = new Map<string, string>();
   let waiting = 0;
+  let closed = false;
+  let cancelTakeOver: () => void = () => {};
+  let takingOver: Promise<void> = Promise.resolve();
   const isKept = (webhook: string, key: string) => pending.get(webhook)?.has(key) === true;
   const keep = (webhook: string, key: string) => {
     if (isKept(webhook, key)) return;
@@ -90,20 +100,22 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
     (await records.scan(hooks, { limit: maxWebhooks })).map((row) => decode<WebhookRecord>(row.value));
 
   const finish = async (key: string, row: DeliveryRow) => {
-    await records.put(outbox, key, encode({ ...row, body: '', isDone: true }), { ttlMs: rememberMs });
+    await records.batch([
+      { kind: 'delete', partition: outbox, key },
+      { kind: 'put', partition: done, key, value: new Uint8Array(), ttlMs: rememberMs },
+    ]);
     forget(row.webhook, key);
   };
   /** One try of a delivery; gives when the next one is. */
   const attempt = async (key: string): Promise<number | undefined> => {
-    const stored = await records.get(outbox, key);
-    if (stored === undefined) return undefined;
-    const row = decode<DeliveryRow>(stored.value);
-    const hook = row.isDone ? undefined : await findHook(row.webhook);
-    if (hook === undefined) {
-      forget(row.webhook, key);
-      if (!row.isDone) await records.delete(outbox, key);
+    const [webhook = ''] = key.split('/', 1);
+    const [stored, hook] = await Promise.all([records.get(outbox, key), findHook(webhook)]);
+    if (stored === undefined || hook === undefined) {
+      forget(webhook, key);
+      await records.delete(outbox, key);
       return undefined;
     }
+    const row = decode<DeliveryRow>(stored.value);
     const { url, secret } = hook;
     const result = await deliver({ id: key, url, secret, body: row.body, nowMs: clock.now(), timeoutMs });
     return settle(key, row, result);
@@ -123,9 +135,10 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
       return undefined;
     }
     counters.add('retried');
-    await records.put(outbox, key, encode({ ...row, failures }));
     const ceiling = Math.min(maxBackoffMs, baseBackoffMs * 2 ** (failures - 1));
-    return clock.now() + Math.round(ceiling * (0.5 + random.next() / 2));
+    const nextMs = clock.now() + Math.round(ceiling * (0.5 + random.next() / 2));
+    await records.put(outbox, key, encode({ ...row, failures, nextMs }));
+    return nextMs;
   };
   const due = createScheduleClock({
     clock,
@@ -139,6 +152,30 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
       }
     },
   });
+
+  /** Takes on what is stored, due before a time and not taken on yet. */
+  const load = async (beforeMs: number): Promise<void> => {
+    for (let from = ''; !closed; ) {
+      const rows = await records.scan(outbox, { limit: scanRows, ...(from === '' ? {} : { from }) });
+      for (const { key, value } of rows) {
+        const { webhook, nextMs } = decode<DeliveryRow>(value);
+        if (nextMs > beforeMs || isKept(webhook, key)) continue;
+        keep(webhook, key);
+        due.set(key, clock.now());
+      }
+      if (rows.length < scanRows) return;
+      from = `${rows.at(-1)?.key}\0`;
+    }
+  };
+  const takeOverLater = () => {
+    cancelTakeOver = clock.schedule(takeOverIntervalMs, () => {
+      takingOver = load(clock.now() - goneAfterMs)
+        .catch((error: unknown) => log.warn('webhook deliveries could not be read', { error: messageOf(error) }))
+        .finally(() => {
+          if (!closed) takeOverLater();
+        });
+    });
+  };
 
   return {
     create: async (given) => {
@@ -169,12 +206,18 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
       for (const hook of await list()) {
         if (!isWanted(hook, notice)) continue;
         const key = `${hook.id}/${notice.id}`;
+        if ((await records.get(done, key)) !== undefined) continue;
         const isNew = !isKept(hook.id, key);
         if (isNew && waiting >= maxPending) {
           if ((await records.get(outbox, key)) === undefined) counters.add('dropped');
           continue;
         }
-        const row: DeliveryRow = { webhook: hook.id, body: toBody(notice), failures: 0, isDone: false };
+        const row: DeliveryRow = {
+          webhook: hook.id,
+          body: toBody(notice),
+          failures: 0,
+          nextMs: clock.now(),
+        };
         // Counted before it is stored: many jobs may end at once.
         keep(hook.id, key);
         try {
@@ -188,20 +231,16 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
       }
     },
     start: async () => {
-      for (let from = ''; ; ) {
-        const rows = await records.scan(outbox, { limit: scanRows, ...(from === '' ? {} : { from }) });
-        for (const { key, value } of rows) {
-          const row = decode<DeliveryRow>(value);
-          if (row.isDone) continue;
-          keep(row.webhook, key);
-          due.set(key, clock.now());
-        }
-        if (rows.length < scanRows) break;
-        from = `${rows.at(-1)?.key}\0`;
-      }
+      await load(Number.POSITIVE_INFINITY);
       due.start();
+      takeOverLater();
     },
-    close: due.close,
+    close: async () => {
+      closed = true;
+      cancelTakeOver();
+      await due.close();
+      await takingOver;
+    },
     counters,
   };
 }
