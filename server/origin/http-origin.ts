@@ -82,13 +82,16 @@ export async function startHttpOrigin(options: HttpOriginOptions): Promise<HttpO
   };
 }
 
-/** Logs what failed, and answers 500 or, where an answer has begun, cuts it. */
+/** Logs what failed, and answers 503 or 500 or, where an answer has begun, cuts it. */
 function fail(request: IncomingMessage, response: ServerResponse, error: unknown, log: Logger): void {
   // A player that leaves in the middle of a segment is no fault.
   const hasLeft = response.destroyed && (isAbortError(error) || leavingCodes.includes(errnoOf(error) ?? ''));
   if (!hasLeft) log.error('origin request failed', { path: request.url, error });
   if (response.headersSent) response.destroy();
-  else response.writeHead(500).end();
+  // The object store may be back in a moment: players ask again after a 503.
+  else if (error instanceof AppError && error.code === Code.UNAVAILABLE) {
+    response.writeHead(503, { 'retry-after': String(Math.ceil((error.retryAfterMs ?? 1_000) / 1_000)) }).end();
+  } else response.writeHead(500).end();
 }
 
 function listen(server: Server, address: string): Promise<void> {

@@ -93,9 +93,14 @@ describe('a title in S3', () => {
       },
     };
     const broken = run(failing, fixture, sourceKey);
+    const origin = await startHttpOrigin({ address: '127.0.0.1:0', objects: hasty.store, log: silentLogger });
     try {
       await rejectsWith(broken, Code.UNAVAILABLE, 'OBJECTS_UNAVAILABLE');
+      const answer = await fetch(`${origin.baseUrl}/titles/s3/x/master.m3u8`);
+      assert.deepEqual([answer.status, answer.headers.get('retry-after')], [503, '1']);
+      assert.equal(answer.headers.get('cache-control'), null);
     } finally {
+      await origin.close();
       server.process.kill('SIGCONT');
     }
     assert.ok(published >= 4);

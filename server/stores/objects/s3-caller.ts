@@ -46,29 +46,47 @@ export interface S3Caller {
 
 export function createS3Caller({ location, retries, clock, random }: S3CallerOptions): S3Caller {
   const client = createClient(location);
-  const closing = new AbortController();
+  const running = new Set<AbortController>();
+  let isClosed = false;
 
-  const pause = (attempt: number, signal?: AbortSignal) => {
-    const bound = Math.min(retries.mostMs, retries.baseMs * 2 ** (attempt - 1));
-    return clock.sleep(bound * (0.5 + random.next() / 2), anyOf(signal, closing.signal));
-  };
-
-  async function once<T>(send: (signal: AbortSignal) => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-    const late = new AbortController();
-    const cancel = clock.schedule(retries.attemptMs, () => late.abort(new AttemptTimeout()));
-    const ends = anyOf(signal, closing.signal, late.signal);
+  /**
+   * Runs `work` with a signal that is aborted with the caller's and at close. Not AbortSignal.any: what it makes stays in
+   * memory as long as the longest-lived of its sources while somebody listens, and the SDK goes on listening.
+   */
+  async function linked<T>(signal: AbortSignal | undefined, work: (ends: AbortController) => Promise<T>): Promise<T> {
+    const ends = new AbortController();
+    const onAbort = () => ends.abort(signal?.reason);
+    running.add(ends);
+    signal?.addEventListener('abort', onAbort, { once: true });
+    if (signal?.aborted) onAbort();
     try {
-      return await send(ends);
-    } catch (error) {
-      // The SDK throws an error of its own for every abort.
-      throw ends.aborted ? ends.reason : error;
+      return await work(ends);
     } finally {
-      cancel();
+      running.delete(ends);
+      signal?.removeEventListener('abort', onAbort);
     }
   }
 
+  const pause = (attempt: number, signal?: AbortSignal) => {
+    const bound = Math.min(retries.mostMs, retries.baseMs * 2 ** (attempt - 1));
+    return linked(signal, (ends) => clock.sleep(bound * (0.5 + random.next() / 2), ends.signal));
+  };
+
+  const once = <T>(send: (signal: AbortSignal) => Promise<T>, signal: AbortSignal | undefined) =>
+    linked(signal, async (ends) => {
+      const cancel = clock.schedule(retries.attemptMs, () => ends.abort(new AttemptTimeout()));
+      try {
+        return await send(ends.signal);
+      } catch (error) {
+        // The SDK throws an error of its own for every abort.
+        throw ends.signal.aborted ? ends.signal.reason : error;
+      } finally {
+        cancel();
+      }
+    });
+
   const throwIfClosed = () => {
-    if (closing.signal.aborted) throw storeClosed('objects');
+    if (isClosed) throw storeClosed('objects');
   };
 
   return {
@@ -97,11 +115,12 @@ export function createS3Caller({ location, retries, clock, random }: S3CallerOpt
       }
     },
     failureOf: (error, signal) => {
-      if (closing.signal.aborted) return storeClosed('objects');
+      if (isClosed) return storeClosed('objects');
       return signal?.aborted ? signal.reason : s3Failure(location, error);
     },
     close: () => {
-      closing.abort();
+      isClosed = true;
+      for (const ends of running) ends.abort(storeClosed('objects'));
       client.destroy();
     },
   };
@@ -113,10 +132,6 @@ class AttemptTimeout extends Error {
     super('the attempt took too long');
     this.name = 'TimeoutError';
   }
-}
-
-function anyOf(...signals: readonly (AbortSignal | undefined)[]): AbortSignal {
-  return AbortSignal.any(signals.filter((signal) => signal !== undefined));
 }
 
 function createClient({ endpoint, region, pathStyle }: S3Location): S3Client {
