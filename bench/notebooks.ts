@@ -32,33 +32,41 @@ interface Bed {
   readonly kernels: KernelSearch;
   /** Path of papermill; the reason as `missing` where it cannot be had. */
   readonly papermill: { readonly path: string } | { readonly missing: string };
-  readonly languages: readonly Language[];
 }
 
-/** Notebook runs beside papermill's of the same notebooks, whole commands interleaved, then what only ours can show. */
+/** TypeScript notebooks beside papermill's runs of the same, whole commands in turn, then what only ours can show. */
 export async function runNotebooksBench(): Promise<BenchReport> {
+  await using bed = await openBed();
+  const rows = [
+    ...(await ofLanguage(bed, 'deno')),
+    ...(await parallel(bed)),
+    ...(await killLoop(join(bed.dir, 'kills'), 100)),
+  ];
+  return { name: 'notebooks', rows };
+}
+
+/** Python notebooks on ipykernel beside papermill; no rows where it cannot be installed. */
+export async function runPythonNotebooksBench(): Promise<BenchReport> {
+  await using bed = await openBed();
+  return { name: 'notebooks-python', rows: 'path' in bed.papermill ? await ofLanguage(bed, 'python3') : [] };
+}
+
+async function openBed(): Promise<Bed & AsyncDisposable> {
   const dir = await mkdtemp(join(tmpdir(), 'showrunner-bench-notebooks-'));
+  const remove = { [Symbol.asyncDispose]: () => rm(dir, { recursive: true, force: true }) };
   const python = await openNotebooksPython();
-  const bed: Bed =
-    typeof python === 'string'
-      ? { dir, kernels: {}, papermill: { missing: python }, languages: ['deno'] }
-      : {
-          dir,
-          kernels: { dirs: [python.kernelsDir] },
-          papermill: { path: join(python.python, '..', 'papermill') },
-          languages: ['deno', 'python3'],
-        };
-  try {
-    const rows: BenchRow[] = [];
-    for (const language of bed.languages) {
-      rows.push(...(await cold(bed, language)), ...(await warm(bed, language)), ...(await large(bed, language)));
-    }
-    for (const language of bed.languages) rows.push(await printed(bed, language));
-    rows.push(...(await parallel(bed)), ...(await killLoop(join(dir, 'kills'), 100)));
-    return { name: 'notebooks', rows };
-  } finally {
-    await rm(dir, { recursive: true, force: true });
-  }
+  if (typeof python === 'string') return { dir, kernels: {}, papermill: { missing: python }, ...remove };
+  const papermill = { path: join(python.python, '..', 'papermill') };
+  return { dir, kernels: { dirs: [python.kernelsDir] }, papermill, ...remove };
+}
+
+async function ofLanguage(bed: Bed, language: Language): Promise<BenchRow[]> {
+  return [
+    ...(await cold(bed, language)),
+    ...(await warm(bed, language)),
+    ...(await large(bed, language)),
+    await printed(bed, language),
+  ];
 }
 
 const nameOf: Readonly<Record<Language, string>> = { deno: 'TypeScript', python3: 'Python' };

@@ -16,6 +16,7 @@ const benches: Readonly<Record<string, () => Promise<BenchReport>>> = {
   'ladder-grain': async () => (await import('./transcode.ts')).runLadderBench('grain'),
   ranking: async () => (await import('./ranking.ts')).runRankingBench(),
   notebooks: async () => (await import('./notebooks.ts')).runNotebooksBench(),
+  'notebooks-python': async () => (await import('./notebooks.ts')).runPythonNotebooksBench(),
 };
 
 /**
