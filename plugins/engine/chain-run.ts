@@ -78,7 +78,7 @@ export class ChainRun {
         this.#shadows.begin(phase, slot, slot.shadow, value);
         since = this.#clock.monotonic();
       }
-      const ctx = new Invocation(filter, phase.neverFails ? undefined : this.call);
+      const ctx = new Invocation(filter, phase.neverFails ? undefined : this.call, since);
       filter.inFlight++;
       let result: unknown;
       try {
@@ -219,7 +219,7 @@ export class ChainRun {
   #fallBack(phase: Phase, filter: LoadedFilter, error: unknown): unknown {
     let next: unknown;
     try {
-      const given = filter.onFailure?.(this.call, error, new Invocation(filter, this.call));
+      const given = filter.onFailure?.(this.call, error, new Invocation(filter, this.call, this.#clock.monotonic()));
       next = phase.take(given, undefined, this.call);
     } catch (thrown) {
       throw thrown instanceof AppError ? thrown : this.#refusal(filter, thrown);

@@ -130,12 +130,14 @@ export interface FilterContext<Config, State> {
   readonly random: Random;
   /** Calls of other servers; without that capability of the engine every call fails with ORIGINS_MISSING. */
   readonly origins: Origins;
+  /** Monotonic ms at which this run began: a reading that is there already, where the clock is not to be asked again. */
+  readonly nowMs: number;
   /** Aborted when the call ends early or the filter's time is up. */
   readonly signal: AbortSignal;
 }
 
 /** What `shouldRun` gets: shared by all calls, so that a skipped filter allocates nothing. */
-export type CriteriaContext<Config, State> = Omit<FilterContext<Config, State>, 'signal'>;
+export type CriteriaContext<Config, State> = Omit<FilterContext<Config, State>, 'signal' | 'nowMs'>;
 
 /** How a call ended, with the account of its filters. */
 export interface FilteredOutcome extends CallOutcome {

@@ -14,12 +14,14 @@ export class Invocation implements FilterContext<unknown, unknown> {
   readonly #filter: LoadedFilter;
   /** The call whose abort ends this run; undefined when the run outlives the call's abort (error filters). */
   readonly #call: Call | undefined;
+  readonly nowMs: number;
   #controller: AbortController | undefined;
   #reason: unknown;
 
-  constructor(filter: LoadedFilter, call: Call | undefined) {
+  constructor(filter: LoadedFilter, call: Call | undefined, nowMs: number) {
     this.#filter = filter;
     this.#call = call;
+    this.nowMs = nowMs;
   }
 
   get config(): unknown {

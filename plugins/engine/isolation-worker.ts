@@ -126,7 +126,8 @@ async function run(id: number, plain: PlainCall): Promise<PlainResult> {
   const { config, state, log, clock, random, origins } = filter;
   try {
     if (filter.shouldRun?.(call) === false) return { changes: worked.changes(), answer: undefined, error: undefined };
-    const context = { config, state, log, clock, random, origins, signal: controller.signal };
+    const nowMs = clock.monotonic();
+    const context = { config, state, log, clock, random, origins, nowMs, signal: controller.signal };
     const result = await (definition as InboundFilter<unknown, unknown>).run?.(call, context);
     if (result !== undefined && !('messages' in result)) throw new TypeError('a worker cannot answer with a stream');
     return { changes: worked.changes(), answer: result?.messages, error: undefined };

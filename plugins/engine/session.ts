@@ -97,7 +97,11 @@ class FilterSession extends ChainRun implements CallSession {
       if (!this.#appliedAtEnd(slot)) continue;
       const { filter } = slot;
       try {
-        const result = filter.onStatus?.(call, lineOf(record), new Invocation(filter, undefined));
+        const result = filter.onStatus?.(
+          call,
+          lineOf(record),
+          new Invocation(filter, undefined, this.#deps.clock.monotonic()),
+        );
         if (result instanceof Promise) result.catch((error: unknown) => this.#hookFailed(filter, error));
       } catch (error) {
         this.#hookFailed(filter, error);
@@ -111,11 +115,13 @@ class FilterSession extends ChainRun implements CallSession {
     const { call, chain, record } = this;
     if (chain.end.length === 0 && !this.hasShadows) return;
     const ended = new EndedCall(outcome, record);
+    // One reading for all: end hooks are not timed.
+    const nowMs = this.#deps.clock.monotonic();
     for (const slot of chain.end) {
       if (!this.#appliedAtEnd(slot)) continue;
       const { filter } = slot;
       try {
-        const result = filter.onEnd?.(call, ended, new Invocation(filter, undefined));
+        const result = filter.onEnd?.(call, ended, new Invocation(filter, undefined, nowMs));
         if (result instanceof Promise) result.catch((error: unknown) => this.#hookFailed(filter, error));
       } catch (error) {
         this.#hookFailed(filter, error);

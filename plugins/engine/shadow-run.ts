@@ -88,7 +88,7 @@ export class ShadowRuns {
     for (const { filter, view, isIn } of this.#states.values()) {
       if (!isIn || filter.onEnd === undefined) continue;
       try {
-        const result = filter.onEnd(view, outcome, new Invocation(filter, undefined));
+        const result = filter.onEnd(view, outcome, new Invocation(filter, undefined, this.#clock.monotonic()));
         if (result instanceof Promise) result.catch((error: unknown) => this.#failed(filter, Status.threw, error));
       } catch (error) {
         this.#failed(filter, Status.threw, error);
@@ -129,7 +129,7 @@ export class ShadowRuns {
       return;
     }
     const since = this.#clock.monotonic();
-    const ctx = new Invocation(filter, undefined);
+    const ctx = new Invocation(filter, undefined, since);
     let isDone = false;
     filter.inFlight++;
     const finish = (verdict: string, count: 'ran' | 'refused' | undefined) => {

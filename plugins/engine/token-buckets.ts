@@ -13,7 +13,7 @@ export interface TokenBucketOptions {
 /** One token bucket per key. */
 export interface TokenBuckets {
   /** Takes one token: 0 when there was one, else the ms until there is. */
-  take(key: string): number;
+  take(key: string, nowMs?: number): number;
   readonly size: number;
   /** Buckets that had to make room. A bucket is full when its key comes again. */
   readonly evicted: number;
@@ -29,13 +29,12 @@ const token = 1000;
 
 export function createTokenBuckets({ ratePerSecond, burst, maxKeys, clock }: TokenBucketOptions): TokenBuckets {
   const full = burst * token;
-  const buckets = createKeyedTable<Bucket>({ maxKeys, create: () => ({ level: full, at: clock.monotonic() }) });
+  const buckets = createKeyedTable<Bucket>({ maxKeys, create: () => ({ level: full, at: Number.NaN }) });
 
   return {
-    take: (key) => {
+    take: (key, now = clock.monotonic()) => {
       const bucket = buckets.get(key);
-      const now = clock.monotonic();
-      bucket.level = Math.min(full, bucket.level + (now - bucket.at) * ratePerSecond);
+      if (bucket.at < now) bucket.level = Math.min(full, bucket.level + (now - bucket.at) * ratePerSecond);
       bucket.at = now;
       if (bucket.level >= token) {
         bucket.level -= token;

@@ -69,7 +69,8 @@ export class CallRun extends ServerCall implements CallContext {
     if (this.host.isClosing) throw serverClosing();
     const bytes = metadataBytes(this.wire.metadata);
     if (bytes > this.host.maxMetadataBytes) throw metadataTooLarge(bytes, this.host.maxMetadataBytes);
-    if (this.deadline <= this.host.clock.now()) throw deadlineExceeded();
+    const { deadline } = this;
+    if (deadline !== Number.POSITIVE_INFINITY && deadline <= this.host.clock.now()) throw deadlineExceeded();
   }
 
   /** Calls `listener` when the call is stopped from outside, at once if it was. */

@@ -1,6 +1,7 @@
 import {
   type Call,
   type CallOutcome,
+  type Clock,
   codeName,
   defineFilter,
   newId,
@@ -17,10 +18,10 @@ function short(text: string): string {
   return text.length <= maxLogged ? text : `${text.slice(0, maxLogged)}…`;
 }
 
-function takeRequestId(call: Call, nowMs: number): void {
+function takeRequestId(call: Call, clock: Clock): void {
   const given = call.requestMetadata.get('x-request-id');
   if (given !== undefined && validId.test(given)) call.id = given;
-  else if (call.id === '') call.id = newId(nowMs);
+  else if (call.id === '') call.id = newId(clock.now());
 }
 
 interface AccountRule {
@@ -62,7 +63,7 @@ export const filter = defineFilter({
   }),
   open: (config) => ({ isQuiet: pathMatcher(config.quietPaths) }),
   run: (call, { clock }) => {
-    takeRequestId(call, clock.now());
+    takeRequestId(call, clock);
     call.responseHeaders.set('x-request-id', call.id);
   },
   onEnd: (call, outcome, { config, state, log, random }) => {

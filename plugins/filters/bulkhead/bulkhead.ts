@@ -22,13 +22,13 @@ export interface Ticket {
   /** Resolves when it no longer waits; undefined when it never did. */
   readonly settled: Promise<void> | undefined;
   /** Gives the permit back or stops waiting; only the first time counts. */
-  release(): void;
+  release(nowMs?: number): void;
 }
 
 /** A number of permits and a bounded queue for them. */
 export interface Bulkhead {
   /** Asks for a permit; it is waited for at most `waitMs`, 0 = not at all. */
-  request(waitMs: number): Ticket;
+  request(waitMs: number, nowMs?: number): Ticket;
   /** Takes effect at once and never waits: a lower limit is reached as permits come back, a higher one serves waiters. */
   setLimit(limit: number): void;
   /** In how many ms one who comes now would be served, by the time that permits are held. */
@@ -70,9 +70,9 @@ export function createBulkhead({ limit: initial, maxQueue, order, clock }: Bulkh
     return undefined;
   }
 
-  function giveBack(sinceMs: number): void {
+  function giveBack(sinceMs: number, nowMs = clock.monotonic()): void {
     held--;
-    const heldMs = clock.monotonic() - sinceMs;
+    const heldMs = nowMs - sinceMs;
     meanHeldMs = meanHeldMs === 0 ? heldMs : meanHeldMs + newestWeight * (heldMs - meanHeldMs);
     serve();
   }
@@ -89,16 +89,20 @@ export function createBulkhead({ limit: initial, maxQueue, order, clock }: Bulkh
   /** A permit that was free: a class, because every call in progress holds one. */
   class Granted implements Ticket {
     readonly settled = undefined;
-    readonly #sinceMs = clock.monotonic();
+    readonly #sinceMs: number;
     #isReleased = false;
+
+    constructor(nowMs: number) {
+      this.#sinceMs = nowMs;
+    }
 
     get state(): TicketState {
       return this.#isReleased ? 'released' : 'granted';
     }
-    release(): void {
+    release(nowMs?: number): void {
       if (this.#isReleased) return;
       this.#isReleased = true;
-      giveBack(this.#sinceMs);
+      giveBack(this.#sinceMs, nowMs);
     }
   }
 
@@ -133,10 +137,10 @@ export function createBulkhead({ limit: initial, maxQueue, order, clock }: Bulkh
   }
 
   return {
-    request: (waitMs) => {
+    request: (waitMs, nowMs = clock.monotonic()) => {
       if (held < limit) {
         held++;
-        return new Granted();
+        return new Granted(nowMs);
       }
       if (waitMs <= 0 || maxQueue === 0) return refusedTicket;
       if (queue.size >= maxQueue) {

@@ -133,7 +133,8 @@ export const filter = defineFilter({
       if (wanted !== bulkhead.limit) bulkhead.setLimit(wanted);
     }
     const mayWait = config.maxWaitMs > 0 && config.maxQueue > 0;
-    const ticket = bulkhead.request(mayWait ? Math.min(config.maxWaitMs, deadlineOf(call) - clock.now()) : 0);
+    const waitMs = mayWait ? Math.min(config.maxWaitMs, deadlineOf(call) - clock.now()) : 0;
+    const ticket = bulkhead.request(waitMs, ctx.nowMs);
     ticketOf.set(call, ticket);
     if (ticket.settled === undefined) {
       refuseUnlessGranted(call, ticket, config, state, bulkhead);
@@ -150,5 +151,5 @@ export const filter = defineFilter({
       state.counters.add('waited');
     });
   },
-  onEnd: (call) => ticketOf.get(call)?.release(),
+  onEnd: (call, _outcome, { nowMs }) => ticketOf.get(call)?.release(nowMs),
 });

@@ -40,7 +40,7 @@ export interface BreakerOptions {
 /** A call that was let through. */
 export interface BreakerPass {
   /** The outcome; only the first of `record` and `drop` counts. */
-  record(isFailure: boolean, isSlow: boolean): void;
+  record(isFailure: boolean, isSlow: boolean, nowMs?: number): void;
   /** The call ended without telling anything. */
   drop(): void;
 }
@@ -130,8 +130,7 @@ export function createBreaker(options: BreakerOptions): Breaker {
     change(isBad(probed) ? 'OPEN' : 'CLOSED');
   }
 
-  function judge(isFailure: boolean, isSlow: boolean): void {
-    const now = clock.monotonic();
+  function judge(isFailure: boolean, isSlow: boolean, now = clock.monotonic()): void {
     window.add(isFailure, isSlow, now);
     if (state === 'HALF_OPEN') {
       judgeProbe(isFailure, isSlow);
@@ -161,8 +160,8 @@ export function createBreaker(options: BreakerOptions): Breaker {
     constructor(lease: number) {
       this.#lease = lease;
     }
-    record(isFailure: boolean, isSlow: boolean): void {
-      if (this.#finish()) judge(isFailure, isSlow);
+    record(isFailure: boolean, isSlow: boolean, nowMs?: number): void {
+      if (this.#finish()) judge(isFailure, isSlow, nowMs);
     }
     drop(): void {
       this.#finish();

@@ -127,7 +127,7 @@ export const filter = defineFilter({
     stop();
     for (const breaker of breakers.values()) breaker.close();
   },
-  run: (call, { config, state, clock }) => {
+  run: (call, { config, state, nowMs }) => {
     const breaker = state.breakers.get(callKey(call, config.by));
     if (breaker.isOff) return;
     const pass = breaker.acquire();
@@ -135,16 +135,16 @@ export const filter = defineFilter({
       state.counters.add('refused', { state: breaker.state });
       throw circuitOpen(call, config, breaker);
     }
-    passed.set(call, { pass, sinceMs: clock.monotonic() });
+    passed.set(call, { pass, sinceMs: nowMs });
   },
-  onEnd: (call, outcome, { config, state, clock }) => {
+  onEnd: (call, outcome, { config, state, nowMs }) => {
     const own = passed.get(call);
     if (own === undefined) return;
-    const tookMs = clock.monotonic() - own.sinceMs;
+    const tookMs = nowMs - own.sinceMs;
     if (!isTelling(call, outcome, config, tookMs)) own.pass.drop();
     else {
       const isSlow = call.kind === 'unary' && tookMs > config.slowMs;
-      own.pass.record(state.failureCodes.has(codeName(outcome.code)), isSlow);
+      own.pass.record(state.failureCodes.has(codeName(outcome.code)), isSlow, nowMs);
     }
   },
 });

@@ -118,15 +118,15 @@ export const filter = defineFilter({
   close: ({ stop }) => stop(),
   messageKinds: ['client_stream', 'server_stream', 'bidi_stream'],
   shouldRun: (call, { state }) => !state.isExempt(call.path),
-  run: (call, { config, state, clock }) => {
+  run: (call, { config, state, nowMs }) => {
     const pool = call.kind === 'unary' ? 'unary' : 'stream';
     const limiter = state.limiters[pool];
-    const permit = limiter.acquire(partitionOf(call, config.partitionBy));
+    const permit = limiter.acquire(partitionOf(call, config.partitionBy), nowMs);
     if (permit === undefined) {
       state.counters.add('refused', { pool, priority: callPriority.get(call) ?? 'none' });
       throw limitReached(limiter, config, call);
     }
-    held.set(call, { permit, sinceMs: clock.monotonic(), isSampled: false });
+    held.set(call, { permit, sinceMs: nowMs, isSampled: false });
   },
   onRequestMessage: (_message, call, { clock }) => {
     if (call.kind !== 'client_stream' && call.kind !== 'bidi_stream') return;
@@ -139,17 +139,17 @@ export const filter = defineFilter({
     own.isSampled = true;
     own.permit.sample(clock.monotonic() - own.sinceMs);
   },
-  onEnd: (call, { code }, { state, clock }) => {
+  onEnd: (call, { code }, { state, nowMs }) => {
     const own = held.get(call);
     if (own === undefined) return;
-    const tookMs = clock.monotonic() - own.sinceMs;
+    const tookMs = nowMs - own.sinceMs;
     if (!own.isSampled && localRefusal.get(call) === undefined) {
-      if (code === Code.OK) own.permit.sample(tookMs);
+      if (code === Code.OK) own.permit.sample(tookMs, nowMs);
       else if (state.dropCodes.has(codeName(code))) {
         state.counters.add('dropped', { pool: call.kind === 'unary' ? 'unary' : 'stream' });
-        own.permit.drop(tookMs);
+        own.permit.drop(tookMs, nowMs);
       }
     }
-    own.permit.release();
+    own.permit.release(nowMs);
   },
 });

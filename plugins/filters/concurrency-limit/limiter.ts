@@ -17,17 +17,17 @@ export interface LimiterOptions {
 /** One admitted call. */
 export interface Permit {
   /** The call showed this latency, ms; it may be given before the call ends, as streams do. */
-  sample(rttMs: number): void;
+  sample(rttMs: number, nowMs?: number): void;
   /** The call ran out of time after this long, ms. Left out when that is less than an unloaded call takes. */
-  drop(afterMs: number): void;
+  drop(afterMs: number, nowMs?: number): void;
   /** Gives the place back; only the first time counts. */
-  release(): void;
+  release(nowMs?: number): void;
 }
 
 /** Admits calls up to an adaptive limit. */
 export interface Limiter {
   /** Undefined when there is no place. */
-  acquire(partition: string): Permit | undefined;
+  acquire(partition: string, nowMs?: number): Permit | undefined;
   /** When a refused call may find a place, ms: the time in which those refused lately would be served. */
   drainMs(): number;
   readonly limit: number;
@@ -82,16 +82,15 @@ export function createLimiter({ algorithm, window, clock, random, shares = new M
     const before = inFlightOf.get(partition);
     if (before !== undefined) inFlightOf.set(partition, before + by);
   };
-  const feed = (rttMs: number, at: number, isDropped: boolean) => {
-    const found = window.add(clock.monotonic(), rttMs, at, isDropped);
+  const feed = (rttMs: number, at: number, isDropped: boolean, nowMs: number) => {
+    const found = window.add(nowMs, rttMs, at, isDropped);
     if (found === undefined) return;
     if (!found.isDropped) lowestMs = lowestMs === 0 ? found.rttMs : Math.min(lowestMs, found.rttMs);
     algorithm.update(found);
   };
 
-  function giveBack(partition: string, sinceMs: number): void {
+  function giveBack(partition: string, held: number): void {
     count(partition, -1);
-    const held = clock.monotonic() - sinceMs;
     heldMs = heldMs === 0 ? held : heldMs + heldWeight * (held - heldMs);
   }
 
@@ -99,31 +98,32 @@ export function createLimiter({ algorithm, window, clock, random, shares = new M
   class Place implements Permit {
     readonly #partition: string;
     readonly #at: number;
-    readonly #sinceMs = clock.monotonic();
+    readonly #sinceMs: number;
     #isReleased = false;
 
-    constructor(partition: string) {
+    constructor(partition: string, nowMs: number) {
       count(partition, 1);
+      this.#sinceMs = nowMs;
       this.#partition = partition;
       this.#at = inFlight;
     }
-    sample(rttMs: number): void {
-      feed(rttMs, this.#at, false);
+    sample(rttMs: number, nowMs = clock.monotonic()): void {
+      feed(rttMs, this.#at, false, nowMs);
     }
-    drop(afterMs: number): void {
+    drop(afterMs: number, nowMs = clock.monotonic()): void {
       // A caller that allows less than a call takes says nothing about load: it must not be able to lower the limit.
-      if (afterMs >= lowestMs) feed(afterMs, this.#at, true);
+      if (afterMs >= lowestMs) feed(afterMs, this.#at, true, nowMs);
     }
-    release(): void {
+    release(nowMs = clock.monotonic()): void {
       if (this.#isReleased) return;
       this.#isReleased = true;
-      giveBack(this.#partition, this.#sinceMs);
+      giveBack(this.#partition, nowMs - this.#sinceMs);
     }
   }
 
   return {
-    acquire: (partition) => {
-      if (inFlight < algorithm.limit || isUnderShare(partition)) return new Place(partition);
+    acquire: (partition, nowMs = clock.monotonic()) => {
+      if (inFlight < algorithm.limit || isUnderShare(partition)) return new Place(partition, nowMs);
       refusals.note();
       return undefined;
     },

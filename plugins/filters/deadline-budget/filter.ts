@@ -116,9 +116,9 @@ export const filter = defineFilter({
   config: budgetConfig,
   isEnabled: ({ enabled }) => enabled,
   open: createState,
-  run: (call, { config, state, clock, random }) => {
+  run: (call, { config, state, clock, random, nowMs }) => {
     const now = clock.now();
-    const deadline = allowedDeadline(call, state.limitsOf(call), now - (clock.monotonic() - call.startedAt));
+    const deadline = allowedDeadline(call, state.limitsOf(call), now - (nowMs - call.startedAt));
     if (deadline !== Number.POSITIVE_INFINITY) effectiveDeadline.set(call, deadline);
     const leftMs = deadline - now;
     if (leftMs <= 0) {
@@ -126,7 +126,7 @@ export const filter = defineFilter({
       localRefusal.set(call, id);
       throw late('DEADLINE_EXPIRED', 'the time for this call was up before it began');
     }
-    const typicalMs = config.admission && call.kind === 'unary' ? state.medians.find(call.path) : undefined;
+    const typicalMs = config.admission && call.kind === 'unary' ? state.medians.find(call.path, nowMs) : undefined;
     if (typicalMs !== undefined && leftMs < typicalMs) {
       if (random.next() * 100 >= config.probePercent) {
         state.counters.add('too_short');
@@ -139,14 +139,14 @@ export const filter = defineFilter({
     }
     const isOurs = deadline < call.deadline && call.stop !== undefined;
     const cancelTimer = isOurs ? clock.schedule(leftMs, () => stopLate(call, leftMs, state.counters)) : undefined;
-    admitted.set(call, { sinceMs: clock.monotonic(), cancelTimer });
+    admitted.set(call, { sinceMs: nowMs, cancelTimer });
   },
-  onEnd: (call, { code }, { state, clock }) => {
+  onEnd: (call, { code }, { state, nowMs }) => {
     const own = admitted.get(call);
     if (own === undefined) return;
     own.cancelTimer?.();
     if (code === Code.OK && call.kind === 'unary') {
-      state.medians.add(call.path, clock.monotonic() - own.sinceMs);
+      state.medians.add(call.path, nowMs - own.sinceMs, nowMs);
     }
   },
 });

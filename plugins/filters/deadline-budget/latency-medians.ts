@@ -11,9 +11,9 @@ export interface LatencyMediansOptions {
 
 /** The median of the latest latencies per key. */
 export interface LatencyMedians {
-  add(key: string, latencyMs: number): void;
+  add(key: string, latencyMs: number, nowMs?: number): void;
   /** Undefined when too little is known, or what is known is too old. */
-  find(key: string): number | undefined;
+  find(key: string, nowMs?: number): number | undefined;
   readonly evicted: number;
 }
 
@@ -61,17 +61,17 @@ export function createLatencyMedians({ maxKeys, minSamples, maxAgeMs, clock }: L
   });
   const enough = Math.min(minSamples, kept);
   return {
-    add: (key, latencyMs) => {
+    add: (key, latencyMs, nowMs = clock.monotonic()) => {
       const own = table.get(key);
       own.ring[own.count % kept] = latencyMs;
       own.count++;
-      own.atMs = clock.monotonic();
+      own.atMs = nowMs;
       if (own.count !== enough && own.count % refreshEvery !== 0) return;
       own.median = medianOf(own.ring, Math.min(own.count, kept));
     },
-    find: (key) => {
+    find: (key, nowMs = clock.monotonic()) => {
       const own = table.peek(key);
-      if (own === undefined || own.count < enough || clock.monotonic() - own.atMs > maxAgeMs) return undefined;
+      if (own === undefined || own.count < enough || nowMs - own.atMs > maxAgeMs) return undefined;
       return own.median;
     },
     get evicted() {

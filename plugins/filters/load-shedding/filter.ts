@@ -99,10 +99,10 @@ export const filter = defineFilter({
   },
   close: ({ stop }) => stop(),
   shouldRun: (call, { state }) => !state.isExempt(call.path),
-  run: (call, { config, state, random }) => {
+  run: (call, { config, state, random, nowMs }) => {
     const priority = state.priorityOf(call);
     callPriority.set(call, priority);
-    const x = state.pressure.read();
+    const x = state.pressure.read(nowMs);
     if (x === 0 || subPriority(priority, random.next()) <= shedThreshold(x)) {
       state.counters.add('admitted', admittedAs[priority]);
       return;

@@ -20,7 +20,7 @@ export interface PressureOptions {
 /** How hard the process is pressed: 0 = at ease, 1 = full. */
 export interface Pressure {
   /** The pressure now; cheap enough for every call. */
-  read(): number;
+  read(nowMs?: number): number;
   /** The source that presses most at the latest reading. */
   readonly by: string;
 }
@@ -41,8 +41,7 @@ export function createPressure({ sources, clock, riseMs, fallMs }: PressureOptio
   let by = '';
   let atMs = clock.monotonic();
   return {
-    read: () => {
-      const now = clock.monotonic();
+    read: (now = clock.monotonic()) => {
       // Within a part of a millisecond nothing moves: the sources are read by the first call of each.
       if (now - atMs < leastStepMs) return value;
       let raw = 0;

@@ -86,11 +86,11 @@ export const filter = defineFilter({
     };
   },
   shouldRun: (call, { state }) => !state.isExempt(call.path),
-  run: (call, { config, state }) => {
+  run: (call, { config, state, nowMs }) => {
     const { buckets, takeShared } = state;
     const key = callKey(call, 'principal');
     const before = buckets.evicted;
-    const waitMs = buckets.take(key);
+    const waitMs = buckets.take(key, nowMs);
     if (buckets.evicted > before) state.evictions.add(1);
     if (waitMs > 0) throw rateLimited(call, waitMs, config);
     if (takeShared === undefined) return;
