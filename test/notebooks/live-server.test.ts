@@ -14,6 +14,7 @@ import { createRpcClient, type RpcClient } from '../../server/rpc/client.ts';
 import { openFolderObjects } from '../../server/stores/objects/folder-objects.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
 import { longestTestMs, type RunningServer, startServer } from '../support/run-server.ts';
+import { waitUntil } from '../support/wait-until.ts';
 import { code, createNotebookBed, notebookOf } from './notebook-bed.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -152,12 +153,19 @@ describe('notebooks of a running server', function () {
       [],
       'the search finds what is there',
     );
-    const warm = await start({ notebook: await store(code('1')) });
-    for await (const { event } of notebooks.watchRun({ job: warm }, { signal: signal() })) {
-      if (event?.event.case !== 'kernelReady') continue;
-      const { nanos = 0, seconds = 0n } = event.event.value.readyAfter ?? {};
-      assert.ok(Number(seconds) * 1000 + nanos / 1e6 < 150, `ready after ${nanos / 1e6} ms`);
-    }
+    const plain = await store(code('1'));
+    const readyAfterMs = async () => {
+      const run = await start({ notebook: plain });
+      let ms = Number.POSITIVE_INFINITY;
+      for await (const { event } of notebooks.watchRun({ job: run }, { signal: signal() })) {
+        if (event?.event.case !== 'kernelReady') continue;
+        const { nanos = 0, seconds = 0n } = event.event.value.readyAfter ?? {};
+        ms = Number(seconds) * 1000 + nanos / 1e6;
+      }
+      return ms;
+    };
+    // The next kernel starts when a run has ended: on a loaded machine it may not wait yet when the next run comes.
+    await waitUntil('a run finds a kernel that waited', async () => (await readyAfterMs()) < 50, 60_000);
   });
 
   it('test the whole API of the server from another runtime', async () => {
