@@ -13,6 +13,7 @@ import { silentLogger } from '../../server/core/log.ts';
 import { startChildScript } from '../support/child-script.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
 import { createShiftedClock } from '../support/shifted-clock.ts';
+import { createTempDir } from '../support/temp-dir.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { describeObjectsConformance } from './objects-conformance.ts';
 import { openS3Fixture, type S3FixtureOptions, setAwsEnvironment } from './s3-fixture.ts';
@@ -117,7 +118,8 @@ for (const program of [versitygw, gofakes3]) {
     it('shows nothing of a put whose process is killed in the middle, and frees its parts a day later', async () => {
       const bucket = await server.makeBucket();
       const script = new URL('children/put-s3-object.ts', import.meta.url);
-      await using child = startChildScript(script, [server.endpoint, bucket, prefix]);
+      await using dir = await createTempDir();
+      await using child = startChildScript(script, [dir.path, server.endpoint, bucket, prefix]);
       await waitUntil('the upload has begun', async () => (await uploads(bucket)).length === 1, 20_000);
       await child.kill();
       const clock = createShiftedClock();
