@@ -78,7 +78,7 @@ describe('a run that does not end well', () => {
     assert.match(record.failure?.evalue ?? '', /exit code 3/);
   });
 
-  it('is cancelled within two seconds, whatever the cell does', async () => {
+  it('is cancelled soon after the grace of a second, whatever the cell does', async () => {
     await using bed = await createNotebookBed();
     const controller = new AbortController();
     let cancelledAt = 0;
@@ -90,7 +90,8 @@ describe('a run that does not end well', () => {
       onEvent,
       signal: controller.signal,
     });
-    assert.ok(performance.now() - cancelledAt < 2_000);
+    // Far less on a calm machine; the cell itself would take ten minutes.
+    assert.ok(performance.now() - cancelledAt < 10_000);
     assert.deepEqual([record.status, statuses(record)], ['cancelled', ['cancelled', 'not_run']]);
     assert.equal((await bed.readOutput()).metadata['showrunner'] !== undefined, true);
   });
