@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { Code } from '../../server/core/codes.ts';
 import { silentLogger } from '../../server/core/log.ts';
 import { type HttpOrigin, startHttpOrigin } from '../../server/origin/http-origin.ts';
@@ -6,10 +8,12 @@ import type { ObjectStore } from '../../server/stores/objects/object-store.ts';
 import type { EncodeSet, TranscodeResult } from '../../workers/transcode/encode-set.ts';
 import { createTranscodeKinds } from '../../workers/transcode/transcode-kinds.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
+import { longestTestMs, startServer } from '../support/run-server.ts';
+import { runShowrunner } from '../support/showrunner.ts';
 import { type RunJobOptions, runJob } from '../transcode/run-job.ts';
 import { ffprobe, makeSource, sourceCodec } from '../transcode/sources.ts';
 import { openS3Fixture, type S3Fixture, setAwsEnvironment } from './s3-fixture.ts';
-import { gofakes3, needS3Program, type S3Server, startS3Server } from './s3-server.ts';
+import { credentials, gofakes3, needS3Program, type S3Server, startS3Server } from './s3-server.ts';
 
 const frames = 36;
 const ladder = [{ height: 90, crf: 30, maxrateKbps: 300 }];
@@ -109,5 +113,21 @@ describe('a title in S3', () => {
     const result = await run(store, fixture, sourceKey);
     assert.equal(result.verification.ok, true);
     assert.ok(await store.stat(result.encodeSetKey));
+  });
+
+  it('is made by a whole server and its workers, with nothing but the setting and the AWS environment', async function () {
+    this.timeout(longestTestMs);
+    const url = `s3://${await server.makeBucket()}/prod?endpoint=${server.endpoint}`;
+    await using running = await startServer({ workers: 1, settings: { SHOWRUNNER_OBJECTS_URL: url } });
+    const settings = { SHOWRUNNER_STATE_DIR: running.stateDir };
+    const command = ['transcode', await source(), '--title', 'titles/s3', '--address', running.address];
+    const { code, output, errors } = await runShowrunner(command, settings);
+    assert.deepEqual([code, errors], [0, '']);
+    assert.match(output, new RegExp(`^frame_count +ok +${frames} frames`, 'm'));
+    const hls = output.match(/^HLS {3}(\S+master\.m3u8)$/m)?.[1] ?? '';
+    assert.match(await (await fetch(hls)).text(), /^#EXTM3U/);
+    assert.equal(existsSync(join(running.stateDir, 'objects')), false);
+    const log = JSON.stringify(running.logs());
+    assert.ok(log.includes('objects are kept in S3') && !log.includes(credentials.secretAccessKey));
   });
 });
