@@ -99,6 +99,11 @@ function isoTime(ms: number): string {
   return lastTime;
 }
 
+function hasAny(fields: LogFields, keys: readonly string[]): boolean {
+  for (const key of keys) if (key in fields) return true;
+  return false;
+}
+
 /** A line of a call costs the call: what is the same in every line of a logger is made once. */
 export function createLogger(options: LoggerOptions, bindings: LogFields = {}): Logger {
   const boundKeys = Object.keys(bindings);
@@ -111,7 +116,7 @@ export function createLogger(options: LoggerOptions, bindings: LogFields = {}): 
     const span = trace.getActiveSpan()?.spanContext();
     const traced = span ? `,"trace_id":"${span.traceId}","span_id":"${span.spanId}"` : '';
     // A field wins over a bound one of the same name.
-    const isBound = fields !== undefined && boundKeys.some((key) => key in fields);
+    const isBound = fields !== undefined && hasAny(fields, boundKeys);
     const bound = isBound ? stringify({ ...bindings, ...fields }) : boundText;
     const own = fields === undefined || isBound ? '' : stringify(fields);
     const rest = `${bound && `,${bound}`}${own && `,${own}`}`;

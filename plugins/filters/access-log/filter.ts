@@ -69,19 +69,21 @@ export const filter = defineFilter({
   onEnd: (call, outcome, { config, state, log, random }) => {
     if (outcome.error === undefined && state.isQuiet(call.path)) return;
     const { principal } = call;
+    // Absent values are left out by the logger; leaving them out here would copy the fields once for each.
     log.info('call', {
       call_id: call.id,
       method: short(call.path),
       kind: call.kind,
       code: codeName(outcome.code),
-      ...(outcome.error === undefined ? {} : { reason: outcome.error.reason }),
+      reason: outcome.error?.reason,
       duration_ms: Math.round(outcome.durationMs * 1000) / 1000,
       request_messages: outcome.requestMessages,
       response_messages: outcome.responseMessages,
-      ...(principal === undefined ? {} : { principal: short(principal.id), auth: principal.method }),
+      principal: principal && short(principal.id),
+      auth: principal?.method,
       peer: call.peer,
       filters_us: Math.round(outcome.filterNs() / 1000),
-      ...(hasAccount(call, outcome, config, random) ? { filters: outcome.filterLine() } : {}),
+      filters: hasAccount(call, outcome, config, random) ? outcome.filterLine() : undefined,
     });
   },
 });

@@ -13,6 +13,7 @@ import {
   type SchemaValue,
   schema,
 } from '../../engine/filter.ts';
+import { createDeadlineWatch, type Watched } from './deadline-watch.ts';
 import { createLatencyMedians } from './latency-medians.ts';
 
 const id = 'showrunner.deadline-budget';
@@ -48,9 +49,37 @@ const budgetConfig = schema.shape({
 
 type BudgetConfig = SchemaValue<typeof budgetConfig>;
 
-interface Admitted {
+function createCounts() {
+  return createCounters('showrunner.deadline_budget', {
+    too_short: 'Calls refused because their time would not have sufficed.',
+    probed: 'Calls with too little time that were let through to measure.',
+    expired: 'Calls whose time was up before their handler began.',
+    stopped: 'Calls stopped at a deadline that the server set.',
+  });
+}
+
+type Counted = ReturnType<typeof createCounts>;
+
+/** A call that was let through. */
+class Admitted implements Watched {
   readonly sinceMs: number;
-  readonly cancelTimer: (() => void) | undefined;
+  readonly dueMs: number;
+  readonly #call: Call;
+  readonly #counters: Counted;
+
+  constructor(call: Call, sinceMs: number, dueMs: number, counters: Counted) {
+    this.#call = call;
+    this.sinceMs = sinceMs;
+    this.dueMs = dueMs;
+    this.#counters = counters;
+  }
+
+  expire(): void {
+    this.#counters.add('stopped');
+    const allowedMs = Math.ceil(this.dueMs - this.sinceMs);
+    const message = `the call took longer than the ${allowedMs} ms that the server allows`;
+    this.#call.stop?.(late('DEADLINE_ALLOWED_EXCEEDED', message));
+  }
 }
 
 const admitted = contextKey<Admitted>('deadline_admitted');
@@ -84,20 +113,10 @@ function limitFinder(config: BudgetConfig): (call: Call) => Limits {
 function createState(config: BudgetConfig, { clock }: OpenContext) {
   return {
     limitsOf: limitFinder(config),
+    watch: createDeadlineWatch(clock),
     medians: createLatencyMedians({ ...config, clock }),
-    counters: createCounters('showrunner.deadline_budget', {
-      too_short: 'Calls refused because their time would not have sufficed.',
-      probed: 'Calls with too little time that were let through to measure.',
-      expired: 'Calls whose time was up before their handler began.',
-      stopped: 'Calls stopped at a deadline that the server set.',
-    }),
+    counters: createCounts(),
   };
-}
-
-function stopLate(call: Call, allowedMs: number, counters: ReturnType<typeof createState>['counters']): void {
-  counters.add('stopped');
-  const message = `the call took longer than the ${Math.ceil(allowedMs)} ms that the server allows`;
-  call.stop?.(late('DEADLINE_ALLOWED_EXCEEDED', message));
 }
 
 /**
@@ -116,6 +135,7 @@ export const filter = defineFilter({
   config: budgetConfig,
   isEnabled: ({ enabled }) => enabled,
   open: createState,
+  close: ({ watch }) => watch.close(),
   run: (call, { config, state, clock, random, nowMs }) => {
     const now = clock.now();
     const deadline = allowedDeadline(call, state.limitsOf(call), now - (nowMs - call.startedAt));
@@ -138,13 +158,14 @@ export const filter = defineFilter({
       state.counters.add('probed');
     }
     const isOurs = deadline < call.deadline && call.stop !== undefined;
-    const cancelTimer = isOurs ? clock.schedule(leftMs, () => stopLate(call, leftMs, state.counters)) : undefined;
-    admitted.set(call, { sinceMs: nowMs, cancelTimer });
+    const own = new Admitted(call, nowMs, isOurs ? nowMs + leftMs : Number.POSITIVE_INFINITY, state.counters);
+    admitted.set(call, own);
+    if (isOurs) state.watch.add(own, nowMs);
   },
   onEnd: (call, { code }, { state, nowMs }) => {
     const own = admitted.get(call);
     if (own === undefined) return;
-    own.cancelTimer?.();
+    state.watch.remove(own);
     if (code === Code.OK && call.kind === 'unary') {
       state.medians.add(call.path, nowMs - own.sinceMs, nowMs);
     }
