@@ -24,6 +24,7 @@ export interface LiveWriter {
 const flushMs = 250;
 const maxBytes = 16 * 1_048_576;
 const keptMs = 24 * 60 * 60_000;
+const pruneIntervalMs = 10 * 60_000;
 const contentType = 'application/x-ndjson';
 
 export function createLiveWriter({ objects, jobId, attempt, clock, log }: LiveWriterOptions): LiveWriter {
@@ -61,11 +62,29 @@ export function createLiveWriter({ objects, jobId, attempt, clock, log }: LiveWr
   };
 }
 
-/** Deletes live events of runs that ended over a day ago, a thousand at a time. */
-export async function pruneLiveEvents(objects: ObjectStore, clock: Clock): Promise<number> {
+/**
+ * Deletes live events of runs that ended over a day ago. Listing costs a look at each, so that it is done at most every
+ * ten minutes, however many runs ask for it.
+ */
+export function createLivePruner(objects: ObjectStore, clock: Clock, log: Logger): () => void {
+  let nextMs = Number.NEGATIVE_INFINITY;
+  return () => {
+    if (clock.monotonic() < nextMs) return;
+    nextMs = clock.monotonic() + pruneIntervalMs;
+    pruneLiveEvents(objects, clock).catch((error: unknown) => {
+      log.warn('old live events not deleted', { error: messageOf(error) });
+    });
+  };
+}
+
+/** Gives how many segments were deleted. Ids of jobs grow with time: behind a page of young ones are no old ones. */
+export async function pruneLiveEvents(objects: ObjectStore, clock: Clock, pageSize = 1_000): Promise<number> {
   let count = 0;
-  for (const { key, modifiedMs } of await objects.list(livePrefix)) {
-    if (clock.now() - modifiedMs > keptMs && (await objects.delete(key))) count++;
+  for (let after = ''; ; ) {
+    const page = await objects.list(livePrefix, { after, limit: pageSize });
+    const old = page.filter(({ modifiedMs }) => clock.now() - modifiedMs > keptMs);
+    for (const { key } of old) if (await objects.delete(key)) count++;
+    after = page.at(-1)?.key ?? '';
+    if (old.length === 0 || page.length < pageSize) return count;
   }
-  return count;
 }

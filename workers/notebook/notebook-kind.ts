@@ -6,12 +6,12 @@ import { runNotebook } from '../../notebooks-runner/run/run-notebook.ts';
 import type { RunNotebookOptions } from '../../notebooks-runner/run/run-options.ts';
 import type { RunEvent, RunRecord } from '../../notebooks-runner/run/run-record.ts';
 import type { SecretProvider } from '../../notebooks-runner/run/secrets.ts';
-import { messageOf } from '../../server/core/errors.ts';
+import { systemClock } from '../../server/core/clock.ts';
 import type { Logger } from '../../server/core/log.ts';
 import type { ObjectStore } from '../../server/stores/objects/object-store.ts';
 import type { JobContext, JobKind } from '../queue/job-kind.ts';
 import { notebookFailed, notebookKernelKilled, shippedNotebookMissing } from './errors.ts';
-import { createLiveWriter, pruneLiveEvents } from './live-writer.ts';
+import { createLivePruner, createLiveWriter } from './live-writer.ts';
 import { type NotebookParams, parseNotebookParams, shippedPrefix } from './params.ts';
 import { type NotebookResult, resultOf } from './result.ts';
 
@@ -44,13 +44,16 @@ const contentType = 'application/x-ipynb+json';
  * A cancelled run keeps its output under `notebooks/runs/<job>/attempt-<n>.ipynb`, since a newer attempt may own the key.
  */
 export function createNotebookKind(deps: NotebookKindDeps): JobKind<NotebookParams, NotebookResult> {
+  const { objects, log } = deps;
+  const prune = createLivePruner(objects, systemClock, log);
   return {
     name: 'notebook',
     queueClass: 'notebook',
     timeoutMs,
     maxRetries: 2,
     parseParams: parseNotebookParams,
-    run: (context, params) => runJob(deps, context, params),
+    // After the run, which it would hold up.
+    run: (context, params) => runJob(deps, context, params).finally(prune),
   };
 }
 
@@ -60,9 +63,6 @@ async function runJob(deps: NotebookKindDeps, context: JobContext, params: Noteb
   const outputKey = params.outputKey || `notebooks/runs/${jobId}/output.ipynb`;
   const outputPath = join(workDir, 'output.ipynb');
   await fetchSource(deps, params.notebook, join(workDir, 'source.ipynb'), signal);
-  pruneLiveEvents(objects, clock).catch((error: unknown) => {
-    log.warn('old live events not deleted', { error: messageOf(error) });
-  });
   const live = createLiveWriter({ objects, jobId, attempt, clock, log: context.log });
   const report = progressReporter(context);
   let record: RunRecord;
