@@ -23,6 +23,8 @@ export interface RpcClientOptions {
   readonly tls?: ClientTls | undefined;
   /** Sent with every call, e.g. `authorization`. */
   readonly metadata?: MetadataInit | undefined;
+  /** How long a call may take that says nothing of it, in ms; absent = no limit. */
+  readonly deadlineMs?: number | undefined;
   /** Largest response accepted, in bytes. Default 256 MiB, the most a server may be set to send. */
   readonly maxMessageBytes?: number | undefined;
 }
@@ -62,10 +64,14 @@ export type RpcClient<D extends DescService> = {
  * Throws TLS_INVALID for unusable PEM contents.
  */
 export function createRpcClient<D extends DescService>(desc: D, options: RpcClientOptions): RpcClient<D> {
-  const { address, metadata = {} } = options;
+  const { address, metadata = {}, deadlineMs } = options;
   const client = new Client(address, channelCredentials(options.tls), channelOptions(options));
   const close = () => client.close();
-  const methods = desc.methods.map((method) => [method.localName, clientMethod(client, method, metadata)]);
+  const methods = desc.methods.map((method) => {
+    const call = clientMethod(client, method, metadata);
+    const limited: AnyClientMethod = (input, own) => call(input, { deadlineMs, ...own });
+    return [method.localName, deadlineMs === undefined ? call : limited];
+  });
   // The descriptor that named the methods also gave their types.
   return Object.assign(Object.fromEntries(methods), { close, [Symbol.dispose]: close }) as RpcClient<D>;
 }

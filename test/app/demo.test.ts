@@ -71,10 +71,13 @@ describe('the demo', function () {
     const { code, output } = await runShowrunner(['demo', '--exit'], {
       SHOWRUNNER_STATE_DIR: join(temp.path, 'broken'),
       SHOWRUNNER_FFMPEG: '/nonexistent',
+      // What is told of the trace must not hide the failure.
+      SHOWRUNNER_TRACES_KEPT: '0',
     });
     assert.equal(code, 1, output);
     assert.match(output, /^transcode the title +\d+\.\d\d s +FAILED$/m);
     assert.match(output, /^FAILED: .*FFMPEG_MISSING.*\/nonexistent/m);
+    assert.match(output, /^no trace: .*SHOWRUNNER_TRACES_KEPT/m);
     assert.ok(!output.includes('grpcurl -plaintext'), 'nothing to try');
   });
 });

@@ -50,6 +50,18 @@ describe('rpc cancel and deadline', () => {
     release();
   });
 
+  it('ends calls at the deadline of their client, unless they have one of their own or say that they have none', async () => {
+    const { promise: mayAnswer, resolve: answer } = Promise.withResolvers<void>();
+    await using echo = await startEcho({ echo: () => mayAnswer.then(() => ({})) }, {}, { deadlineMs: 50 });
+    const [longer, unlimited] = [
+      echo.client.echo({}, { deadlineMs: 60_000 }),
+      echo.client.echo({}, { deadlineMs: undefined }),
+    ];
+    await rejectsWith(echo.client.echo({}), Code.DEADLINE_EXCEEDED, 'DEADLINE_EXCEEDED');
+    answer();
+    await Promise.all([longer, unlimited]);
+  });
+
   it('aborts the signal with DEADLINE_EXCEEDED when the deadline passes', async () => {
     let reason: unknown;
     await using echo = await startEcho({

@@ -10,9 +10,12 @@ import { createRpcClient } from '../../rpc/client.ts';
 
 export type DemoClients = ReturnType<typeof createDemoClients>;
 
-/** A client of every service, over the real socket and with the API key that the filters ask for. */
-export function createDemoClients(address: string, apiKey: string) {
-  const options = { address, metadata: { 'x-api-key': apiKey } };
+/**
+ * A client of every service, over the real socket and with the API key that the filters ask for. `deadlineMs`: how long a
+ * call may take that says nothing of it; absent = no limit.
+ */
+export function createDemoClients(address: string, apiKey: string, deadlineMs?: number) {
+  const options = { address, deadlineMs, metadata: { 'x-api-key': apiKey } };
   const clients = {
     cache: createRpcClient(CacheService, options),
     events: createRpcClient(EventService, options),

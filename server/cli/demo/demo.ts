@@ -22,6 +22,8 @@ import { runReport } from './report-notebook.ts';
 import { trainModel } from './train-model.ts';
 import { countFrames, transcodeTitle } from './transcode-title.ts';
 
+/** A call that takes longer has failed; jobs are watched for longer. */
+const callTimeoutMs = 60_000;
 const data = join(import.meta.dirname, '../../../data');
 
 /**
@@ -42,9 +44,10 @@ export async function demo(args: readonly string[], env: NodeJS.ProcessEnv): Pro
   await using stack = await startStack(config, env);
   output.write(`server on ${stack.address}, ${stack.workerPids().length} workers, state in ${config.STATE_DIR}\n`);
   const steps = createDemoSteps(output);
-  const clients = createDemoClients(stack.address, stack.apiKey);
+  const clients = createDemoClients(stack.address, stack.apiKey, callTimeoutMs);
   const { traceId, failure } = await underOneSpan(() => runSteps(stack, ffmpeg, clients, steps, output));
-  await report(traceId, clients, output);
+  // What went wrong before is told below, also where nothing answers any more.
+  await report(traceId, clients, output).catch((error: unknown) => output.write(`\nno trace: ${messageOf(error)}\n`));
   clients.close();
   output.write(`\n${formatSteps(steps.results)}\n`);
   output.write(`\ntotal ${((performance.now() - startedAt) / 1000).toFixed(1)} s\n`);
@@ -55,7 +58,7 @@ export async function demo(args: readonly string[], env: NodeJS.ProcessEnv): Pro
   output.write(grpcurlLines(stack.address, config.STATE_DIR));
   if (!values.exit && process.stdin.isTTY && process.stdout.isTTY) {
     output.write('\nThe server stays up; Ctrl-C ends it.\n');
-    await once(process, 'SIGINT');
+    await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
   }
   return 0;
 }

@@ -18,16 +18,24 @@ export async function openDevice(
   const closing = new AbortController();
   const pushed: Notification[] = [];
   let wake: () => void = () => {};
+  let failure: unknown;
   const hello = Promise.withResolvers<void>();
   const read = async () => {
-    for await (const { frame } of notifications.subscribe({ device }, { signal: closing.signal })) {
+    // As long as the demo runs: it is closed, not timed.
+    for await (const { frame } of notifications.subscribe(
+      { device },
+      { signal: closing.signal, deadlineMs: undefined },
+    )) {
       if (frame.case === 'hello') hello.resolve();
       if (frame.case === 'notification') pushed.push(frame.value);
       wake();
     }
   };
   read().catch((error: unknown) => {
-    if (!closing.signal.aborted) hello.reject(error);
+    if (closing.signal.aborted) return;
+    failure = error;
+    hello.reject(error);
+    wake();
   });
   await hello.promise;
   return {
@@ -37,6 +45,7 @@ export async function openDevice(
         const index = pushed.findIndex((notification) => notification.kind === kind);
         const found = index < 0 ? undefined : pushed.splice(index, 1)[0];
         if (found) return found;
+        if (failure !== undefined) throw failure;
         if (performance.now() > until) throw new Error(`no ${kind} was pushed within ${pushWaitMs} ms`);
         const arrival = Promise.withResolvers<void>();
         wake = arrival.resolve;

@@ -26,12 +26,15 @@ export async function watchJob(
   output: ProgressOutput,
 ): Promise<Job> {
   const bar = createProgressBar(output, title);
-  for await (const { event } of jobs.watchJob({ name }, { deadlineMs: longestJobMs })) {
-    if (event?.event.case !== 'progress') continue;
-    const { fraction, stage, message } = event.event.value;
-    bar.update(fraction, stage, message);
+  try {
+    for await (const { event } of jobs.watchJob({ name }, { deadlineMs: longestJobMs })) {
+      if (event?.event.case !== 'progress') continue;
+      const { fraction, stage, message } = event.event.value;
+      bar.update(fraction, stage, message);
+    }
+  } finally {
+    bar.end();
   }
-  bar.end();
   const { job } = await jobs.getJob({ name });
   if (job?.state !== Job_State.SUCCEEDED) throw demoJobFailed(job, name);
   return job;
