@@ -2,7 +2,17 @@
 // Plain JavaScript for Node 20 or newer, because it runs before anything is installed.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { accessSync, constants, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
@@ -78,6 +88,25 @@ function isAlive(pid) {
   }
 }
 
+/**
+ * Moves the lock of a dead owner away under that owner's name. Of many who found it dead one succeeds, and a lock that
+ * another has taken meanwhile stays: a folder with something in it is not moved onto another such folder. True when it
+ * is gone.
+ */
+function removeDeadLock(owner) {
+  const dead = `${lockDir}.${owner}`;
+  try {
+    renameSync(lockDir, dead);
+  } catch (error) {
+    if (!['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(error.code)) throw error;
+    return error.code === 'ENOENT';
+  }
+  // Kept until the end, for those who come late.
+  process.on('exit', () => rmSync(dead, { recursive: true, force: true }));
+  writeFileSync(join(dead, 'pid'), String(owner));
+  return true;
+}
+
 /** One setup at a time per checkout; a lock whose owner died is taken over. */
 function acquireLock() {
   const deadline = Date.now() + lockWaitMs;
@@ -101,8 +130,7 @@ function acquireLock() {
       if (age > 5_000) owner = -1;
     }
     if (owner !== undefined && (owner <= 0 || Number.isNaN(owner) || !isAlive(owner))) {
-      rmSync(lockDir, { recursive: true, force: true });
-      continue;
+      if (removeDeadLock(owner)) continue;
     }
     if (Date.now() > deadline) fail(`another setup (pid ${owner}) holds ${lockDir} for over 15 minutes`);
     if (!told) say('waiting for another setup of this checkout');

@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { type ChildScript, startCommand } from '../support/child-script.ts';
 import { listProcesses } from '../support/processes.ts';
@@ -169,6 +178,22 @@ describe('the set-up script', () => {
       ['npm ci', 'update', 'install'],
     );
     assert.ok(!existsSync(checkout.path('.showrunner-setup.lock')));
+  });
+
+  it('lets one of many take over a lock whose owner died', async () => {
+    await using checkout = await createCheckout(withoutRedis);
+    checkout.stub('apt-get', `${aptStub}; sleep 0.2`);
+    const gone = startCommand(['/bin/true'], {});
+    await gone.ended;
+    mkdirSync(checkout.path('.showrunner-setup.lock'));
+    writeFileSync(checkout.path('.showrunner-setup.lock/pid'), String(gone.process.pid));
+    const all = Array.from({ length: 4 }, () => checkout.start(0));
+    for (const child of all) assert.equal(await child.ended, 0, child.errors());
+    assert.equal(checkout.calls().filter((line) => line.includes('install')).length, 1);
+    assert.deepEqual(
+      readdirSync(checkout.path('.')).filter((name) => name.startsWith('.showrunner-setup')),
+      [],
+    );
   });
 
   it('takes over the lock of a set-up that was killed', async () => {
