@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { readNotebook } from '../../notebooks-runner/nbformat/read-notebook.ts';
 import { systemClock } from '../../server/core/clock.ts';
 import { Code } from '../../server/core/codes.ts';
+import { AppError } from '../../server/core/errors.ts';
 import { silentLogger } from '../../server/core/log.ts';
 import { openFolderObjects } from '../../server/stores/objects/folder-objects.ts';
 import type { ObjectStore } from '../../server/stores/objects/object-store.ts';
@@ -202,6 +203,17 @@ describe('the notebook job', () => {
     assert.equal(printed(notebook.cells[3]), '5\n');
   });
 
+  it('ends a run over the limits of its job', async () => {
+    await using bed = await createKindBed();
+    await bed.put('n.ipynb', notebookOf(code('const held = []; for (;;) held.push(new Uint8Array(8e6).fill(1))')));
+    const over = bed.run({ notebook: 'n.ipynb', limits: { memoryMib: 600 } });
+    await assert.rejects(over, (error) => error instanceof AppError && /memory/i.test(error.message));
+    await bed.put('loud.ipynb', notebookOf(code('for (let i = 0; i < 300; i++) console.log("x".repeat(9_999))')));
+    const { outputKey } = await bed.run({ notebook: 'loud.ipynb', limits: { outputMib: 1, cpuSeconds: 600 } });
+    const size = (await bed.objects.stat(outputKey))?.bytes ?? 0;
+    assert.ok(size > 900_000 && size < 2_000_000, `${size} bytes`);
+  });
+
   it('leaves scraps that are too large for a result in the notebook', async () => {
     await using bed = await createKindBed();
     const scrap = (name: string, data: string) =>
@@ -252,6 +264,10 @@ describe('the parameters of a notebook job', () => {
     [{ notebook: 'n', resumeFrom: 'models/x.ipynb' }, 'params.resumeFrom'],
     [{ notebook: 'n', idleTimeoutMs: 1.5 }, 'params.idleTimeoutMs'],
     [{ notebook: 'n', report: 'yes' }, 'params.report'],
+    [{ notebook: 'n', limits: 7 }, 'params.limits'],
+    [{ notebook: 'n', limits: { memoryMib: 5_000 } }, 'params.limits.memoryMib'],
+    [{ notebook: 'n', limits: { cpuSeconds: 0.5 } }, 'params.limits.cpuSeconds'],
+    [{ notebook: 'n', limits: { constructor: 1 } }, 'params.limits.constructor'],
   ];
   for (const [params, field] of faulty) {
     it(`are refused at ${field}: ${JSON.stringify(params)}`, async () => {

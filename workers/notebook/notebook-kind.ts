@@ -120,6 +120,7 @@ async function readRunOptions(
     },
     resumeFrom,
     isReport: params.report,
+    limits: params.limits,
     cellTimeoutMs: params.cellTimeoutMs || undefined,
     runTimeoutMs: params.runTimeoutMs || undefined,
     idleTimeoutMs: params.idleTimeoutMs || undefined,

@@ -1,6 +1,8 @@
+import type { RunLimits } from '../../notebooks-runner/run/run-options.ts';
 import { AppError, type FieldViolation, invalidFields } from '../../server/core/errors.ts';
 import { checkObjectKey } from '../../server/stores/objects/object-key.ts';
 import type { Json } from '../queue/job-kind.ts';
+import { parseLimits } from './limits.ts';
 
 /** A file that the notebook finds in its working directory. */
 export interface NotebookInput {
@@ -35,6 +37,8 @@ export interface NotebookParams {
   readonly until: string;
   /** Object key of the output of an earlier run of the same notebook that is resumed; empty = a run from the start. */
   readonly resumeFrom: string;
+  /** Below those of any run. */
+  readonly limits: RunLimits;
 }
 
 /** Notebooks of this repository are named with this prefix. */
@@ -60,6 +64,7 @@ const known = [
   'from',
   'until',
   'resumeFrom',
+  'limits',
 ];
 
 type Fields = { readonly [name: string]: Json };
@@ -90,6 +95,7 @@ export function parseNotebookParams(value: Json): NotebookParams {
     from: parseCell(given['from'] ?? '', '.from', fault),
     until: parseCell(given['until'] ?? '', '.until', fault),
     resumeFrom: parseOutputKey(given['resumeFrom'] ?? '', notebook, fault, '.resumeFrom'),
+    limits: parseLimits(given['limits'] ?? {}, fault),
   };
   if (typeof (given['report'] ?? false) !== 'boolean') fault('.report', 'must be true or false');
   if (faults.length > 0) throw invalidFields(faults);
