@@ -67,7 +67,7 @@ export class CallRun extends ServerCall implements CallContext {
   check(): void {
     if (this.#openFault !== undefined) throw this.#openFault;
     if (this.host.isClosing) throw serverClosing();
-    const bytes = metadataBytes(this.wire.metadata);
+    const bytes = metadataBytes(this.metadata);
     if (bytes > this.host.maxMetadataBytes) throw metadataTooLarge(bytes, this.host.maxMetadataBytes);
     const { deadline } = this;
     if (deadline !== Number.POSITIVE_INFINITY && deadline <= this.host.clock.now()) throw deadlineExceeded();

@@ -46,6 +46,8 @@ export class ServerCall implements Call {
   principal: Principal | undefined = undefined;
   readonly #target: CallTarget;
   protected readonly wire: Wire;
+  /** Its own hold of them: the transport lets go at the end of the call. */
+  protected readonly metadata: Metadata;
   readonly #surroundings: CallSurroundings;
   #id: string | undefined;
   #requestMetadata: WireMetadata | undefined;
@@ -59,6 +61,7 @@ export class ServerCall implements Call {
   constructor(target: CallTarget, wire: Wire, surroundings: CallSurroundings) {
     this.#target = target;
     this.wire = wire;
+    this.metadata = wire.metadata;
     this.#surroundings = surroundings;
     this.startedAt = surroundings.clock.monotonic();
   }
@@ -97,7 +100,7 @@ export class ServerCall implements Call {
     return this.#target.idempotency;
   }
   get requestMetadata(): CallMetadata {
-    this.#requestMetadata ??= new WireMetadata(this.wire.metadata);
+    this.#requestMetadata ??= new WireMetadata(this.metadata);
     return this.#requestMetadata;
   }
   get responseHeaders(): CallMetadata {

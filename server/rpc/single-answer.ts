@@ -10,6 +10,7 @@ import { OneRequest, onlyResponse } from './answer-exchange.ts';
 import { CallRun, type RpcHost } from './call-run.ts';
 import { encodeResponse } from './codec.ts';
 import { staticAnswerInvalid } from './errors.ts';
+import { releaseTransport } from './grpc-internals.ts';
 import type { MethodEntry } from './method-entry.ts';
 import { RequestStream } from './request-stream.ts';
 import { giveResponse, takeRequest } from './session-hooks.ts';
@@ -77,6 +78,7 @@ async function answerOnce<W extends UnaryWire | ReadableWire>(
     noteTrailers(wire, run.trailers);
     callback(null, bytes);
     run.succeed();
+    if (entry.kind === 'unary') releaseTransport(wire);
   } catch (error) {
     run.fail(error);
   }
