@@ -102,8 +102,11 @@ async function runInKernel(context: RunContext, release: (ready: ReadyKernel) =>
   try {
     ready = await obtainKernel(context);
     noteReady(ready, context);
-    await options.fillCwd?.(options.cwd ?? ready.folders.work);
-    return await watchedRun(ready, context);
+    const cwd = options.cwd ?? ready.folders.work;
+    await options.fillCwd?.(cwd);
+    const end = await watchedRun(ready, context);
+    if (end.status === 'succeeded') await options.takeFiles?.(cwd);
+    return end;
   } catch (error) {
     const reason = stop.reason();
     if (ready !== undefined || reason === undefined) throw error;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readNotebook } from '../../notebooks-runner/nbformat/read-notebook.ts';
 import { systemClock } from '../../server/core/clock.ts';
@@ -12,6 +12,7 @@ import type { ObjectStore } from '../../server/stores/objects/object-store.ts';
 import { createNotebookKind } from '../../workers/notebook/notebook-kind.ts';
 import { parseNotebookParams } from '../../workers/notebook/params.ts';
 import type { NotebookResult } from '../../workers/notebook/result.ts';
+import { storeSideFiles } from '../../workers/notebook/side-files.ts';
 import type { JobContext, JobProgress, Json } from '../../workers/queue/job-kind.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
 import { createTempDir } from '../support/temp-dir.ts';
@@ -201,6 +202,45 @@ describe('the notebook job', () => {
     const { outputKey } = await bed.run({ notebook: 'n.ipynb', resumeFrom: 'notebooks/failed.ipynb' });
     const { notebook } = readNotebook(await bed.objects.read(outputKey));
     assert.equal(printed(notebook.cells[3]), '5\n');
+  });
+
+  it('keeps what the notebook wrote beside its output, but no links, hidden files and inputs', async () => {
+    await using bed = await createKindBed();
+    await bed.put('in.csv', 'a,b');
+    const source = `Deno.mkdirSync("plots/2026", { recursive: true });
+      Deno.writeTextFileSync("plots/2026/a.svg", "<svg/>");
+      Deno.writeTextFileSync("table.csv", "1,2");
+      Deno.writeTextFileSync(".cache", "x");
+      Deno.writeTextFileSync("odd:name", "x");
+      Deno.symlinkSync("/etc/passwd", "passwd");`;
+    await bed.put('n.ipynb', notebookOf(code(source)));
+    const inputs = [{ key: 'in.csv', as: 'in.csv' }];
+    const { files, omittedFiles } = await bed.run({ notebook: 'n.ipynb', inputs });
+    assert.deepEqual(
+      files.map(({ path, bytes }) => [path, bytes]),
+      [
+        ['plots/2026/a.svg', 6],
+        ['table.csv', 3],
+      ],
+    );
+    assert.equal(omittedFiles, 1);
+    assert.equal(Buffer.from(await bed.objects.read(files[0]?.key ?? '')).toString(), '<svg/>');
+    assert.equal(files[1]?.key, 'notebooks/runs/job1/attempt-1/table.csv');
+  });
+
+  it('keeps a bounded number of files', async () => {
+    await using dir = await createTempDir();
+    for (let i = 0; i < 105; i++) await writeFile(join(dir.path, `f${i}`), '');
+    const keys: string[] = [];
+    const objects: Pick<ObjectStore, 'putFile'> = {
+      putFile: async (key) => {
+        keys.push(key);
+        return { key, bytes: 0, sha256: '', contentType: '', modifiedMs: 0 };
+      },
+    };
+    const where = { dir: dir.path, prefix: 'p/', except: new Set(['f1']) };
+    const { files, omitted } = await storeSideFiles(objects, where, new AbortController().signal);
+    assert.deepEqual([files.length, omitted, keys.includes('p/f1')], [100, 4, false]);
   });
 
   it('ends a run over the limits of its job', async () => {

@@ -14,6 +14,7 @@ import { notebookFailed, notebookKernelKilled, shippedNotebookMissing } from './
 import { createLivePruner, createLiveWriter } from './live-writer.ts';
 import { type NotebookParams, parseNotebookParams, shippedPrefix } from './params.ts';
 import { type NotebookResult, resultOf } from './result.ts';
+import { type SideFiles, storeSideFiles } from './side-files.ts';
 
 export interface NotebookKindDeps {
   readonly objects: ObjectStore;
@@ -65,10 +66,17 @@ async function runJob(deps: NotebookKindDeps, context: JobContext, params: Noteb
   await fetchSource(deps, params.notebook, join(workDir, 'source.ipynb'), signal);
   const live = createLiveWriter({ objects, jobId, attempt, clock, log: context.log });
   const report = progressReporter(context);
+  let sideFiles: SideFiles = { files: [], omitted: 0 };
+  const takeFiles = async (dir: string) => {
+    const prefix = `notebooks/runs/${jobId}/attempt-${attempt}/`;
+    const except = new Set(params.inputs.map((input) => input.as));
+    sideFiles = await storeSideFiles(objects, { dir, prefix, except }, signal);
+  };
   let record: RunRecord;
   try {
     record = await runNotebook({
       ...(await readRunOptions(deps, context, params, outputKey)),
+      takeFiles,
       onEvent: (event) => {
         live.add(event);
         report(event);
@@ -85,7 +93,7 @@ async function runJob(deps: NotebookKindDeps, context: JobContext, params: Noteb
   }
   await objects.putFile(outputKey, outputPath, { contentType, signal });
   throwIfFailed(record, outputKey);
-  return resultOf(record, outputKey);
+  return resultOf(record, outputKey, sideFiles);
 }
 
 async function readRunOptions(

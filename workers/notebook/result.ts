@@ -1,5 +1,6 @@
 import type { RunRecord } from '../../notebooks-runner/run/run-record.ts';
 import type { Json } from '../queue/job-kind.ts';
+import type { SideFile, SideFiles } from './side-files.ts';
 
 /** Result of a `notebook` job that succeeded. */
 export type NotebookResult = {
@@ -12,6 +13,10 @@ export type NotebookResult = {
   readonly scraps: { readonly [name: string]: Json };
   /** Names of scraps that were too large for a job result; they are in the output notebook. */
   readonly omittedScraps: readonly string[];
+  /** What the notebook wrote into its working directory. */
+  readonly files: readonly SideFile[];
+  /** Files that were too many, too large or oddly named. */
+  readonly omittedFiles: number;
   readonly durationMs: number;
   /** Lower-case hex of the source notebook. */
   readonly sourceSha256: string;
@@ -28,7 +33,7 @@ export type NotebookResultCell = {
 const maxScrapBytes = 262_144;
 
 /** The job result of a run. */
-export function resultOf(record: RunRecord, outputKey: string): NotebookResult {
+export function resultOf(record: RunRecord, outputKey: string, sideFiles: SideFiles): NotebookResult {
   const { status, durationMs, sourceSha256 } = record;
   const scraps: Record<string, Json> = {};
   const omittedScraps: string[] = [];
@@ -48,5 +53,6 @@ export function resultOf(record: RunRecord, outputKey: string): NotebookResult {
     status: cell.status,
     durationMs: cell.durationMs ?? null,
   }));
-  return { outputKey, status, cells, scraps, omittedScraps, durationMs, sourceSha256 };
+  const { files, omitted: omittedFiles } = sideFiles;
+  return { outputKey, status, cells, scraps, omittedScraps, files, omittedFiles, durationMs, sourceSha256 };
 }
