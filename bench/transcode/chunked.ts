@@ -84,6 +84,14 @@ async function warmUp(stack: TranscodeStack): Promise<void> {
   await stack.run('transcode', { titleId: 'titles/bench-clip', sourceKey: 'sources/clip', ladder: [smallStep] });
 }
 
+/** Seconds of the chunks of a title that was made before, all of them encoded once more. */
+async function encodeAgain(stack: TranscodeStack, params: { readonly titleId: string }): Promise<number> {
+  for (const prefix of ['transcode/rungs/', `${params.titleId}/`]) {
+    for (const { key } of await stack.objects.list(prefix, { limit: 1000 })) await stack.objects.delete(key);
+  }
+  return chunkPhase(await stack.partsOf(await stack.run('transcode', { ...params }))).seconds;
+}
+
 /** Processor seconds of the thumbnails of a title, made once more. */
 async function thumbnailCpu(stack: TranscodeStack, planKey: string): Promise<number> {
   for (const { key } of await stack.objects.list('transcode/images/', { limit: 1000 })) await stack.objects.delete(key);
@@ -99,20 +107,20 @@ export async function chunkedRows(stack: TranscodeStack): Promise<ChunkedBench> 
   const params = { titleId, sourceKey: 'sources/long', ladder };
   const whole = join(stack.objectsDir, 'whole.mp4');
   await warmUp(stack);
-  // Before and after the job: what else the machine does then weighs on both sides.
-  const earlier = await encodeWhole(source, whole);
+  const singles = [await encodeWhole(source, whole)];
   const before = stack.workerCpu();
   const job = await stack.run('transcode', params);
   const after = stack.workerCpu();
-  const later = await encodeWhole(source, whole);
-  const single = {
-    wallSeconds: (earlier.wallSeconds + later.wallSeconds) / 2,
-    childSeconds: (earlier.childSeconds + later.childSeconds) / 2,
-  };
+  singles.push(await encodeWhole(source, whole));
+  const first = chunkPhase(await stack.partsOf(job));
+  const chunked = { ...first, seconds: Math.min(first.seconds, await encodeAgain(stack, params)) };
+  singles.push(await encodeWhole(source, whole));
+  // In turns, and the best of each side counts: what else the machine does only ever adds to a time.
+  const best = (read: (spent: Spent) => number) => Math.min(...singles.map(read));
+  const single = { wallSeconds: best((spent) => spent.wallSeconds), childSeconds: best((spent) => spent.childSeconds) };
   const result = job.result as unknown as TranscodeResult;
   const set = await stack.readJson<EncodeSet>(result.encodeSetKey);
   const plan = await stack.readJson<TranscodePlan>(set.planObjectKey);
-  const chunked = chunkPhase(await stack.partsOf(job));
   const thumbnails = await thumbnailCpu(stack, set.planObjectKey);
   const encodeCpu = after.children - before.children - thumbnails;
   const own = after.own - before.own;
