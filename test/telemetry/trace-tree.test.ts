@@ -43,9 +43,26 @@ describe('the trace tree', () => {
   it('ends on parents that form a ring', () => {
     assert.equal(typeof formatTraceTree([span('a', 'b', 'x', 0), span('b', 'a', 'y', 1)]), 'string');
   });
+
+  it('shows a span once that came twice, also where one of both makes a ring', () => {
+    const chain = Array.from({ length: 30 }, (_, at) => span(`s${at}`, at === 0 ? '' : `s${at - 1}`, 'step', at));
+    assert.equal(formatTraceTree([...chain, ...chain]).split('\n').length, 30);
+    const ring = [span('a', '', 'x', 0), span('b', 'a', 'y', 1), span('a', 'b', 'x', 0)];
+    assert.equal(typeof formatTraceTree(ring), 'string');
+  });
 });
 
 describe('recent traces', () => {
+  it('keep a span once that a worker sent twice', () => {
+    const traces = createRecentTraces({ maxTraces: 2, maxSpansPerTrace: 2 });
+    for (const id of ['a', 'b', 'b', 'a']) traces.add(span(id, '', id, 0));
+    assert.deepEqual(
+      traces.get('t1')?.spans.map(({ spanId }) => spanId),
+      ['a', 'b'],
+    );
+    assert.equal(traces.stats().droppedSpans, 0);
+  });
+
   it('keep the newest traces and count what they drop', () => {
     const traces = createRecentTraces({ maxTraces: 2, maxSpansPerTrace: 2 });
     for (const traceId of ['t1', 't2', 't3']) traces.add({ ...span('a', '', 'root', 0), traceId });

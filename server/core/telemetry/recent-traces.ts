@@ -2,6 +2,7 @@ import type { FinishedSpan } from './finished-span.ts';
 
 /** Keeps whole recent traces in memory, oldest dropped first. */
 export interface RecentTraces {
+  /** A span that is kept already changes nothing. */
   add(span: FinishedSpan): void;
   /** Spans by start time; undefined when the trace is not kept. */
   get(traceId: string): KeptTrace | undefined;
@@ -22,13 +23,19 @@ export interface RecentTracesOptions {
   readonly maxSpansPerTrace?: number;
 }
 
+interface Kept {
+  /** By id. */
+  readonly spans: Map<string, FinishedSpan>;
+  dropped: number;
+}
+
 export function createRecentTraces({ maxTraces, maxSpansPerTrace = 2_000 }: RecentTracesOptions): RecentTraces {
-  const traces = new Map<string, { spans: FinishedSpan[]; dropped: number }>();
+  const traces = new Map<string, Kept>();
   let droppedTraces = 0;
   let droppedSpans = 0;
 
   const keep = (traceId: string) => {
-    const kept = { spans: [], dropped: 0 };
+    const kept: Kept = { spans: new Map(), dropped: 0 };
     traces.set(traceId, kept);
     for (const oldest of traces.keys()) {
       if (traces.size <= maxTraces) break;
@@ -37,17 +44,18 @@ export function createRecentTraces({ maxTraces, maxSpansPerTrace = 2_000 }: Rece
     }
     return kept;
   };
-  const present = (traceId: string, kept: { spans: FinishedSpan[]; dropped: number }): KeptTrace => ({
+  const present = (traceId: string, kept: Kept): KeptTrace => ({
     traceId,
-    spans: kept.spans.toSorted((a, b) => a.startMs - b.startMs),
+    spans: [...kept.spans.values()].sort((a, b) => a.startMs - b.startMs),
     droppedSpans: kept.dropped,
   });
   return {
     add: (span) => {
       if (maxTraces === 0) return;
       const kept = traces.get(span.traceId) ?? keep(span.traceId);
-      if (kept.spans.length < maxSpansPerTrace) {
-        kept.spans.push(span);
+      if (kept.spans.has(span.spanId)) return;
+      if (kept.spans.size < maxSpansPerTrace) {
+        kept.spans.set(span.spanId, span);
         return;
       }
       kept.dropped++;

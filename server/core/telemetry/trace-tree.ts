@@ -15,7 +15,8 @@ export function formatTraceTree(spans: readonly FinishedSpan[], options: TraceTr
   const { keep = () => true, maxLikeSiblings = 6 } = options;
   const byId = new Map(spans.map((span) => [span.spanId, span]));
   const children = new Map<string, FinishedSpan[]>();
-  for (const span of spans) {
+  // One of each id: a span that came twice would be shown with all below it twice, or in a ring.
+  for (const span of byId.values()) {
     if (!keep(span)) continue;
     const parent = keptAncestor(span, byId, keep);
     const siblings = children.get(parent);
