@@ -95,6 +95,9 @@ describe('the notebook job', () => {
       inputs: [{ key: 'datasets/in.txt', as: 'data/in.txt' }],
     });
     assert.deepEqual([result.status, result.outputKey], ['succeeded', 'notebooks/runs/job1/output.ipynb']);
+    const { name, version, isPrewarmed } = result.kernel;
+    assert.deepEqual([name, isPrewarmed], ['deno', false]);
+    assert.match(version, /^\d+\.\d+/);
     assert.deepEqual(
       result.cells.map((cell) => cell.status),
       ['succeeded', 'succeeded', 'succeeded', 'succeeded'],

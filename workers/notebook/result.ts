@@ -13,6 +13,8 @@ export type NotebookResult = {
   readonly scraps: { readonly [name: string]: Json };
   /** Names of scraps that were too large for a job result; they are in the output notebook. */
   readonly omittedScraps: readonly string[];
+  /** What ran it, as it told itself. */
+  readonly kernel: NotebookKernel;
   /** What the notebook wrote into its working directory. */
   readonly files: readonly SideFile[];
   /** Files that were too many, too large or oddly named. */
@@ -20,6 +22,16 @@ export type NotebookResult = {
   readonly durationMs: number;
   /** Lower-case hex of the source notebook. */
   readonly sourceSha256: string;
+};
+
+export type NotebookKernel = {
+  readonly name: string;
+  readonly implementation: string;
+  readonly version: string;
+  /** Highest resident memory seen, with its children. */
+  readonly peakMemoryBytes: number;
+  /** True when it was started ahead of the run. */
+  readonly isPrewarmed: boolean;
 };
 
 export type NotebookResultCell = {
@@ -53,6 +65,17 @@ export function resultOf(record: RunRecord, outputKey: string, sideFiles: SideFi
     status: cell.status,
     durationMs: cell.durationMs ?? null,
   }));
-  const { files, omitted: omittedFiles } = sideFiles;
-  return { outputKey, status, cells, scraps, omittedScraps, files, omittedFiles, durationMs, sourceSha256 };
+  const { name, implementation, version, peakMemoryBytes, isPrewarmed } = record.kernel;
+  return {
+    outputKey,
+    status,
+    cells,
+    scraps,
+    omittedScraps,
+    kernel: { name, implementation, version, peakMemoryBytes, isPrewarmed },
+    files: sideFiles.files,
+    omittedFiles: sideFiles.omitted,
+    durationMs,
+    sourceSha256,
+  };
 }
