@@ -5,6 +5,7 @@ import type { Logger } from '../../server/core/log.ts';
 import { kernelStartFailed } from '../errors.ts';
 import { createKernel, type Kernel } from './kernel.ts';
 import { type LaunchedKernel, type LaunchOptions, launchKernel } from './launch-kernel.ts';
+import { distrustPrefix } from './process-prefix.ts';
 import { createWireCodec } from './wire-codec.ts';
 
 export interface StartKernelOptions {
@@ -21,8 +22,8 @@ export interface StartKernelOptions {
 const maxAttempts = 4;
 const portTaken = /address (already )?in use|AddrInUse|EADDRINUSE/i;
 
-/** The kernel's ports were taken between our check and its bind. */
-class PortsTaken extends Error {}
+/** The kernel is worth another start: its ports were taken between our check and its bind, or its prefix was at fault. */
+class Relaunch extends Error {}
 
 /**
  * Waits until a launched kernel is ready: it answers kernel_info on shell AND our subscription sees its iopub
@@ -38,9 +39,9 @@ export async function startKernel(options: StartKernelOptions): Promise<Kernel> 
     try {
       return await startOnce(options, launched, deadlineMs);
     } catch (error) {
-      if (!(error instanceof PortsTaken)) throw error;
-      if (attempt === maxAttempts) throw kernelStartFailed(name, `its ports were taken ${attempt} times`, error);
-      options.log.info('kernel ports taken: trying others', { attempt });
+      if (!(error instanceof Relaunch)) throw error;
+      if (attempt === maxAttempts) throw kernelStartFailed(name, `${error.message}, ${attempt} times`, error);
+      options.log.info('kernel launched again', { attempt, cause: error.message });
       launched = await launchKernel(launch);
     }
   }
@@ -59,8 +60,10 @@ async function startOnce(options: StartKernelOptions, launched: LaunchedKernel, 
     launched.process.signalGroup('SIGKILL');
     await launched.process.exited;
     await kernel?.close();
-    if (portTaken.test(launched.process.logTail())) throw new PortsTaken(launched.process.logTail());
     signal.throwIfAborted();
+    const tail = launched.process.logTail();
+    if (portTaken.test(tail)) throw new Relaunch('its ports were taken');
+    if (distrustPrefix(tail)) throw new Relaunch('it cannot be started with limits as they were set');
     throw error instanceof Error && error.name === 'AppError'
       ? error
       : kernelStartFailed(launch.spec.name, messageOf(error), error);

@@ -3,7 +3,7 @@ import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { reapKernels } from '../../notebooks-runner/kernel/kernel-folders.ts';
 import { Code } from '../../server/core/codes.ts';
-import { startChildScript } from '../support/child-script.ts';
+import { startChildScript, startCommand } from '../support/child-script.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import {
@@ -58,6 +58,29 @@ describe('a notebook that misbehaves', () => {
     await using child = startChildScript(script, args, ['prlimit', '--nofile=512:512']);
     assert.equal(await child.ended, 0, child.errors());
     assert.equal(printed(codeCells(await bed.readOutput())[0]), '512,512\n');
+  });
+
+  it('runs where a program for limits cannot do what it should, without that', async function () {
+    if (process.platform !== 'linux') this.skip();
+    await using bed = await createNotebookBed();
+    const bin = join(bed.path, 'bin');
+    await mkdir(bin);
+    const old = '#!/bin/sh\necho "setpriv: unrecognized option \'--pdeathsig\'" >&2\nexit 1\n';
+    await writeFile(join(bin, 'setpriv'), old, { mode: 0o755 });
+    const inputPath = join(bed.path, 'in.ipynb');
+    await writeFile(inputPath, JSON.stringify(notebookOf(code('console.log("runs")'))));
+    const script = new URL('children/run-notebook-child.ts', import.meta.url).pathname;
+    const args = [
+      '--disable-warning=ExperimentalWarning',
+      script,
+      inputPath,
+      bed.outputPath,
+      join(bed.path, 'kernels'),
+    ];
+    const env = { ...process.env, PATH: `${bin}:${process.env['PATH']}` };
+    await using child = startCommand([process.execPath, ...args], env);
+    assert.equal(await child.ended, 0, child.errors());
+    assert.equal(printed(codeCells(await bed.readOutput())[0]), 'runs\n');
   });
 
   it('does not flood its output beyond the cap, and the run goes on to its time limit in bounded memory', async () => {

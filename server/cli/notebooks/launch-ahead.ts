@@ -1,7 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { createHeadStart, type HeadStart } from '../../../notebooks-runner/kernel/head-start.ts';
 import { findKernelspec, type KernelSearch } from '../../../notebooks-runner/kernel/kernelspec.ts';
-import { probePrefix } from '../../../notebooks-runner/kernel/process-prefix.ts';
 import { isJsonObject } from '../../../notebooks-runner/nbformat/json-value.ts';
 import { kernelNameOf } from '../../../notebooks-runner/nbformat/notebook.ts';
 import { type KernelOptions, kernelRequestOf } from '../../../notebooks-runner/run/kernel-request.ts';
@@ -20,8 +19,6 @@ const maxBytes = 1_048_576;
  * as long. Undefined where that is not easily said; the run itself then says what is wrong, if anything.
  */
 export async function launchAhead(options: LaunchAheadOptions): Promise<HeadStart | undefined> {
-  // Asked for early: it takes as long as the start of a small program.
-  void probePrefix();
   try {
     const name = options.kernelName ?? (await readKernelName(options.inputPath));
     if (name === undefined) return undefined;
