@@ -217,10 +217,9 @@ async function build(config: Config, log: Logger, env: Environment, lifecycle: L
   lifecycle.defer('notifications', () => notifications.close());
   lifecycle.defer('events', () => events.close());
   lifecycle.defer('filter watches', () => filters.admin.endWatches());
-  const announceClose = () => server.setServing('', false);
   const close = (timeoutMs = drainTimeoutMs) => {
     drainTimeoutMs = timeoutMs;
     return lifecycle.close();
   };
-  return { address: server.address, apiKey, redisUrl: redis.url, objects, announceClose, close };
+  return { address: server.address, apiKey, redisUrl: redis.url, objects, announceClose: server.announceClose, close };
 }

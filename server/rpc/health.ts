@@ -5,7 +5,9 @@ import { HealthImplementation } from 'grpc-health-check';
 export interface HealthService {
   /** Sets one service (`''` = the whole server); an unknown name is added. */
   setServing(service: string, isServing: boolean): void;
-  /** Tells every watcher NOT_SERVING, then ends the Watch streams so that they do not hold up the drain. */
+  /** Sets the whole server and every service NOT_SERVING. */
+  announceClose(): void;
+  /** As announceClose, then ends the Watch streams so that they do not hold up the drain. */
   close(): void;
 }
 
@@ -26,13 +28,17 @@ export function addHealth(server: Server, services: readonly string[]): HealthSe
       });
     },
   });
+  const announceClose = () => {
+    for (const name of names) health.setStatus(name, 'NOT_SERVING');
+  };
   return {
+    announceClose,
     setServing: (service, isServing) => {
       names.add(service);
       health.setStatus(service, isServing ? 'SERVING' : 'NOT_SERVING');
     },
     close: () => {
-      for (const name of names) health.setStatus(name, 'NOT_SERVING');
+      announceClose();
       for (const call of watching) call.end();
     },
   };

@@ -59,6 +59,8 @@ export interface RpcServer {
   close(timeoutMs?: number): Promise<void>;
   /** Sets the health of a service, `''` for the whole server. */
   setServing(service: string, isServing: boolean): void;
+  /** Reports NOT_SERVING for the whole server and every service, and answers on: balancers get time to turn away. */
+  announceClose(): void;
   stats(): RpcServerStats;
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -119,6 +121,7 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
     address,
     close,
     setServing: (service, isServing) => health?.setServing(service, isServing),
+    announceClose: () => health?.announceClose(),
     stats: () => ({ callsInFlight: host.inFlight.size, callsStarted: host.started, callsFailed: host.failed }),
     [Symbol.asyncDispose]: () => close(),
   };

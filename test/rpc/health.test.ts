@@ -40,6 +40,18 @@ describe('rpc health', () => {
     echo.client.close();
   });
 
+  it('is NOT_SERVING for every service once the close is announced, while calls are still answered', async () => {
+    await using echo = await startEcho({}, { health: true });
+    using health = createRpcClient(Health, { address: echo.server.address });
+    echo.server.announceClose();
+    const { statuses } = await health.list({});
+    assert.deepEqual(
+      Object.values(statuses).map(({ status }) => status),
+      [Status.NOT_SERVING, Status.NOT_SERVING],
+    );
+    await echo.client.echo({});
+  });
+
   it('answers past the filters, because probes must work under load shedding', async () => {
     const pipeline = createRecordingPipeline();
     await using echo = await startEcho({}, { health: true, pipeline });
@@ -53,5 +65,6 @@ describe('rpc health', () => {
     using health = createRpcClient(Health, { address: echo.server.address });
     await rejectsWith(health.check({}), Code.UNIMPLEMENTED, 'METHOD_UNKNOWN');
     echo.server.setServing('', false);
+    echo.server.announceClose();
   });
 });
