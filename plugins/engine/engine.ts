@@ -2,21 +2,21 @@ import type { CallPipeline } from '../../server/core/call.ts';
 import type { Clock } from '../../server/core/clock.ts';
 import type { Logger } from '../../server/core/log.ts';
 import type { Random } from '../../server/core/random.ts';
-import { type CallExplanation, createCallRecords, explainRecord } from './call-record.ts';
-import type { Capabilities } from './capabilities.ts';
-import type { TrialLimits } from './compare-versions.ts';
-import { describeSnapshot, type SnapshotDescription } from './describe-snapshot.ts';
+import { type CallExplanation, createCallRecords, explainRecord } from './call/call-record.ts';
+import { closedSession, createSession } from './call/session.ts';
+import type { Capabilities } from './contract/capabilities.ts';
+import { globMatcher } from './contract/glob.ts';
 import { createFilterAdmin, type FilterAdmin } from './filter-admin.ts';
 import { createFilterFaults } from './filter-faults.ts';
 import { createFilterMetrics } from './filter-metrics.ts';
-import { createFilterSets, type FilterSets, type ReloadReport } from './filter-sets.ts';
-import { readSignerKeys } from './filter-signature.ts';
-import { globMatcher } from './glob.ts';
-import { memoryGroupStore, openGroupStore } from './group-store.ts';
-import { createLeakWatch } from './leak-watch.ts';
-import { closedSession, createSession } from './session.ts';
-import { watchFolders } from './watch-folders.ts';
-import { defaultWorkerLimits, type WorkerLimits } from './worker-host.ts';
+import { defaultWorkerLimits, type WorkerLimits } from './isolation/worker-host.ts';
+import { readSignerKeys } from './load/filter-signature.ts';
+import { createLeakWatch } from './load/leak-watch.ts';
+import { watchFolders } from './load/watch-folders.ts';
+import { describeSnapshot, type SnapshotDescription } from './set/describe-snapshot.ts';
+import { createFilterSets, type FilterSets, type ReloadReport } from './set/filter-sets.ts';
+import type { TrialLimits } from './versions/compare-versions.ts';
+import { memoryGroupStore, openGroupStore } from './versions/group-store.ts';
 
 /** Settings of the filter engine. */
 export interface FilterEngineOptions {

@@ -1,15 +1,15 @@
 import type { Call } from '../../server/core/call.ts';
-import type { CallExplanation } from './call-record.ts';
-import { createChangeFeed } from './change-feed.ts';
-import { describeFilter, type FilterDescription } from './describe-snapshot.ts';
+import type { CallExplanation } from './call/call-record.ts';
+import { Status } from './call/filter-status.ts';
 import { filterTypes } from './filter.ts';
 import { filterUnknown } from './filter-errors.ts';
-import type { FilterGroup, Promotion } from './filter-groups.ts';
-import type { FilterSets } from './filter-sets.ts';
-import { Status } from './filter-status.ts';
-import type { LoadedFilter } from './loaded-filter.ts';
-import type { PastVersion } from './past-versions.ts';
-import type { FilterSource } from './stage-filter.ts';
+import type { LoadedFilter } from './load/loaded-filter.ts';
+import { createChangeFeed } from './set/change-feed.ts';
+import { describeFilter, type FilterDescription } from './set/describe-snapshot.ts';
+import type { FilterSets } from './set/filter-sets.ts';
+import type { FilterGroup, Promotion } from './versions/filter-groups.ts';
+import type { PastVersion } from './versions/past-versions.ts';
+import type { FilterSource } from './versions/stage-filter.ts';
 
 export type FilterStageName = 'staged' | 'shadow' | 'canary' | 'active' | 'disabled' | 'rolled_back' | 'closed';
 

@@ -1,8 +1,8 @@
 import type { Call } from '../../server/core/call.ts';
 import type { Clock } from '../../server/core/clock.ts';
+import { Status, statusWords } from './call/filter-status.ts';
 import type { FilterMetrics } from './filter-metrics.ts';
-import { Status, statusWords } from './filter-status.ts';
-import type { LoadedFilter } from './loaded-filter.ts';
+import type { LoadedFilter } from './load/loaded-filter.ts';
 
 /** Counts and logs what goes wrong in filters. */
 export interface FilterFaults {

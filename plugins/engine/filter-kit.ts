@@ -8,15 +8,15 @@ import type { Call } from '../../server/core/call.ts';
 import { type Clock, systemClock } from '../../server/core/clock.ts';
 import { type Logger, silentLogger } from '../../server/core/log.ts';
 import { createSeededRandom, type Random } from '../../server/core/random.ts';
-import { checkFilter } from './check-filter.ts';
-import { type ConformanceOptions, type ConformanceResult, runConformance } from './conformance.ts';
-import { importFilter } from './import-filter.ts';
-import { holdFilter, type OpenFilterOptions, openFilter, releaseFilter } from './loaded-filter.ts';
-import { readFolder } from './read-folders.ts';
-import { createSampleCall } from './sample-call.ts';
-import { runSelfTests, type SelfTestInput, type SelfTestOutcome, takeCase } from './self-test.ts';
+import { type ConformanceOptions, type ConformanceResult, runConformance } from './kit/conformance.ts';
+import { createSampleCall } from './kit/sample-call.ts';
+import { runSelfTests, type SelfTestInput, type SelfTestOutcome, takeCase } from './kit/self-test.ts';
+import { checkFilter } from './load/check-filter.ts';
+import { importFilter } from './load/import-filter.ts';
+import { holdFilter, type OpenFilterOptions, openFilter, releaseFilter } from './load/loaded-filter.ts';
+import { readFolder } from './load/read-folders.ts';
 
-export type { ConformanceOptions, ConformanceResult } from './conformance.ts';
+export type { ConformanceOptions, ConformanceResult } from './kit/conformance.ts';
 
 export interface FilterKitOptions {
   /** Raw configuration; default none given. */

@@ -1,8 +1,8 @@
 import { metrics, type ObservableResult } from '@opentelemetry/api';
-import type { CallRecord } from './call-record.ts';
-import { firstSkip, Status, statusWords } from './filter-status.ts';
-import type { LoadedFilter } from './loaded-filter.ts';
-import type { Slot } from './snapshot.ts';
+import type { CallRecord } from './call/call-record.ts';
+import { firstSkip, Status, statusWords } from './call/filter-status.ts';
+import type { LoadedFilter } from './load/loaded-filter.ts';
+import type { Slot } from './set/snapshot.ts';
 
 /** The engine's instruments. Labels are bounded: filter id, type, status. */
 export interface FilterMetrics {

@@ -12,9 +12,9 @@ import type { Logger } from '../../server/core/log.ts';
 import type { Origins } from '../../server/core/origins.ts';
 import type { Random } from '../../server/core/random.ts';
 import type { SharedRates } from '../../server/core/shared-rates.ts';
-import type { CallPriority } from './call-keys.ts';
-import type { Schema } from './config-schema.ts';
-import type { SelfTest } from './self-test-case.ts';
+import type { CallPriority } from './contract/call-keys.ts';
+import type { Schema } from './contract/config-schema.ts';
+import type { SelfTest } from './kit/self-test-case.ts';
 
 export type {
   Answer,
@@ -47,14 +47,14 @@ export {
   deadlineOf,
   effectiveDeadline,
   localRefusal,
-} from './call-keys.ts';
-export { type Schema, type SchemaValue, schema } from './config-schema.ts';
-export { type ContextKey, contextKey } from './context-key.ts';
-export { globMatcher, pathMatcher, rememberPaths, type TextMatcher } from './glob.ts';
-export { createKeyedTable, type KeyedTable } from './keyed-table.ts';
-export { limiterUse, loadSignals } from './load-signals.ts';
-export type { SelfTest, SelfTestCall, SelfTestExpectation } from './self-test-case.ts';
-export { createTokenBuckets, type TokenBuckets } from './token-buckets.ts';
+} from './contract/call-keys.ts';
+export { type Schema, type SchemaValue, schema } from './contract/config-schema.ts';
+export { type ContextKey, contextKey } from './contract/context-key.ts';
+export { globMatcher, pathMatcher, rememberPaths, type TextMatcher } from './contract/glob.ts';
+export { createKeyedTable, type KeyedTable } from './contract/keyed-table.ts';
+export { limiterUse, loadSignals } from './contract/load-signals.ts';
+export { createTokenBuckets, type TokenBuckets } from './contract/token-buckets.ts';
+export type { SelfTest, SelfTestCall, SelfTestExpectation } from './kit/self-test-case.ts';
 
 /** When a filter runs: before the endpoint, as the endpoint, after it succeeded, or on any failure. */
 export const filterTypes = ['inbound', 'endpoint', 'outbound', 'error'] as const;

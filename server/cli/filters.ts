@@ -4,7 +4,7 @@ import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { toJsonString } from '@bufbuild/protobuf';
 import { openFilterKit } from '../../plugins/engine/filter-kit.ts';
-import { registerFilterImports } from '../../plugins/engine/import-filter.ts';
+import { registerFilterImports } from '../../plugins/engine/load/import-filter.ts';
 import { FilterAdminService } from '../../proto/gen/showrunner/filters/v1/filter_admin_service_pb.ts';
 import { FilterSchema, FilterStage } from '../../proto/gen/showrunner/filters/v1/filter_pb.ts';
 import { codeName } from '../core/codes.ts';

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { parseFilterLine } from '../../plugins/engine/filter-status.ts';
+import { parseFilterLine } from '../../plugins/engine/call/filter-status.ts';
 import { Code } from '../../server/core/codes.ts';
 import { AppError } from '../../server/core/errors.ts';
 import { createFakeClock } from '../support/fake-clock.ts';

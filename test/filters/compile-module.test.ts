@@ -4,7 +4,7 @@ import {
   compileModule,
   compilerReady,
   type ModuleNamespace,
-} from '../../plugins/engine/compile-module.ts';
+} from '../../plugins/engine/load/compile-module.ts';
 
 const meta = { url: 'file:///filters/a.ts' } as ImportMeta;
 const importDynamically = async (specifier: unknown) => ({ asked: specifier });

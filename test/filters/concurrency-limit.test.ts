@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
+import { limiterUse, loadSignals } from '../../plugins/engine/contract/load-signals.ts';
 import { callPriority, localRefusal } from '../../plugins/engine/filter.ts';
-import { limiterUse, loadSignals } from '../../plugins/engine/load-signals.ts';
 import type { LimitAlgorithm, LimitSample } from '../../plugins/filters/concurrency-limit/limit-algorithm.ts';
 import { createLimiter, type Permit } from '../../plugins/filters/concurrency-limit/limiter.ts';
 import { createSampleWindow } from '../../plugins/filters/concurrency-limit/sample-window.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
+import { globMatcher } from '../../plugins/engine/contract/glob.ts';
 import type { FilterMatch } from '../../plugins/engine/filter.ts';
-import { globMatcher } from '../../plugins/engine/glob.ts';
 import type { Call } from '../../server/core/call.ts';
 import { createSeededRandom } from '../../server/core/random.ts';
 import { createFakeCall } from './bed/fake-call.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { FilterType } from '../../plugins/engine/filter.ts';
 import { callPriority } from '../../plugins/engine/filter.ts';
-import { inRunningOrder, orderFaults, type Placed } from '../../plugins/engine/running-order.ts';
+import { inRunningOrder, orderFaults, type Placed } from '../../plugins/engine/set/running-order.ts';
 import type { Call } from '../../server/core/call.ts';
 import { createSeededRandom } from '../../server/core/random.ts';
 import { createFakeCall } from './bed/fake-call.ts';

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createTokenBuckets } from '../../plugins/engine/token-buckets.ts';
+import { createTokenBuckets } from '../../plugins/engine/contract/token-buckets.ts';
 import { Code } from '../../server/core/codes.ts';
 import { createSeededRandom } from '../../server/core/random.ts';
 import { createFakeClock } from '../support/fake-clock.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
+import { parseFilterLine } from '../../plugins/engine/call/filter-status.ts';
+import { createKeyedTable } from '../../plugins/engine/contract/keyed-table.ts';
+import { createLoadSignals } from '../../plugins/engine/contract/load-signals.ts';
 import { callKey, contextKey, deadlineOf, effectiveDeadline, schema } from '../../plugins/engine/filter.ts';
-import { parseFilterLine } from '../../plugins/engine/filter-status.ts';
-import { createKeyedTable } from '../../plugins/engine/keyed-table.ts';
-import { createLoadSignals } from '../../plugins/engine/load-signals.ts';
 import type { Call } from '../../server/core/call.ts';
 import { Code } from '../../server/core/codes.ts';
 import { AppError } from '../../server/core/errors.ts';

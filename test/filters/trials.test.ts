@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
-import { CallView, copyMessage } from '../../plugins/engine/call-view.ts';
+import { CallView, copyMessage } from '../../plugins/engine/call/call-view.ts';
+import { createRunTimes } from '../../plugins/engine/load/run-times.ts';
 import {
   compareErrors,
   compareLatency,
   defaultTrialLimits,
   proportionZ,
-} from '../../plugins/engine/compare-versions.ts';
-import { createRunTimes } from '../../plugins/engine/run-times.ts';
+} from '../../plugins/engine/versions/compare-versions.ts';
 import type { Principal } from '../../server/core/call.ts';
 import { createSeededRandom } from '../../server/core/random.ts';
 import { waitUntil } from '../support/wait-until.ts';

@@ -1,11 +1,11 @@
-import { type CallExplanation, createCallRecords, explainRecord } from '../../../plugins/engine/call-record.ts';
-import { checkFilter } from '../../../plugins/engine/check-filter.ts';
+import { type CallExplanation, createCallRecords, explainRecord } from '../../../plugins/engine/call/call-record.ts';
+import { createSession } from '../../../plugins/engine/call/session.ts';
 import type { Filter } from '../../../plugins/engine/filter.ts';
 import { createFilterFaults } from '../../../plugins/engine/filter-faults.ts';
 import { createFilterMetrics } from '../../../plugins/engine/filter-metrics.ts';
-import { type LoadedFilter, openFilter } from '../../../plugins/engine/loaded-filter.ts';
-import { createSession } from '../../../plugins/engine/session.ts';
-import { createSnapshot, type Snapshot } from '../../../plugins/engine/snapshot.ts';
+import { checkFilter } from '../../../plugins/engine/load/check-filter.ts';
+import { type LoadedFilter, openFilter } from '../../../plugins/engine/load/loaded-filter.ts';
+import { createSnapshot, type Snapshot } from '../../../plugins/engine/set/snapshot.ts';
 import type { CallPipeline } from '../../../server/core/call.ts';
 import { type Logger, silentLogger } from '../../../server/core/log.ts';
 import { createSeededRandom, type Random } from '../../../server/core/random.ts';

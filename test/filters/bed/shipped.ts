@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Capabilities } from '../../../plugins/engine/capabilities.ts';
+import type { Capabilities } from '../../../plugins/engine/contract/capabilities.ts';
 import { createFilterEngine, type FilterEngine } from '../../../plugins/engine/engine.ts';
 import type { Clock } from '../../../server/core/clock.ts';
 import { type Logger, silentLogger } from '../../../server/core/log.ts';

@@ -1,0 +1,30 @@
+import { Code } from '../../../server/core/codes.ts';
+import { AppError } from '../../../server/core/errors.ts';
+import type { Origins } from '../../../server/core/origins.ts';
+import type { SharedRates } from '../../../server/core/shared-rates.ts';
+
+/** What the host of the engine lends to filters. */
+export interface Capabilities {
+  readonly origins?: Origins | undefined;
+  readonly sharedRates?: SharedRates | undefined;
+}
+
+function originsMissing(): AppError {
+  return new AppError({
+    code: Code.FAILED_PRECONDITION,
+    reason: 'ORIGINS_MISSING',
+    message: 'this filter engine was given no connections to other servers',
+  });
+}
+
+/** What a filter gets where no connections to other servers are lent: every call is refused. */
+export const noOrigins: Origins = {
+  call: () => {
+    throw originsMissing();
+  },
+  connect: () => {
+    throw originsMissing();
+  },
+  release: () => {},
+  stats: () => ({ started: 0, failed: 0, inFlight: 0, origins: 0 }),
+};

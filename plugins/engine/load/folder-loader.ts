@@ -1,0 +1,105 @@
+import { AppError } from '../../../server/core/errors.ts';
+import { filterUnknown } from '../filter-errors.ts';
+import { type LoadOptions, loadFilters } from './load-filters.ts';
+import type { LoadedFilter } from './loaded-filter.ts';
+import { type FilterFolder, readFolders } from './read-folders.ts';
+
+export interface FolderLoaderOptions extends LoadOptions {
+  readonly dirs: readonly string[];
+}
+
+/** Ids of filters that differ between two sets. */
+export interface FilterChanges {
+  readonly added: readonly string[];
+  readonly replaced: readonly string[];
+  readonly removed: readonly string[];
+}
+
+/** Loads the filters of the folders, a whole set or nothing. */
+export interface FolderLoader {
+  /**
+   * Throws what is wrong with the set: a server must not start with part of its filters. A configuration in `stored`
+   * that no longer fits is dropped there instead, and the server's own taken.
+   */
+  loadFirst(stored: Record<string, unknown>): Promise<LoadedFilter[]>;
+  /**
+   * What the folders hold now; filters of unchanged folders are those of `current`. `stored` are configurations in
+   * place of the server's. Undefined: watched, and refused before. Throws what is wrong.
+   */
+  loadNext(
+    current: readonly LoadedFilter[],
+    stored: Readonly<Record<string, unknown>>,
+    isWatched: boolean,
+  ): Promise<LoadedFilter[] | undefined>;
+}
+
+/** Times that folders are read when they change meanwhile. */
+const maxReads = 3;
+
+function fingerprintOf(folders: readonly FilterFolder[]): string {
+  return folders.map(({ file, hash }) => `${file}\0${hash}`).join('\n');
+}
+
+export function changesOf(before: readonly LoadedFilter[], after: readonly LoadedFilter[]): FilterChanges {
+  const old = new Map(before.map((filter) => [filter.id, filter]));
+  const ids = new Set(after.map((filter) => filter.id));
+  return {
+    added: after.filter(({ id }) => !old.has(id)).map(({ id }) => id),
+    replaced: after.filter((filter) => old.has(filter.id) && old.get(filter.id) !== filter).map(({ id }) => id),
+    removed: before.filter(({ id }) => !ids.has(id)).map(({ id }) => id),
+  };
+}
+
+export function createFolderLoader(options: FolderLoaderOptions): FolderLoader {
+  const { dirs, log } = options;
+  let refusedFingerprint = '';
+
+  async function loadAll(config: LoadOptions['config']): Promise<LoadedFilter[]> {
+    const first = await loadFilters(await readFolders(dirs), [], { ...options, config });
+    const surplus = Object.keys(options.config).find((id) => !first.some((filter) => filter.id === id));
+    if (surplus === undefined) return first;
+    await Promise.all(first.map((filter) => filter.close()));
+    throw filterUnknown(surplus);
+  }
+
+  async function loadNext(
+    current: readonly LoadedFilter[],
+    stored: Readonly<Record<string, unknown>>,
+    isWatched: boolean,
+    reads: number,
+  ): Promise<LoadedFilter[] | undefined> {
+    const folders = await readFolders(dirs);
+    const fingerprint = fingerprintOf(folders);
+    // The watcher reports one save many times: refused content is tried again by hand only.
+    if (isWatched && fingerprint === refusedFingerprint) return undefined;
+    try {
+      const filters = await loadFilters(folders, current, { ...options, config: { ...options.config, ...stored } });
+      refusedFingerprint = '';
+      return filters;
+    } catch (error) {
+      // What was read while somebody wrote it is read again.
+      if (reads > 1 && fingerprintOf(await readFolders(dirs)) !== fingerprint) {
+        return loadNext(current, stored, isWatched, reads - 1);
+      }
+      refusedFingerprint = fingerprint;
+      throw error;
+    }
+  }
+
+  return {
+    loadFirst: async (stored) => {
+      for (;;) {
+        try {
+          return await loadAll({ ...options.config, ...stored });
+        } catch (error) {
+          const isConfig = error instanceof AppError && error.reason === 'FILTER_CONFIG_INVALID';
+          const id = isConfig ? error.metadata['filter'] : undefined;
+          if (id === undefined || !(id in stored)) throw error;
+          log.error('stored configuration dropped: it no longer fits', { filter: id, error });
+          delete stored[id];
+        }
+      }
+    },
+    loadNext: (current, stored, isWatched) => loadNext(current, stored, isWatched, maxReads),
+  };
+}
