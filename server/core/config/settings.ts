@@ -114,7 +114,11 @@ export const settings = {
     68_719_476_736,
     'Largest source that TranscodeService takes by upload, in bytes.',
   ),
-  DRAIN_TIMEOUT_MS: setting(integer(0, 600_000), 10_000, 'How long SIGTERM waits for calls in flight, in ms.'),
+  DRAIN_TIMEOUT_MS: setting(
+    integer(0, 600_000),
+    10_000,
+    'How long SIGTERM waits for jobs and calls in flight, together, in ms.',
+  ),
   TRACES_KEPT: setting(integer(0, 100_000), 500, 'Recent traces kept in memory for TraceService.'),
   REFLECTION: setting(flag, true, 'Serve gRPC reflection v1 and v1alpha.'),
 } as const;
