@@ -5,6 +5,7 @@ const table = {
   answered_nearline: 'Recommend answers from the list made after the last event',
   answered_offline: 'Recommend answers from the precomputed list',
   answered_popularity: 'Recommend answers from popularity',
+  imports_refused: 'Imports of data sets refused because too many were in progress',
   deadline_missed: 'Rungs that were not done within the budget',
   rung_failed: 'Rungs that failed',
   events_applied: 'Play events folded in',

@@ -26,6 +26,17 @@ export function datasetTooLarge(what: string, most: number): AppError {
   });
 }
 
+/** UNAVAILABLE/IMPORTS_BUSY: other imports fill the memory that is meant for them. */
+export function importsBusy(most: number): AppError {
+  return new AppError({
+    code: Code.UNAVAILABLE,
+    reason: 'IMPORTS_BUSY',
+    message: `${most} imports are in progress already; try again`,
+    metadata: { most: String(most) },
+    retryAfterMs: 5_000,
+  });
+}
+
 /** A stored file whose bytes are not what its format says. */
 export function fileDamaged(what: string, description: string, cause?: unknown): AppError {
   return new AppError({

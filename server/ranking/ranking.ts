@@ -69,7 +69,7 @@ export async function createRanking(deps: RankingDeps): Promise<Ranking> {
     ...(scorer === undefined ? {} : { scorer }),
   });
   return {
-    service: createRankingService({ datasets, registry, published, recommend, trainer, clock }),
+    service: createRankingService({ datasets, registry, published, recommend, trainer, clock, counters }),
     onPlayEvent: nearline.onPlayEvent,
     onTrained: async (job, result) => {
       const { modelId, publish } = (result ?? {}) as { modelId?: unknown; publish?: unknown };

@@ -4,7 +4,9 @@ import { readPageSize } from '../rpc/edge/page-size.ts';
 import { encodePageToken, readPageToken } from '../rpc/edge/page-token.ts';
 import { readResourceName } from '../rpc/edge/resource-name.ts';
 import { type ServiceRegistration, serviceOf } from '../rpc/handler.ts';
+import type { RankingCounters } from './counters.ts';
 import type { DatasetStore } from './datasets/dataset-store.ts';
+import { importsBusy } from './errors.ts';
 import type { ModelRecord, ModelRegistry } from './models/model-registry.ts';
 import type { PublishedModels } from './models/published-models.ts';
 import { toDataset, toModel, toRecommendResponse } from './ranking-messages.ts';
@@ -20,13 +22,18 @@ export interface RankingServiceDeps {
   readonly recommend: (request: PageRequest) => Promise<Page>;
   readonly trainer: Trainer;
   readonly clock: Clock;
+  readonly counters: RankingCounters;
 }
+
+/** An import holds its data set in memory until it is stored, up to about 0.5 GB. */
+const mostImports = 2;
 
 const pageSizes = { fallback: 50, most: 500 };
 
 /** showrunner.ranking.v1.RankingService over the domain; see the contract for errors. */
 export function createRankingService(deps: RankingServiceDeps): ServiceRegistration {
-  const { datasets, registry, published, trainer, clock } = deps;
+  const { datasets, registry, published, trainer, clock, counters } = deps;
+  let imports = 0;
   const datasetOf = (field: string, name: string) => {
     const [id] = readResourceName(field, name, ['datasets'], digestId);
     return datasets.get(id);
@@ -40,14 +47,23 @@ export function createRankingService(deps: RankingServiceDeps): ServiceRegistrat
 
   return serviceOf(RankingService, {
     importDataset: async (requests) => {
-      const target = datasets.openImport();
-      let number = 0;
-      for await (const request of requests) {
-        number += 1;
-        addImportBatch(target, request, number);
+      if (imports >= mostImports) {
+        counters.add('imports_refused');
+        throw importsBusy(mostImports);
       }
-      const { dataset, existed } = await target.finish();
-      return { dataset: toDataset(dataset), existed };
+      imports += 1;
+      try {
+        const target = datasets.openImport();
+        let number = 0;
+        for await (const request of requests) {
+          number += 1;
+          addImportBatch(target, request, number);
+        }
+        const { dataset, existed } = await target.finish();
+        return { dataset: toDataset(dataset), existed };
+      } finally {
+        imports -= 1;
+      }
     },
     getDataset: async ({ name }) => ({ dataset: toDataset(await datasetOf('name', name)) }),
     listDatasets: async ({ pageSize, pageToken }) => {

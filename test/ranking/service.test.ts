@@ -4,6 +4,7 @@ import { Tier } from '../../proto/gen/showrunner/ranking/v1/ranking_pb.ts';
 import { RankingService } from '../../proto/gen/showrunner/ranking/v1/ranking_service_pb.ts';
 import { systemClock } from '../../server/core/clock.ts';
 import { Code } from '../../server/core/codes.ts';
+import { AppError } from '../../server/core/errors.ts';
 import { silentLogger } from '../../server/core/log.ts';
 import type { Ranking } from '../../server/ranking/ranking.ts';
 import type { TrainJobParams } from '../../server/ranking/trainer.ts';
@@ -11,6 +12,7 @@ import { createRpcClient, type RpcClient } from '../../server/rpc/client.ts';
 import { type RpcServer, startRpcServer } from '../../server/rpc/server.ts';
 import { parseTrainParams } from '../../workers/train/train-params.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
+import { waitUntil } from '../support/wait-until.ts';
 import { movielens } from './fixtures/movielens.ts';
 import { openRankingStores, type RankingStores } from './fixtures/ranking-fixture.ts';
 
@@ -213,5 +215,35 @@ describe('RankingService', () => {
     );
     await rejectsWith(client.recommend({ profile: '1', pageSize: -1 }), Code.INVALID_ARGUMENT, 'INVALID_FIELDS');
     await rejectsWith(client.recommend({ profile: '1', rowCount: -1 }), Code.INVALID_ARGUMENT, 'INVALID_FIELDS');
+  });
+
+  it('takes two imports at a time, and another when one of them has gone', async () => {
+    const leave = new AbortController();
+    const taken = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    async function* slow(index: number) {
+      // The second message is asked for once the first has been sent.
+      yield { ratings: ratings(index * 100, index * 100 + 100) };
+      taken[index]?.resolve();
+      await new Promise((resolve) => leave.signal.addEventListener('abort', resolve, { once: true }));
+    }
+    const held = [0, 1].map((index) => client.importDataset(slow(index), { signal: leave.signal }));
+    const ends = held.map((call) => rejectsWith(call, Code.CANCELLED, 'CANCELLED'));
+    await Promise.all(taken.map(({ promise }) => promise));
+    const third = () => client.importDataset(batches({ ratings: ratings(0, 100) }));
+    await waitUntil('a third is refused', async () => {
+      const error = await third().then(
+        () => undefined,
+        (thrown: unknown) => thrown,
+      );
+      return error instanceof AppError && error.reason === 'IMPORTS_BUSY' && error.code === Code.UNAVAILABLE;
+    });
+    leave.abort();
+    await Promise.all(ends);
+    const isTaken = () =>
+      third().then(
+        () => true,
+        () => false,
+      );
+    await waitUntil('it is taken', isTaken);
   });
 });

@@ -37,7 +37,13 @@ export async function openDevice(
     hello.reject(error);
     wake();
   });
-  await hello.promise;
+  const tooLate = setTimeout(() => hello.reject(new Error(`no hello within ${pushWaitMs} ms`)), pushWaitMs);
+  await hello.promise
+    .finally(() => clearTimeout(tooLate))
+    .catch((error: unknown) => {
+      closing.abort();
+      throw error;
+    });
   return {
     nextPush: async (kind) => {
       const until = performance.now() + pushWaitMs;
