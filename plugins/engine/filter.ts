@@ -30,6 +30,7 @@ export type {
 export type { Clock } from '../../server/core/clock.ts';
 export { Code, codeName } from '../../server/core/codes.ts';
 export { type Counters, createCounters } from '../../server/core/counters.ts';
+export { droppedMessage } from '../../server/core/dropped-message.ts';
 export { AppError, invalidField, messageOf } from '../../server/core/errors.ts';
 export { newId } from '../../server/core/ids.ts';
 export type { Logger } from '../../server/core/log.ts';
@@ -226,9 +227,9 @@ interface FilterBase<Config, State> {
   readonly followsReloads?: boolean;
   /** Criteria that `match` cannot say. Synchronous, and called for each call: keep it cheap. */
   shouldRun?(call: Call, ctx: CriteriaContext<Config, State>): boolean;
-  /** Sees each request message; a returned value replaces it, undefined keeps it. */
+  /** Sees each request message; a returned value replaces it, undefined keeps it, `droppedMessage` drops it from a stream. */
   onRequestMessage?(message: unknown, call: Call, ctx: FilterContext<Config, State>): unknown;
-  /** Sees each response message; a returned value replaces it, undefined keeps it. */
+  /** Sees each response message; a returned value replaces it, undefined keeps it, `droppedMessage` drops it from a stream. */
   onResponseMessage?(message: unknown, call: Call, ctx: FilterContext<Config, State>): unknown;
   /**
    * Sees the whole request before the endpoint gets any of it; may refuse, or answer in place of the endpoint. What

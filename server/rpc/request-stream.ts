@@ -1,6 +1,7 @@
 import type { DescMessage } from '@bufbuild/protobuf';
 import type { ServerDuplexStream, ServerReadableStream } from '@grpc/grpc-js';
 import type { StreamAnswer } from '../core/call.ts';
+import { droppedMessage } from '../core/dropped-message.ts';
 import type { CallRun } from './call-run.ts';
 import { PullReader } from './pull-reader.ts';
 import { takeRequestAs } from './session-hooks.ts';
@@ -30,11 +31,13 @@ export class RequestStream implements AsyncIterableIterator<unknown, undefined> 
   }
 
   async next(): Promise<IteratorResult<unknown, undefined>> {
-    const bytes = this.#isLeft ? null : await this.#reader.read();
-    if (bytes === null) return { done: true, value: undefined };
-    let request = takeRequestAs(this.#run, this.#desc, bytes, this.#encoding);
-    if (request instanceof Promise) request = await request;
-    return { done: false, value: request };
+    for (;;) {
+      const bytes = this.#isLeft ? null : await this.#reader.read();
+      if (bytes === null) return { done: true, value: undefined };
+      let request = takeRequestAs(this.#run, this.#desc, bytes, this.#encoding);
+      if (request instanceof Promise) request = await request;
+      if (request !== droppedMessage) return { done: false, value: request };
+    }
   }
 
   /** The handler left its loop: what the caller still sends is dropped with the end of the call. */

@@ -1,6 +1,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { DescMessage } from '@bufbuild/protobuf';
 import type { ServerDuplexStream, ServerWritableStream } from '@grpc/grpc-js';
+import { droppedMessage } from '../core/dropped-message.ts';
 import type { CallRun } from './call-run.ts';
 import { encodeResponse } from './codec.ts';
 import { DrainGate } from './drain-gate.ts';
@@ -60,6 +61,7 @@ async function writeAll(
     let response = giveResponse(run, desc, result.value);
     if (response instanceof Promise) response = await response;
     if (run.isSettled) return false;
+    if (response === droppedMessage) continue;
     const bytes = encodeResponse(desc, response, maxMessageBytes);
     if (run.responseMessages++ === 0) run.sendHeaders();
     if (!wire.write(bytes)) await gate.wait();

@@ -1,5 +1,6 @@
 import { type DescMessage, type Message, toBinary } from '@bufbuild/protobuf';
 import type { StreamAnswer } from '../core/call.ts';
+import { droppedMessage } from '../core/dropped-message.ts';
 import type { CallRun } from './call-run.ts';
 import { decodeRequest, decodeResponse, toMessage, viewOf } from './codec.ts';
 
@@ -36,8 +37,8 @@ export function takeRequestAs(
   return seen instanceof Promise ? seen.then((message) => encodeSeen(desc, message)) : encodeSeen(desc, seen);
 }
 
-function encodeSeen(desc: DescMessage, message: unknown): Buffer {
-  return viewOf(toBinary(desc, message as Message));
+function encodeSeen(desc: DescMessage, message: unknown): unknown {
+  return message === droppedMessage ? message : viewOf(toBinary(desc, message as Message));
 }
 
 /** Filters a response; without a filter an init stays as it is, since encoding makes the message anyway. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Call } from '../../server/core/call.ts';
 import { Code } from '../../server/core/codes.ts';
+import { droppedMessage } from '../../server/core/dropped-message.ts';
 import { AppError } from '../../server/core/errors.ts';
 import { asyncBoom, base, boom, type Ctx, inbound, type Run, statusOf } from './bed/bad-filters.ts';
 import { createFakeCall } from './bed/fake-call.ts';
@@ -211,5 +212,37 @@ describe('failure of a filter', () => {
     assert.deepEqual(answer, { messages: ['answer'] });
     assert.ok(Object.isFrozen(Object.values(answer ?? {})[0]));
     assert.equal(after, 0);
+  });
+});
+
+describe('a dropped message', () => {
+  it('of a stream goes no further, whether a hook drops it at once or later', async () => {
+    for (const isAsync of [false, true]) {
+      const seen: unknown[] = [];
+      const drop = (message: unknown) => (message === 2 ? droppedMessage : undefined);
+      const hook = isAsync ? async (message: unknown) => drop(message) : drop;
+      const pipeline = await createInlinePipeline([
+        { ...base, id: 'test.drops', type: 'inbound', onRequestMessage: hook, onResponseMessage: hook },
+        { ...base, id: 'test.sees', type: 'inbound', order: 1, onRequestMessage: (message) => void seen.push(message) },
+      ]);
+      const call = createFakeCall({ kind: 'bidi_stream' });
+      const { endpointSaw, responses } = await runCall(pipeline, call, { requests: [1, 2, 3], endpoint: () => [2, 3] });
+      assert.deepEqual([seen, endpointSaw, responses], [[1, 3], [1, 3], [3]]);
+    }
+  });
+
+  it('that is the only one of its direction is a failure of the filter', async () => {
+    const directions = { onRequestMessage: 'server_stream', onResponseMessage: 'client_stream' } as const;
+    for (const [hook, single] of Object.entries(directions)) {
+      for (const kind of ['unary', single] as const) {
+        const pipeline = await createInlinePipeline([
+          { ...base, id: 'test.bad', type: 'inbound', [hook]: () => droppedMessage },
+        ]);
+        const call = createFakeCall({ kind });
+        const { error } = await runCall(pipeline, call);
+        assert.equal(error?.reason, 'FILTER_FAILED');
+        assert.equal(statusOf(pipeline, call), 'failed(bad_result)');
+      }
+    }
   });
 });

@@ -1,5 +1,6 @@
 import type { Call } from '../../../server/core/call.ts';
 import type { Clock } from '../../../server/core/clock.ts';
+import { droppedMessage } from '../../../server/core/dropped-message.ts';
 import { AppError } from '../../../server/core/errors.ts';
 import type { FilteredOutcome } from '../filter.ts';
 import { callAborted, filterFailed, filterOverloaded, filterTimedOut, withCode } from '../filter-errors.ts';
@@ -94,7 +95,7 @@ export class ChainRun {
       filter.inFlight--;
       since = this.#chargeSync(slot, since);
       value = this.#take(phase, slot, value, result);
-      if (phase.isEndedByValue && value !== undefined) break;
+      if ((phase.isEndedByValue && value !== undefined) || value === droppedMessage) break;
     }
     return value;
   }
@@ -249,7 +250,7 @@ export class ChainRun {
             status === Status.ran
               ? this.#take(phase, slot, carried, value)
               : (this.#fail(phase, slot, status, value) ?? carried);
-          const isOver = phase.isEndedByValue && next !== undefined;
+          const isOver = (phase.isEndedByValue && next !== undefined) || next === droppedMessage;
           resolve(isOver ? next : this.advance(phase, slots, at + 1, next));
         } catch (error) {
           reject(error);

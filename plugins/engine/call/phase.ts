@@ -1,4 +1,5 @@
-import type { Answer, Call } from '../../../server/core/call.ts';
+import type { Answer, Call, CallKind } from '../../../server/core/call.ts';
+import { droppedMessage } from '../../../server/core/dropped-message.ts';
 import { AppError } from '../../../server/core/errors.ts';
 import type { LoadedFilter } from '../load/loaded-filter.ts';
 import type { Invocation } from './invocation.ts';
@@ -41,12 +42,18 @@ export const inboundPhase: Phase = {
   neverFails: false,
 };
 
-const takeMessage: Phase['take'] = (result, carried) => (result === undefined ? carried : result);
+/** A message can be dropped from a stream only: `single` is the kind of call with a stream in the other direction. */
+function takeMessage(single: CallKind): Phase['take'] {
+  return (result, carried, { kind }) => {
+    if (result === undefined) return carried;
+    return result === droppedMessage && (kind === 'unary' || kind === single) ? badResult : result;
+  };
+}
 
 /** Carries the message. */
 export const requestMessagePhase: Phase = {
   invoke: (filter, message, call, ctx) => filter.onRequestMessage?.(message, call, ctx),
-  take: takeMessage,
+  take: takeMessage('server_stream'),
   isEndedByValue: false,
   neverFails: false,
 };
@@ -54,7 +61,7 @@ export const requestMessagePhase: Phase = {
 /** Carries the message. */
 export const responseMessagePhase: Phase = {
   invoke: (filter, message, call, ctx) => filter.onResponseMessage?.(message, call, ctx),
-  take: takeMessage,
+  take: takeMessage('client_stream'),
   isEndedByValue: false,
   neverFails: false,
 };

@@ -1,4 +1,5 @@
 import type { Answer, Call, CallSession, StaticAnswer, StreamAnswer } from '../../../server/core/call.ts';
+import { droppedMessage } from '../../../server/core/dropped-message.ts';
 import { bodyTooLarge } from '../filter-errors.ts';
 import type { Chain, Slot } from '../set/snapshot.ts';
 import type { ChainRun } from './chain-run.ts';
@@ -35,7 +36,7 @@ class RequestBody {
   }
 
   keep(message: unknown): unknown {
-    if (this.#bound === undefined) return message;
+    if (this.#bound === undefined || message === droppedMessage) return message;
     const { id, maxBodyBytes } = this.#bound.filter;
     this.#bytes += contentBytes(message);
     if (this.#bytes > maxBodyBytes) throw bodyTooLarge(id, maxBodyBytes);

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Answer, Call, CallSession } from '../../../server/core/call.ts';
 import type { Clock } from '../../../server/core/clock.ts';
 import { Code } from '../../../server/core/codes.ts';
+import { droppedMessage } from '../../../server/core/dropped-message.ts';
 import { AppError } from '../../../server/core/errors.ts';
 import { createCallRecords, tracesOf } from '../call/call-record.ts';
 import { createSession } from '../call/session.ts';
@@ -27,7 +28,10 @@ export interface SelfTestOutcome {
 async function readAnswer(session: CallSession, test: SelfTestInput, answer: Answer, call: Call): Promise<unknown[]> {
   if ('messages' in answer) return [...answer.messages];
   async function* requests() {
-    for (const message of test.requests ?? [{}]) yield (await session.requestMessage?.(message)) ?? message;
+    for (const message of test.requests ?? [{}]) {
+      const seen = (await session.requestMessage?.(message)) ?? message;
+      if (seen !== droppedMessage) yield seen;
+    }
   }
   async function* local(given: AsyncIterable<unknown>) {
     yield* given;

@@ -1,5 +1,5 @@
 import { type SchemaValue, schema } from '../../engine/filter.ts';
-import { abortCodes, maxAbortAfter, maxDelayMs, messageRates } from './fault.ts';
+import { abortCodes, maxAbortAfter, maxDelayMs, maxMessagesBeforeReset, messageRates } from './fault.ts';
 
 const { optional, withDefault } = schema;
 
@@ -13,6 +13,13 @@ const rule = schema.shape({
   abortAfter: optional(schema.integer(1, maxAbortAfter)),
   delayMs: optional(schema.integer(1, maxDelayMs)),
   messagesPerSecond: optional(schema.number(...messageRates)),
+  /** Shares of the messages of a stream that never arrive. */
+  dropRequests: optional(schema.number(0, 100)),
+  dropResponses: optional(schema.number(0, 100)),
+  /** Messages, both directions together, before a stream is reset: with `abort`, else UNAVAILABLE. */
+  resetAfter: optional(schema.integer(0, maxMessagesBeforeReset)),
+  /** Up to so many more, drawn per call. */
+  resetSpread: optional(schema.integer(0, maxMessagesBeforeReset)),
 });
 
 /** Configuration of `showrunner.fault-injection`. */

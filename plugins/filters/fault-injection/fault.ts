@@ -10,10 +10,19 @@ export interface Fault {
   readonly delayMs?: number | undefined;
   /** Most messages per second, in each direction. */
   readonly messagesPerSecond?: number | undefined;
+  /** Share of the request messages of a stream that never arrive, 0-100. */
+  readonly dropRequests?: number | undefined;
+  /** Share of the response messages of a stream that never arrive, 0-100. */
+  readonly dropResponses?: number | undefined;
+  /** Messages, both directions together, after which the next one resets the stream. */
+  readonly resetAfter?: number | undefined;
+  /** Up to so many more messages, drawn per call, pass before the reset. */
+  readonly resetSpread?: number | undefined;
 }
 
 export const maxDelayMs = 60_000;
 export const maxAbortAfter = 1_000_000;
+export const maxMessagesBeforeReset = 1_000_000;
 export const messageRates = [0.1, 100_000] as const;
 
 const codes = new Map<string, Code>(Object.values(Code).map((code) => [codeName(code), code]));
@@ -32,26 +41,40 @@ function numberIn(text: string, least: number, most: number): number | undefined
   return text.trim() !== '' && value >= least && value <= most ? value : undefined;
 }
 
+/** Reads one number of a fault, by its name in the header. */
+function numberReader(field: keyof Fault, least: number, most: number): (text: string) => Fault | undefined {
+  return (text) => {
+    const value = numberIn(text, least, most);
+    return value === undefined ? undefined : { [field]: value };
+  };
+}
+
 const readers: Readonly<Record<string, (text: string) => Fault | undefined>> = {
   abort: (text) => {
     const abort = findCode(text);
     return abort === undefined ? undefined : { abort };
   },
-  after: (text) => {
-    const abortAfter = numberIn(text, 1, maxAbortAfter);
-    return abortAfter === undefined ? undefined : { abortAfter };
-  },
-  delay: (text) => {
-    const delayMs = numberIn(text, 1, maxDelayMs);
-    return delayMs === undefined ? undefined : { delayMs };
-  },
-  rate: (text) => {
-    const messagesPerSecond = numberIn(text, ...messageRates);
-    return messagesPerSecond === undefined ? undefined : { messagesPerSecond };
-  },
+  after: numberReader('abortAfter', 1, maxAbortAfter),
+  delay: numberReader('delayMs', 1, maxDelayMs),
+  rate: numberReader('messagesPerSecond', ...messageRates),
+  'drop-requests': numberReader('dropRequests', 0, 100),
+  'drop-responses': numberReader('dropResponses', 0, 100),
+  reset: numberReader('resetAfter', 0, maxMessagesBeforeReset),
+  spread: numberReader('resetSpread', 0, maxMessagesBeforeReset),
 };
 
-/** Reads `abort=UNAVAILABLE;after=2;delay=100;rate=5` (any of them); undefined for anything else. */
+/** What is wrong with a fault as a whole; undefined when nothing is. */
+export function wrongIn(fault: Fault): string | undefined {
+  if (fault.abortAfter !== undefined && fault.abort === undefined) return 'abortAfter needs abort';
+  if (fault.resetSpread !== undefined && fault.resetAfter === undefined) return 'resetSpread needs resetAfter';
+  if (fault.resetAfter !== undefined && fault.abortAfter !== undefined) return 'resetAfter goes without abortAfter';
+  return undefined;
+}
+
+/**
+ * Reads `abort=UNAVAILABLE;after=2;delay=100;rate=5;drop-requests=10;drop-responses=10` or `reset=5;spread=3` (any of
+ * them); undefined for anything else.
+ */
 export function parseFault(header: string): Fault | undefined {
   let fault: Fault = {};
   for (const part of header.split(';')) {
@@ -60,5 +83,5 @@ export function parseFault(header: string): Fault | undefined {
     if (read === undefined) return undefined;
     fault = { ...fault, ...read };
   }
-  return fault.abortAfter !== undefined && fault.abort === undefined ? undefined : fault;
+  return wrongIn(fault) === undefined ? fault : undefined;
 }

@@ -1,9 +1,5 @@
 import {
-  AppError,
   type Call,
-  type Clock,
-  type Code,
-  codeName,
   contextKey,
   createCounters,
   createSeededRandom,
@@ -11,25 +7,14 @@ import {
   globMatcher,
   type Random,
 } from '../../engine/filter.ts';
-import { type Fault, findCode, parseFault } from './fault.ts';
+import { type Fault, findCode, parseFault, wrongIn } from './fault.ts';
 import { type FaultConfig, faultConfig } from './fault-config.ts';
+import { type ActiveFault, beginFault, injected, passMessage } from './message-faults.ts';
 
 const header = 'x-fault';
 const marker = 'x-fault-injected';
 
-interface Active {
-  readonly fault: Fault;
-  /** When the next message may pass, monotonic ms, by direction. */
-  readonly nextAt: { request: number; response: number };
-  responses: number;
-}
-
-const active = contextKey<Active>('fault_active');
-
-function injected(code: Code): AppError {
-  const message = 'this failure was injected on purpose';
-  return new AppError({ code, reason: 'FAULT_INJECTED', message, metadata: { code: codeName(code) } });
-}
+const active = contextKey<ActiveFault>('fault_active');
 
 /** Finds the fault of a call, by header where that is allowed, else by rule. */
 function faultFinder(config: FaultConfig, random: Random): (call: Call) => Fault | undefined {
@@ -47,29 +32,26 @@ function faultFinder(config: FaultConfig, random: Random): (call: Call) => Fault
   };
 }
 
-/** The wait until the next message may pass; undefined when it may now. */
-function paced(
-  own: Active | undefined,
-  direction: 'request' | 'response',
-  clock: Clock,
-  signal: () => AbortSignal,
-): Promise<void> | undefined {
-  const rate = own?.fault.messagesPerSecond;
-  if (own === undefined || rate === undefined) return undefined;
-  const now = clock.monotonic();
-  const at = Math.max(now, own.nextAt[direction]);
-  own.nextAt[direction] = at + 1000 / rate;
-  return at > now ? clock.sleep(at - now, signal()) : undefined;
+/** The kinds of what is done, for the trailer and the counter. */
+function kindsOf(fault: Fault): string[] {
+  const isReset = fault.resetAfter !== undefined;
+  return [
+    fault.abort !== undefined && !isReset && 'abort',
+    fault.delayMs && 'delay',
+    fault.messagesPerSecond && 'throttle',
+    (fault.dropRequests || fault.dropResponses) && 'drop',
+    isReset && 'reset',
+  ].filter((kind) => typeof kind === 'string');
 }
 
 /**
- * Faults on purpose, to see what callers and breakers make of them: refuses calls, ends streams after some messages,
- * delays calls, slows messages down. By rules with a share of the calls, and by the `x-fault` header of callers that
- * are allowed to (`abort=UNAVAILABLE;after=2;delay=100;rate=5`). Answers carry the trailer `x-fault-injected`.
+ * Faults on purpose, to see what callers and breakers make of them: refuses calls, ends or resets streams after some
+ * messages, delays calls, slows messages down or loses them. By rules with a share of the calls, and by the `x-fault`
+ * header of callers that are allowed to (see `parseFault`). Answers carry the trailer `x-fault-injected`.
  */
 export const filter = defineFilter({
   id: 'showrunner.fault-injection',
-  version: '1.0.0',
+  version: '1.1.0',
   type: 'inbound',
   // Last, so that breakers and limits see the faults as they would see real ones.
   order: -100,
@@ -80,10 +62,14 @@ export const filter = defineFilter({
   isEnabled: ({ enabled }) => enabled,
   open: (config, { random }) => {
     const { rules, seed } = config;
-    const faulty = rules.findIndex(({ abort, abortAfter }) => abort === undefined && abortAfter !== undefined);
-    if (faulty >= 0) throw new Error(`rules[${faulty}]: abortAfter needs abort`);
+    for (const [index, { abort, ...rest }] of rules.entries()) {
+      const wrong = wrongIn({ ...rest, abort: abort === undefined ? undefined : findCode(abort) });
+      if (wrong !== undefined) throw new Error(`rules[${index}]: ${wrong}`);
+    }
+    const own = seed === undefined ? random : createSeededRandom(seed);
     return {
-      faultOf: faultFinder(config, seed === undefined ? random : createSeededRandom(seed)),
+      faultOf: faultFinder(config, own),
+      random: own,
       isExempt: globMatcher(config.exemptPaths),
       /** Calls with a fault that have not ended. */
       count: { active: 0 },
@@ -102,15 +88,14 @@ export const filter = defineFilter({
       return;
     }
     state.count.active++;
-    const now = clock.monotonic();
-    active.set(call, { fault, nextAt: { request: now, response: now }, responses: 0 });
-    const { abort, abortAfter, delayMs, messagesPerSecond } = fault;
-    const kinds = [abort && 'abort', delayMs && 'delay', messagesPerSecond && 'throttle'].filter((kind) => kind);
+    active.set(call, beginFault(fault, call.kind, clock.monotonic(), state.random));
+    const { abort, abortAfter, delayMs, resetAfter } = fault;
+    const kinds = kindsOf(fault);
     const text = kinds.join(',');
     call.responseTrailers.set(marker, text);
     state.counters.add('injected', { kind: text });
     const refuse = () => {
-      if (abort !== undefined && abortAfter === undefined) throw injected(abort);
+      if (abort !== undefined && abortAfter === undefined && resetAfter === undefined) throw injected(abort);
     };
     if (delayMs === undefined) {
       refuse();
@@ -118,14 +103,8 @@ export const filter = defineFilter({
     }
     return clock.sleep(delayMs, signal).then(refuse);
   },
-  onRequestMessage: (_message, call, ctx) => paced(active.get(call), 'request', ctx.clock, () => ctx.signal),
-  onResponseMessage: (_message, call, ctx) => {
-    const own = active.get(call);
-    if (own === undefined) return undefined;
-    const { abort, abortAfter } = own.fault;
-    if (abort !== undefined && abortAfter !== undefined && own.responses++ >= abortAfter) throw injected(abort);
-    return paced(own, 'response', ctx.clock, () => ctx.signal);
-  },
+  onRequestMessage: (_message, call, ctx) => passMessage(active.get(call), 'request', call, ctx),
+  onResponseMessage: (_message, call, ctx) => passMessage(active.get(call), 'response', call, ctx),
   onEnd: (call, _outcome, { state }) => {
     if (active.get(call) !== undefined) state.count.active--;
   },

@@ -1,5 +1,6 @@
 import type { Call, CallOutcome, CallPipeline } from '../../../server/core/call.ts';
 import { Code } from '../../../server/core/codes.ts';
+import { droppedMessage } from '../../../server/core/dropped-message.ts';
 import { AppError } from '../../../server/core/errors.ts';
 
 export interface RunResult {
@@ -26,7 +27,10 @@ export async function runCall(pipeline: CallPipeline, call: Call, options: RunOp
   let error: AppError | undefined;
   try {
     const seenByHooks = async function* () {
-      for (const message of requests) yield session?.requestMessage ? await session.requestMessage(message) : message;
+      for (const message of requests) {
+        const seen = session?.requestMessage ? await session.requestMessage(message) : message;
+        if (seen !== droppedMessage) yield seen;
+      }
     };
     const local = async function* (messages: AsyncIterable<unknown>) {
       endpointSaw = await Array.fromAsync(messages);
@@ -40,7 +44,8 @@ export async function runCall(pipeline: CallPipeline, call: Call, options: RunOp
     } else if ('messages' in answer) given = answer.messages;
     else given = await Array.fromAsync(answer.respond(seenByHooks(), { call, sendHeaders: () => {}, local }));
     for (const message of given) {
-      responses.push(session?.responseMessage ? await session.responseMessage(message) : message);
+      const seen = session?.responseMessage ? await session.responseMessage(message) : message;
+      if (seen !== droppedMessage) responses.push(seen);
     }
     await session?.outbound?.();
   } catch (thrown) {
