@@ -143,7 +143,7 @@ export type CriteriaContext<Config, State> = Omit<FilterContext<Config, State>, 
 /** How a call ended, with the account of its filters. */
 export interface FilteredOutcome extends CallOutcome {
   /**
-   * One line: `id@version:type=status/ns, …`; `parseFilterLine` reads it back. Made when it is asked for, so ask in the
+   * One line: `id@version:type=status/ns, …`, with `/ns/waitNs` where it waited; `parseFilterLine` reads it back. Made when it is asked for, so ask in the
    * hook: of a call that is long gone it is empty.
    */
   filterLine(): string;

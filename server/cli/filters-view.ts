@@ -52,12 +52,14 @@ export function formatFilters(filters: readonly Filter[]): string {
 
 /** One line per filter of a call. */
 export function formatRuns(runs: readonly FilterRun[]): string {
-  const rows = runs.map(({ filter, type, status, detail, duration }) => {
+  const rows = runs.map(({ filter, type, status, detail, duration, wait }) => {
     const [id, version] = partsOf(filter);
     const time = status === FilterRun_Status.SKIPPED || status === FilterRun_Status.DISABLED ? '' : timeText(duration);
-    return [enumName(FilterTypeSchema, type), id, version, enumName(FilterRun_StatusSchema, status), detail, time];
+    const waited = wait === undefined ? '' : timeText(wait);
+    const what = [enumName(FilterTypeSchema, type), id, version, enumName(FilterRun_StatusSchema, status), detail];
+    return [...what, time, waited];
   });
-  return formatTable([['type', 'filter', 'version', 'status', 'detail', 'time'], ...rows], [5]);
+  return formatTable([['type', 'filter', 'version', 'status', 'detail', 'time', 'waited'], ...rows], [5, 6]);
 }
 
 /** One line for a change. */

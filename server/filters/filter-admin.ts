@@ -50,7 +50,10 @@ export interface FilterRunInfo {
   readonly type: FilterTypeName;
   readonly status: 'ran' | 'skipped' | 'failed' | 'timed_out' | 'short_circuited' | 'disabled';
   readonly detail: string;
+  /** Time of its hooks, waits included. */
   readonly ns: number;
+  /** The part of `ns` in which it waited. */
+  readonly waitNs: number;
 }
 
 export interface CallInfo {

@@ -87,5 +87,6 @@ export function toRunMessage(run: FilterRunInfo): MessageInitShape<typeof Filter
     status: statuses[run.status],
     detail: run.detail,
     duration: durationFromNs(run.ns),
+    ...(run.waitNs > 0 ? { wait: durationFromNs(run.waitNs) } : {}),
   };
 }

@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { parseFilterLine } from '../../plugins/engine/call/filter-status.ts';
+import { formatFilterLine, parseFilterLine } from '../../plugins/engine/call/filter-status.ts';
 import type { FilterContext, FilteredOutcome } from '../../plugins/engine/filter.ts';
 import type { Call } from '../../server/core/call.ts';
 import { Code } from '../../server/core/codes.ts';
 import { AppError } from '../../server/core/errors.ts';
+import { createFakeClock } from '../support/fake-clock.ts';
 import { createFakeCall } from './bed/fake-call.ts';
 import { createFilterFolders } from './bed/filter-folders.ts';
 import { type AnyFilter, createInlinePipeline } from './bed/inline-pipeline.ts';
@@ -16,6 +17,22 @@ type Ctx = FilterContext<unknown, unknown>;
 
 const base = { version: '1.0.0', order: 0, category: 'context', type: 'inbound' } as const;
 const refusal = new AppError({ code: Code.PERMISSION_DENIED, reason: 'NO', message: 'no' });
+
+/** A fake clock whose readings code can move on without giving up the thread. */
+function createSteppingClock() {
+  const clock = createFakeClock();
+  let aheadMs = 0;
+  return {
+    ...clock,
+    monotonic: () => clock.monotonic() + aheadMs,
+    get waiting() {
+      return clock.waiting;
+    },
+    step: (ms: number) => {
+      aheadMs += ms;
+    },
+  };
+}
 
 /** One filter for most of the things that can become of one. */
 const everything: AnyFilter[] = [
@@ -45,15 +62,15 @@ describe('explanation of a call', () => {
       { path: '/test.Service/Get', code: Code.PERMISSION_DENIED, snapshotVersion: 1, durationMs: 1 },
     );
     assert.deepEqual(
-      filters.map(({ id, status, detail, ns }) => `${id} ${status} ${detail} ${ns}`),
+      filters.map(({ id, status, detail, ns, waitNs }) => `${id} ${status} ${detail} ${ns} ${waitNs}`),
       [
-        'test.off disabled  0',
-        'test.other-service skipped service 0',
-        'test.slow ran  5000000',
-        'test.open failed threw 0',
-        'test.refuse short_circuited refused 0',
-        'test.unreached skipped not_reached 0',
-        'test.errors ran  0',
+        'test.off disabled  0 0',
+        'test.other-service skipped service 0 0',
+        'test.slow ran  5000000 5000000',
+        'test.open failed threw 0 0',
+        'test.refuse short_circuited refused 0 0',
+        'test.unreached skipped not_reached 0 0',
+        'test.errors ran  0 0',
       ],
     );
   });
@@ -64,8 +81,54 @@ describe('explanation of a call', () => {
       line.startsWith('test.off@1.0.0:inbound=disabled/0, test.other-service@1.0.0:inbound=skipped(service)/0'),
     );
     assert.deepEqual(parseFilterLine(line), filters);
+    assert.equal(formatFilterLine(filters), line);
+    assert.ok(line.includes('test.slow@1.0.0:inbound=ran/5000000/5000000, '), line);
+    assert.deepEqual(parseFilterLine('a.b@1.0.0:inbound=ran/7')[0]?.waitNs, 0, 'lines without waits are read, too');
     assert.deepEqual(parseFilterLine(''), []);
     assert.throws(() => parseFilterLine('nonsense'), /no entry of a filter line/);
+  });
+
+  it('tells the time that a filter held the thread from the time that it waited', async () => {
+    const clock = createSteppingClock();
+    const filters: AnyFilter[] = [
+      { ...base, id: 'test.holds', run: () => void clock.step(4) },
+      {
+        ...{ ...base, id: 'test.both', order: 1, timeoutMs: 100 },
+        run: (_call: Call, ctx: Ctx) => {
+          clock.step(3);
+          return ctx.clock.sleep(20);
+        },
+        onRequestMessage: () => void clock.step(2),
+      },
+      {
+        ...base,
+        id: 'test.late',
+        order: 2,
+        timeoutMs: 30,
+        failurePolicy: 'open',
+        run: () => new Promise<void>(() => {}),
+      },
+    ];
+    const pipeline = await createInlinePipeline(filters, { clock });
+    const timesOf = async () => {
+      const call = createFakeCall();
+      let isDone = false;
+      const running = runCall(pipeline, call).finally(() => {
+        isDone = true;
+      });
+      while (!isDone) await clock.advance(1);
+      await running;
+      return pipeline
+        .explain(call.id)
+        .filters.map(({ ns, waitNs }) => [Math.round(ns / 1e6), Math.round(waitNs / 1e6)]);
+    };
+    const expected = [
+      [4, 0],
+      [25, 20],
+      [30, 30],
+    ];
+    assert.deepEqual(await timesOf(), expected);
+    assert.deepEqual(await timesOf(), expected, 'a record that is used again begins with none');
   });
 
   it('adds up the time of all hooks of a filter', async () => {

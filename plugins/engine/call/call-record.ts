@@ -1,6 +1,6 @@
 import { Code } from '../../../server/core/codes.ts';
 import type { ChainAccount } from '../set/snapshot.ts';
-import { type FilterTrace, Status, statusText, statusWords } from './filter-status.ts';
+import { type FilterTrace, Status, statusText, statusWords, timesText } from './filter-status.ts';
 
 /** What the filters did in one call, for people. */
 export interface CallExplanation {
@@ -32,6 +32,10 @@ export interface CallRecord {
   readonly status: Uint8Array;
   /** Nanoseconds per filter. */
   readonly ns: Float64Array;
+  /** The part of `ns` in which a filter waited; made by the first call with a wait, so that others have no cost. */
+  waitNs: Float64Array | undefined;
+  /** Some filter of this call waited: only then is `waitNs` of this call. */
+  hasWaited: boolean;
 }
 
 /** The latest calls by number, and records to reuse. */
@@ -43,21 +47,43 @@ export interface CallRecords {
   find(callId: string): CallRecord | undefined;
 }
 
+/** Adds a wait of the filter in place `index`. */
+export function addWait(record: CallRecord, index: number, ns: number): void {
+  record.waitNs ??= new Float64Array(record.status.length);
+  if (!record.hasWaited) record.waitNs.fill(0);
+  record.hasWaited = true;
+  record.waitNs[index] = (record.waitNs[index] ?? 0) + ns;
+}
+
+/** Nanoseconds that the filter in place `index` waited, of its `ns`. */
+export function waitOf({ hasWaited, waitNs }: CallRecord, index: number): number {
+  return hasWaited ? Math.round(waitNs?.[index] ?? 0) : 0;
+}
+
 /** Every filter of the call in running order. */
 export function tracesOf(record: CallRecord): FilterTrace[] {
   return record.account.labels.map(({ id, version, type, index, status }) => {
     const isInChain = index >= 0;
     const words = statusWords(isInChain ? (record.status[index] ?? Status.pending) : status);
-    return { id, version, type, ...words, ns: isInChain ? Math.round(record.ns[index] ?? 0) : 0 };
+    return {
+      id,
+      version,
+      type,
+      ...words,
+      ns: isInChain ? Math.round(record.ns[index] ?? 0) : 0,
+      waitNs: isInChain ? waitOf(record, index) : 0,
+    };
   });
 }
 
 /** The same as one line, made without the objects: access logs make one per call. */
-export function lineOf({ account, status, ns }: CallRecord): string {
+export function lineOf(record: CallRecord): string {
+  const { account, status, ns } = record;
   const { texts, lineOrder } = account;
   let line = texts[0] ?? '';
   for (const [place, index] of lineOrder.entries()) {
-    line += `${statusText(status[index] ?? Status.pending)}/${Math.round(ns[index] ?? 0)}${texts[place + 1] ?? ''}`;
+    line += `${statusText(status[index] ?? Status.pending)}/${timesText(Math.round(ns[index] ?? 0), waitOf(record, index))}`;
+    line += texts[place + 1] ?? '';
   }
   return line;
 }
@@ -88,6 +114,7 @@ export function createCallRecords(most: number): CallRecords {
         spare.status.fill(Status.pending, 0, size);
         spare.ns.fill(0, 0, size);
         spare.account = account;
+        spare.hasWaited = false;
         spare.serial++;
         spare.path = path;
         return spare;
@@ -96,7 +123,8 @@ export function createCallRecords(most: number): CallRecords {
       const room = Math.ceil((size + 1) / 16) * 16;
       const status = new Uint8Array(room);
       const ns = new Float64Array(room);
-      return { account, serial: 0, callId: '', path, code: Code.OK, startMs: 0, durationMs: 0, status, ns };
+      const own = { callId: '', path, code: Code.OK, startMs: 0, durationMs: 0, waitNs: undefined, hasWaited: false };
+      return { account, serial: 0, ...own, status, ns };
     },
     keep: (record) => {
       if (most === 0) {

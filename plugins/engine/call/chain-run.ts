@@ -8,7 +8,7 @@ import type { FilterFaults } from '../filter-faults.ts';
 import type { LoadedFilter } from '../load/loaded-filter.ts';
 import type { Slot } from '../set/snapshot.ts';
 import { failureOf, ShadowRuns, verdictOf } from '../versions/shadow-run.ts';
-import type { CallRecord } from './call-record.ts';
+import { addWait, type CallRecord } from './call-record.ts';
 import { firstSkip, Status } from './filter-status.ts';
 import { Invocation } from './invocation.ts';
 import { badResult, errorPhase, inboundPhase, type Phase } from './phase.ts';
@@ -240,12 +240,13 @@ export class ChainRun {
     since: number,
   ): Promise<unknown> {
     const slot = slots[at] as Slot;
-    const heldMs = this.#clock.monotonic() - since;
+    const waitsFrom = this.#clock.monotonic();
+    const heldMs = waitsFrom - since;
     if (heldMs > loopBlockMs) this.#faults.blocked(slot.filter, this.call, heldMs);
     return new Promise((resolve, reject) => {
       this.#wait(slot.filter, ctx, result, !phase.neverFails, (status, value) => {
         try {
-          this.#charge(slot, since);
+          addWait(this.record, slot.index, (this.#charge(slot, since) - waitsFrom) * 1e6);
           const next =
             status === Status.ran
               ? this.#take(phase, slot, carried, value)

@@ -74,10 +74,15 @@ export interface FilterTrace {
   readonly detail: string;
   /** Time in its hooks, waits included, in nanoseconds. */
   readonly ns: number;
+  /**
+   * The part of `ns` in which it waited, in nanoseconds: from the moment a hook gave back its promise to the moment the
+   * promise was settled or given up. The rest it held the thread.
+   */
+  readonly waitNs: number;
 }
 
 const wordPattern = /^([a-z_]+)(?:\(([a-z_]+)\))?$/;
-const entryPattern = /^([a-z0-9.-]+)@([^:]+):([a-z]+)=([a-z_]+(?:\([a-z_]+\))?)\/(\d+)$/;
+const entryPattern = /^([a-z0-9.-]+)@([^:]+):([a-z]+)=([a-z_]+(?:\([a-z_]+\))?)\/(\d+)(?:\/(\d+))?$/;
 
 interface StatusWords {
   readonly status: FilterStatusName;
@@ -107,9 +112,16 @@ export function linePrefix({ id, version, type }: Pick<FilterTrace, 'id' | 'vers
   return `${id}@${version}:${type}=`;
 }
 
-/** One line for all filters of a call: `id@version:type=status(detail)/ns, …`. */
+/** Times as in a filter line: `ns`, or `ns/waitNs` of a filter that waited. */
+export function timesText(ns: number, waitNs: number): string {
+  return waitNs > 0 ? `${ns}/${waitNs}` : `${ns}`;
+}
+
+/** One line for all filters of a call: `id@version:type=status(detail)/ns, …`, with `/ns/waitNs` where one waited. */
 export function formatFilterLine(traces: readonly FilterTrace[]): string {
-  return traces.map((t) => `${linePrefix(t)}${t.status}${t.detail === '' ? '' : `(${t.detail})`}/${t.ns}`).join(', ');
+  return traces
+    .map((t) => `${linePrefix(t)}${t.status}${t.detail === '' ? '' : `(${t.detail})`}/${timesText(t.ns, t.waitNs)}`)
+    .join(', ');
 }
 
 /** Reads `formatFilterLine` back. Throws on text that it did not write. */
@@ -118,7 +130,7 @@ export function parseFilterLine(line: string): FilterTrace[] {
   return line.split(', ').map((entry) => {
     const match = entryPattern.exec(entry);
     if (!match) throw new Error(`no entry of a filter line: "${entry}"`);
-    const [, id = '', version = '', type = '', word = '', ns = ''] = match;
-    return { id, version, type: type as FilterType, ...readWord(word), ns: Number(ns) };
+    const [, id = '', version = '', type = '', word = '', ns = '', waitNs = '0'] = match;
+    return { id, version, type: type as FilterType, ...readWord(word), ns: Number(ns), waitNs: Number(waitNs) };
   });
 }
