@@ -19,9 +19,11 @@ export function createNextChange(store: Pick<JobStore, 'onChange'>, clock: Clock
     const wakes = waiting.get(id) ?? new Set();
     waiting.set(id, wakes.add(resolve));
     const cancelPoll = clock.schedule(pollMs, resolve);
-    signal.addEventListener('abort', () => resolve(), { once: true });
+    const onAbort = () => resolve();
+    signal.addEventListener('abort', onAbort, { once: true });
     const drop = () => {
       cancelPoll();
+      signal.removeEventListener('abort', onAbort);
       wakes.delete(resolve);
       if (wakes.size === 0 && waiting.get(id) === wakes) waiting.delete(id);
     };

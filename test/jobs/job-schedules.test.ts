@@ -100,6 +100,13 @@ describe('a schedule', () => {
     assert.deepEqual(await slotsOf('ended'), [now, now + 1_000]);
     const { runs, nextMs } = await harness.jobs.schedules.get('limited');
     assert.deepEqual([runs, nextMs], [2, undefined]);
+    const again = { ...nightly, id: 'limited', timing: { intervalMs: 2_000 } };
+    assert.equal(
+      (await harness.jobs.schedules.update({ ...again, limit: 2 })).nextMs,
+      undefined,
+      'used up all the same',
+    );
+    assert.ok((await harness.jobs.schedules.update({ ...again, limit: 3, paused: true })).nextMs);
   });
 
   it('is refused with bad times, a bad job or references to nothing', async () => {

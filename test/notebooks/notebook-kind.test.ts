@@ -144,6 +144,16 @@ describe('the notebook job', () => {
     await rejectsWith(bed.run({ notebook: 'n.ipynb' }), Code.UNAVAILABLE, 'NOTEBOOK_KERNEL_KILLED');
   });
 
+  it('fails for good with its limit of processor time as the cause', async function () {
+    if (process.platform !== 'linux') this.skip();
+    await using bed = await createKindBed();
+    await bed.put('n.ipynb', notebookOf(code('for (;;) {}')));
+    const over = bed.run({ notebook: 'n.ipynb', limits: { cpuSeconds: 2 } });
+    const { metadata, message } = await rejectsWith(over, Code.FAILED_PRECONDITION, 'NOTEBOOK_FAILED');
+    assert.equal(metadata['ename'], 'CpuLimitExceeded');
+    assert.match(message, /more processor time than it may/);
+  });
+
   it('ends soon when it is cancelled, and keeps what there is under a key of the attempt', async () => {
     await using bed = await createKindBed();
     await bed.put(

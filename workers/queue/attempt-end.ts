@@ -40,15 +40,10 @@ export interface AttemptRun {
   readonly rules: RetryRules;
 }
 
-/** Longest delay of a Node timer (25 days); a longer one would fire at once. */
-const maxTimerMs = 2 ** 31 - 1;
-
 /** Runs the kind within its time limit and classifies the end. Never rejects. */
 export async function runAttempt(deps: AttemptRunDeps, run: AttemptRun): Promise<AttemptEnd> {
   const { kind, context, attempt, timeoutMs } = run;
-  const cancelTimeout = deps.clock.schedule(Math.min(timeoutMs, maxTimerMs), () =>
-    attempt.abort(jobTimedOut(timeoutMs)),
-  );
+  const cancelTimeout = deps.clock.schedule(timeoutMs, () => attempt.abort(jobTimedOut(timeoutMs)));
   const settled = (async () => kind.run(context, kind.parseParams(run.params)))().then(
     (result): Settled => ({ result }),
     (error: unknown): Settled => ({ error }),

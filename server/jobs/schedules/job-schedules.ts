@@ -135,8 +135,7 @@ export function createJobSchedules(deps: JobSchedulesDeps): JobSchedules {
     const made = isMissed ? {} : await makeOf(schedule, slotMs);
     const { lastError: _earlier, nextMs: _due, ...rest } = schedule;
     const runs = schedule.runs + (made.lastJob === undefined ? 0 : 1);
-    const isUsedUp = schedule.limit !== undefined && runs >= schedule.limit;
-    const nextMs = isUsedUp ? undefined : nextSlot(schedule, slotMs);
+    const nextMs = isUsedUp({ ...schedule, runs }) ? undefined : nextSlot(schedule, slotMs);
     const after = { ...rest, ...made, runs, watermarkMs: slotMs, ...(nextMs === undefined ? {} : { nextMs }) };
     try {
       await records.put(partition, id, encode(after), { ifVersion: version });
@@ -261,10 +260,10 @@ export function createJobSchedules(deps: JobSchedulesDeps): JobSchedules {
   };
 }
 
-/** A schedule that begins now: slots up to now do not count. */
+/** A schedule that begins now: slots up to now do not count, but what it has made counts against its limit. */
 function begin(schedule: Omit<ScheduleRecord, 'watermarkMs' | 'anchorMs' | 'nextMs'>, now: number): ScheduleRecord {
   const begun = { ...schedule, anchorMs: now, watermarkMs: now };
-  const nextMs = nextSlot(begun, now);
+  const nextMs = isUsedUp(schedule) ? undefined : nextSlot(begun, now);
   return { ...begun, ...(nextMs === undefined ? {} : { nextMs }) };
 }
 
@@ -283,6 +282,10 @@ function replace(old: ScheduleRecord, spec: ScheduleSpec, now: number): Schedule
     return begin({ ...spec, ...kept }, Math.max(now, watermarkMs));
   }
   return { ...spec, ...kept, watermarkMs, anchorMs, ...(nextMs === undefined ? {} : { nextMs }) };
+}
+
+function isUsedUp({ limit, runs }: Pick<ScheduleRecord, 'limit' | 'runs'>): boolean {
+  return limit !== undefined && runs >= limit;
 }
 
 function digestOf(spec: ScheduleSpec): string {

@@ -225,9 +225,8 @@ export function createWorkflowEngine(deps: WorkflowEngineDeps): WorkflowEngine {
   function watchTime({ id, startMs, limits }: JobRecord): void {
     const timeoutMs = limits?.timeoutMs;
     if (timeoutMs === undefined || startMs === undefined) return;
-    const leftMs = Math.min(2 ** 31 - 1, Math.max(0, startMs + timeoutMs - clock.now()));
+    const leftMs = Math.max(0, startMs + timeoutMs - clock.now());
     later(`${id} limit`, leftMs, async () => {
-      if (clock.now() < startMs + timeoutMs) return;
       await deps.endRun(id, { state: 'timed_out', error: { ...failureOf(jobTimedOut(timeoutMs)), class: 'timeout' } });
     });
   }
