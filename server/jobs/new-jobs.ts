@@ -104,7 +104,7 @@ export function createNewJobs(deps: NewJobsDeps): Pick<Jobs, 'create' | 'restart
   const restart: Jobs['restart'] = async (id, { requestId = '', owner = '' }) => {
     const job = await store.get(id);
     if (!isTerminal(job.state)) throw jobNotEnded(`jobs/${id}`);
-    const { kind, params, labels, priority, template, tags, limits: own, gate: scope } = job;
+    const { kind, params, labels, priority, template, tags, limits: own, gate: scope, keepMs, keepFailedMs } = job;
     return create(
       { kind, params, labels, priority },
       {
@@ -118,6 +118,8 @@ export function createNewJobs(deps: NewJobsDeps): Pick<Jobs, 'create' | 'restart
           ...(tags === undefined ? {} : { tags }),
           ...(own === undefined ? {} : { limits: own }),
           ...(scope === undefined ? {} : { gate: scope }),
+          ...(keepMs === undefined ? {} : { keepMs }),
+          ...(keepFailedMs === undefined ? {} : { keepFailedMs }),
         },
       },
     );

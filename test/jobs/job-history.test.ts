@@ -189,6 +189,9 @@ describe('the history of jobs', () => {
     const { job } = await client.runTemplate({ name: 'templates/brief' });
     const record = await harness.untilEnded(job?.name.slice('jobs/'.length) ?? '');
     assert.deepEqual([record.keepMs, record.keepFailedMs], [60_000, 3_600_000]);
+    const { job: again } = await client.restartJob({ name: `jobs/${record.id}` });
+    const restarted = await harness.untilEnded(again?.name.slice('jobs/'.length) ?? '');
+    assert.deepEqual([restarted.keepMs, restarted.keepFailedMs], [60_000, 3_600_000]);
     for (const succeeded of [
       { seconds: 59n, nanos: 0 },
       { seconds: 2_592_001n, nanos: 0 },

@@ -179,6 +179,32 @@ describe('a workflow', () => {
     await waitUntil('its node is cancelled', async () => (await statesOf(job))['held'] === 'cancelled');
   });
 
+  it('cancels a job of it that was made though the run does not know of it yet', async () => {
+    const started = await run(await define([node('held', 'hold', hold('never'))]));
+    await waitUntil('its node runs', async () => (await statesOf(started))['held'] === 'running');
+    const { job = '' } = (await nodesOf(started))['held'] ?? {};
+    // As a server leaves it that ends right after it made the job.
+    const { row } = await harness.jobs.runs.get(started.id);
+    const before = { ...row, nodes: { held: { state: 'waiting' } } };
+    await harness.records.put('jobs/workflow-runs', started.id, Buffer.from(JSON.stringify(before)));
+    await harness.jobs.cancel(started.id);
+    assert.equal((await harness.untilEnded(job)).state, 'cancelled');
+  });
+
+  it('keeps results of its nodes for a day at least, whatever their templates say', async () => {
+    const template = { kind: 'noop', description: '', tags: [], labels: {}, priority: 0, keepFailedMs: 60_000 };
+    await harness.jobs.templates.create({ ...template, id: 'brief', keepMs: 60_000 });
+    await harness.jobs.templates.create({ ...template, id: 'lasting', keepMs: 172_800_000 });
+    const call = (id: string): Partial<WorkflowNode> => ({
+      work: { type: 'run', template: id, params: {}, labels: {} },
+    });
+    const id = await define([node('a', '', {}, [], call('brief')), node('b', '', {}, [], call('lasting'))]);
+    const { ended } = await finished(await run(id));
+    const nodes = await nodesOf(ended);
+    const kept = ['a', 'b'].map(async (name) => (await harness.jobs.get(nodes[name]?.job ?? '')).keepMs);
+    assert.deepEqual(await Promise.all(kept), [86_400_000, 172_800_000]);
+  });
+
   it('runs others within, with their results, but not without end', async () => {
     const inner = await define([node('a', 'echo', { value: '${params.n}' })], {
       outputs: { twice: ['${a.result.echo}', '${a.result.echo}'] },

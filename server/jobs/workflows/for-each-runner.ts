@@ -7,7 +7,7 @@ import { workflowFault } from '../job-errors.ts';
 import { isTerminal, type JobRecord } from '../job-record.ts';
 import type { JobStore } from '../job-store.ts';
 import { type Items, itemsOf } from './for-each-items.ts';
-import { type CreateNodeJob, itemRequestKey } from './node-jobs.ts';
+import { type CreateNodeJob, nodeRequestKey } from './node-jobs.ts';
 import type { ItemsState, NodeRun } from './run-state.ts';
 import type { WorkflowNode } from './workflow.ts';
 
@@ -235,8 +235,10 @@ export function createForEachRunner({ store, objects, createJob, cancel }: ForEa
   async function recall(runId: string, nodeId: string, { base, total }: ItemsState): Promise<Progress> {
     const atWork = new Map<number, string>();
     const lines = new Map<number, ItemLine>();
-    for (let index = base; index < Math.min(total, base + 2 * chunkItems); index++) {
-      const id = (await store.findRequest(itemRequestKey(runId, nodeId, index)))?.id;
+    // Without a total it had only begun: whatever it had time to start is among the first.
+    const end = Math.min(total || Number.POSITIVE_INFINITY, base + 2 * chunkItems);
+    for (let index = base; index < end; index++) {
+      const id = (await store.findRequest(nodeRequestKey(runId, nodeId, index)))?.id;
       const job = id === undefined ? undefined : await store.find(id);
       if (job === undefined) continue;
       if (isTerminal(job.state)) lines.set(index, lineOf(job, index, null));

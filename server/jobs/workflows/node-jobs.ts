@@ -14,8 +14,11 @@ export interface NodeJobsDeps {
 
 /** Workflows within workflows at most. */
 const maxDepth = 5;
-/** Jobs of items that succeeded are needed until their chunk is stored; their results stand there. */
-const itemKeepMs = 86_400_000;
+/**
+ * Results of nodes are needed by the nodes after them, those of items until their chunk is stored: they are kept for a
+ * day at least, those of items, which stand in the chunk, no longer.
+ */
+const leastKeepMs = 86_400_000;
 
 export type CreateNodeJob = (run: JobRecord, node: WorkflowNode, scope: Json, index?: number) => Promise<JobRecord>;
 
@@ -52,8 +55,9 @@ export function createNodeJobs({ templates, create }: NodeJobsDeps): CreateNodeJ
     if (node.work.type === 'workflow' && depth >= maxDepth) {
       throw workflowFault('WORKFLOW_TOO_DEEP', `workflows nest at most ${maxDepth} deep`);
     }
-    const key = `${run.id}/${node.id}${index === undefined ? '' : `/${index}`}`;
+    const key = requestIdOf(run.id, node.id, index);
     const { spec, policy } = await jobOf(node, scope, run);
+    const keepMs = index === undefined ? policy.keepMs && Math.max(policy.keepMs, leastKeepMs) : leastKeepMs;
     const { job } = await create(spec, {
       requestId: key,
       requestScope: workflowKind,
@@ -61,13 +65,17 @@ export function createNodeJobs({ templates, create }: NodeJobsDeps): CreateNodeJ
       policy,
       node: { run: run.id, id: node.id, depth, ...(index === undefined ? {} : { index }) },
       ...(run.owner === undefined ? {} : { owner: run.owner }),
-      ...(index === undefined ? {} : { keepMs: itemKeepMs }),
+      ...(keepMs === undefined ? {} : { keepMs }),
     });
     return job;
   };
 }
 
-/** Key of the request of an item's job, see `createNodeJobs`. */
-export function itemRequestKey(runId: string, nodeId: string, index: number): string {
-  return `${workflowKind}/${runId}/${nodeId}/${index}`;
+/** Key of the request of a node's job, or of that of one item of it, see `createNodeJobs`. */
+export function nodeRequestKey(runId: string, nodeId: string, index?: number): string {
+  return `${workflowKind}/${requestIdOf(runId, nodeId, index)}`;
+}
+
+function requestIdOf(runId: string, nodeId: string, index: number | undefined): string {
+  return `${runId}/${nodeId}${index === undefined ? '' : `/${index}`}`;
 }

@@ -21,7 +21,8 @@ export interface NodeStepsDeps {
 export interface NodeSteps {
   /**
    * The nodes of a run after what has ended was taken in and what may start was started; undefined when nothing
-   * changed. `verifies` looks at the jobs of all items, not only at those that were told of.
+   * changed, which rejects when a node could not be taken on. `verifies` looks at the jobs of all items, not only at
+   * those that were told of.
    */
   takeOn(run: JobRecord, row: RunRow, verifies: boolean): Promise<RunRow['nodes'] | undefined>;
 }
@@ -30,15 +31,24 @@ export interface NodeSteps {
 export function createNodeSteps({ store, items, createJob, clock }: NodeStepsDeps): NodeSteps {
   const takeOn: NodeSteps['takeOn'] = async (run, row, verifies) => {
     let now = row;
+    const refusals: unknown[] = [];
     for (const node of row.workflow.nodes) {
       const state = now.nodes[node.id];
       if (state === undefined || hasEnded(state)) continue;
-      const after = await guarded(state, () =>
-        state.state === 'running' ? goOn(run, node, state, now, verifies) : start(run, node, state, now),
-      );
-      if (JSON.stringify(after) !== JSON.stringify(state)) now = { ...now, nodes: { ...now.nodes, [node.id]: after } };
+      try {
+        const after = await guarded(state, () =>
+          state.state === 'running' ? goOn(run, node, state, now, verifies) : start(run, node, state, now),
+        );
+        if (JSON.stringify(after) !== JSON.stringify(state))
+          now = { ...now, nodes: { ...now.nodes, [node.id]: after } };
+      } catch (error) {
+        // What others have begun is stored all the same: else nobody would know of their jobs.
+        refusals.push(error);
+      }
     }
-    return now === row ? undefined : now.nodes;
+    if (now !== row) return now.nodes;
+    if (refusals.length > 0) throw refusals[0];
+    return undefined;
   };
   /** What is the caller's fault fails the node; anything else is tried again. */
   const guarded = async (state: NodeRun, act: () => Promise<NodeRun>): Promise<NodeRun> => {
@@ -55,7 +65,9 @@ export function createNodeSteps({ store, items, createJob, clock }: NodeStepsDep
     if (readiness === 'wait') return state;
     if (readiness === 'skip') return { ...state, state: 'skipped', endMs: clock.now() };
     const begun: NodeRun = { ...state, state: 'running', startMs: clock.now() };
-    if (node.work.type === 'signal' || node.foreach !== undefined) return goOn(run, node, begun, row, false);
+    // Stored before its first item starts, so that whoever ends the run knows that there may be some.
+    if (node.foreach !== undefined) return begun;
+    if (node.work.type === 'signal') return goOn(run, node, begun, row, false);
     const job = await createJob(run, node, await scopeOf(run.id, row, namesOfWork(node), store));
     return goOn(run, node, { ...begun, job: job.id }, row, false);
   };

@@ -11,7 +11,7 @@ import { isTerminal, type JobRecord } from '../job-record.ts';
 import type { JobStore } from '../job-store.ts';
 import { createTurns } from '../turns.ts';
 import type { ForEachRunner } from './for-each-runner.ts';
-import type { CreateNodeJob } from './node-jobs.ts';
+import { type CreateNodeJob, nodeRequestKey } from './node-jobs.ts';
 import { createNodeSteps } from './node-steps.ts';
 import type { RunRows } from './run-rows.ts';
 import { namesIn, scopeOf } from './run-scope.ts';
@@ -210,13 +210,15 @@ export function createWorkflowEngine(deps: WorkflowEngineDeps): WorkflowEngine {
     for (const node of row.workflow.nodes) {
       const state = nodes[node.id];
       if (state === undefined || hasEnded(state)) continue;
-      if (state.state === 'waiting') {
+      // Made by a server that ended before it could note it.
+      const job = state.job ?? (await store.findRequest(nodeRequestKey(run.id, node.id)))?.id;
+      if (state.state === 'waiting' && job === undefined) {
         nodes[node.id] = { ...state, state: 'skipped', endMs: clock.now() };
         continue;
       }
-      if (state.job !== undefined) await deps.cancel(state.job);
+      if (job !== undefined) await deps.cancel(job);
       const stopped = node.foreach === undefined ? state : await items.stop(run, node, state);
-      nodes[node.id] = { ...stopped, state: 'cancelled', endMs: clock.now() };
+      nodes[node.id] = { ...stopped, ...(job === undefined ? {} : { job }), state: 'cancelled', endMs: clock.now() };
     }
     return nodes;
   }
