@@ -105,7 +105,7 @@ async function runInKernel(context: RunContext, release: (ready: ReadyKernel) =>
     const cwd = options.cwd ?? ready.folders.work;
     await options.fillCwd?.(cwd);
     const end = await watchedRun(ready, context);
-    if (end.status === 'succeeded') await options.takeFiles?.(cwd);
+    await takeFiles(end, options, cwd);
     return end;
   } catch (error) {
     const reason = stop.reason();
@@ -117,6 +117,18 @@ async function runInKernel(context: RunContext, release: (ready: ReadyKernel) =>
     if (stop.reason() !== undefined) await ready?.kernel.kill();
     await ready?.end();
     if (ready !== undefined) release(ready);
+  }
+}
+
+/** Files of a run that failed help to find out why: that they cannot be taken is no failure more. */
+async function takeFiles({ status }: RunEnd, options: RunNotebookOptions, cwd: string): Promise<void> {
+  // Of a run that was stopped or killed a process may still write.
+  if (status !== 'succeeded' && status !== 'failed') return;
+  try {
+    await options.takeFiles?.(cwd);
+  } catch (error) {
+    if (status === 'succeeded') throw error;
+    options.log.warn('files of a failed run not taken', { error: messageOf(error) });
   }
 }
 

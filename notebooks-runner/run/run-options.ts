@@ -25,7 +25,7 @@ export interface RunNotebookOptions {
   readonly cwd?: string | undefined;
   /** Puts files into the kernel's working directory before the first cell runs. */
   readonly fillCwd?: ((dir: string) => Promise<void>) | undefined;
-  /** Takes files out of it after the last cell of a run that succeeded, before it may be removed. */
+  /** Takes files out of it after the last cell of a run that succeeded or failed, before it may be removed. */
   readonly takeFiles?: ((dir: string) => Promise<void>) | undefined;
   /** Variables added to the kernel's environment, which else holds only an allow-list of `hostEnv`. */
   readonly env?: Readonly<Record<string, string>>;

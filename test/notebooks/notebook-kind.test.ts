@@ -115,7 +115,10 @@ describe('the notebook job', () => {
 
   it('fails as a user failure with cell and error after it stored the output', async () => {
     await using bed = await createKindBed();
-    await bed.put('n.ipynb', notebookOf(code('1'), code('throw new RangeError("too far")'), code('2')));
+    await bed.put(
+      'n.ipynb',
+      notebookOf(code('Deno.writeTextFileSync("seen.txt", "so far")'), code('throw new RangeError("too far")')),
+    );
     const run = bed.run({ notebook: 'n.ipynb', outputKey: 'notebooks/out/failed.ipynb' });
     const error = await rejectsWith(run, Code.FAILED_PRECONDITION, 'NOTEBOOK_FAILED');
     const { cell, ename, evalue, status, output_key: outputKey } = error.metadata as Record<string, string>;
@@ -123,6 +126,11 @@ describe('the notebook job', () => {
       [cell, ename, evalue, status, outputKey],
       ['1', 'RangeError', 'too far', 'failed', 'notebooks/out/failed.ipynb'],
     );
+    assert.deepEqual(
+      [error.metadata['files'], error.metadata['files_prefix']],
+      ['1', 'notebooks/runs/job1/attempt-1/'],
+    );
+    assert.equal(Buffer.from(await bed.objects.read('notebooks/runs/job1/attempt-1/seen.txt')).toString(), 'so far');
     const { notebook } = readNotebook(await bed.objects.read('notebooks/out/failed.ipynb'));
     assert.match(notebook.cells[0]?.source ?? '', /RangeError: too far/);
   });

@@ -3,8 +3,13 @@ import { Code } from '../../server/core/codes.ts';
 import { AppError } from '../../server/core/errors.ts';
 
 /** The notebook did not succeed by its own fault: it raised an error, ran out of time or memory, or ended its kernel. */
-export function notebookFailed(record: RunRecord, failure: RunFailure, outputKey: string): AppError {
-  return failed(Code.FAILED_PRECONDITION, 'NOTEBOOK_FAILED', record, failure, outputKey);
+export function notebookFailed(
+  record: RunRecord,
+  failure: RunFailure,
+  outputKey: string,
+  files: Readonly<Record<string, string>>,
+): AppError {
+  return failed(Code.FAILED_PRECONDITION, 'NOTEBOOK_FAILED', record, failure, outputKey, files);
 }
 
 /** Somebody else ended the kernel, e.g. the system when memory was short: a later try may succeed. */
@@ -22,7 +27,14 @@ export function shippedNotebookMissing(name: string): AppError {
   });
 }
 
-function failed(code: Code, reason: string, record: RunRecord, failure: RunFailure, outputKey: string): AppError {
+function failed(
+  code: Code,
+  reason: string,
+  record: RunRecord,
+  failure: RunFailure,
+  outputKey: string,
+  more: Readonly<Record<string, string>> = {},
+): AppError {
   const cell = failure.sourceIndex ?? failure.cellIndex;
   const place = cell === undefined ? 'the notebook' : `cell ${cell}`;
   return new AppError({
@@ -36,6 +48,7 @@ function failed(code: Code, reason: string, record: RunRecord, failure: RunFailu
       ename: failure.ename,
       evalue: failure.evalue.slice(0, 1_000),
       output_key: outputKey,
+      ...more,
     },
   });
 }

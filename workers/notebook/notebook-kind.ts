@@ -41,7 +41,8 @@ const contentType = 'application/x-ipynb+json';
 
 /**
  * Job kind `notebook`: runs a notebook on copies of its inputs in a private folder and stores the output notebook,
- * also when the run failed. NOTEBOOK_FAILED (final) names cell, error and output; NOTEBOOK_KERNEL_KILLED is tried again.
+ * also when the run failed. NOTEBOOK_FAILED (final) names cell, error, output and where the files are that the run wrote;
+ * NOTEBOOK_KERNEL_KILLED is tried again.
  * A cancelled run keeps its output under `notebooks/runs/<job>/attempt-<n>.ipynb`, since a newer attempt may own the key.
  */
 export function createNotebookKind(deps: NotebookKindDeps): JobKind<NotebookParams, NotebookResult> {
@@ -67,8 +68,8 @@ async function runJob(deps: NotebookKindDeps, context: JobContext, params: Noteb
   const live = createLiveWriter({ objects, jobId, attempt, clock, log: context.log });
   const report = progressReporter(context);
   let sideFiles: SideFiles = { files: [], omitted: 0 };
+  const prefix = `notebooks/runs/${jobId}/attempt-${attempt}/`;
   const takeFiles = async (dir: string) => {
-    const prefix = `notebooks/runs/${jobId}/attempt-${attempt}/`;
     const except = new Set(params.inputs.map((input) => input.as));
     sideFiles = await storeSideFiles(objects, { dir, prefix, except }, signal);
   };
@@ -92,7 +93,8 @@ async function runJob(deps: NotebookKindDeps, context: JobContext, params: Noteb
     throw signal.reason;
   }
   await objects.putFile(outputKey, outputPath, { contentType, signal });
-  throwIfFailed(record, outputKey);
+  const count = sideFiles.files.length;
+  throwIfFailed(record, outputKey, count === 0 ? {} : { files: String(count), files_prefix: prefix });
   return resultOf(record, outputKey, sideFiles);
 }
 
@@ -138,12 +140,12 @@ async function readRunOptions(
   };
 }
 
-function throwIfFailed(record: RunRecord, outputKey: string): void {
+function throwIfFailed(record: RunRecord, outputKey: string, files: Readonly<Record<string, string>>): void {
   const { failure } = record;
   if (failure === undefined) return;
   throw failure.ename === 'KernelKilled'
     ? notebookKernelKilled(record, failure, outputKey)
-    : notebookFailed(record, failure, outputKey);
+    : notebookFailed(record, failure, outputKey, files);
 }
 
 /** Puts a copy of the source where the run reads it: neither runner nor notebook ever touches the stored one. */
