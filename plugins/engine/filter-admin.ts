@@ -26,7 +26,7 @@ export interface FilterVersion extends FilterDescription {
   readonly callsInFlight: number;
 }
 
-export type MethodOf = Pick<Call, 'service' | 'method' | 'kind' | 'known'>;
+export type MethodOf = Pick<Call, 'service' | 'method' | 'kind' | 'known' | 'requestType' | 'responseType'>;
 
 /** The life of filters on a running engine. */
 export interface FilterAdmin {

@@ -56,7 +56,7 @@ export async function openFilterKit(place: string, options: FilterKitOptions = {
     id: filter.id,
     version: filter.version,
     take: async (input = {}) => {
-      const call = createSampleCall(input.call ?? {}, clock);
+      const call = createSampleCall(input.call ?? {}, clock, filter.messages);
       return { ...(await takeCase(filter, input, call, clock)), call };
     },
     selfTest: async () => {

@@ -4,6 +4,7 @@
  * the keys and signals that they share.
  * Filters outside this checkout import it as `showrunner/filter`.
  */
+import type { DescMessage } from '@bufbuild/protobuf';
 import type { Answer, Call, CallKind, CallOutcome, StaticAnswer } from '../../server/core/call.ts';
 import type { Clock } from '../../server/core/clock.ts';
 import type { Code } from '../../server/core/codes.ts';
@@ -14,6 +15,7 @@ import type { Random } from '../../server/core/random.ts';
 import type { SharedRates } from '../../server/core/shared-rates.ts';
 import type { CallPriority } from './contract/call-keys.ts';
 import type { Schema } from './contract/config-schema.ts';
+import type { FilterMessages, HookResult, SeenMessage } from './contract/message-types.ts';
 import type { SelfTest } from './kit/self-test-case.ts';
 
 export type {
@@ -54,6 +56,7 @@ export { type ContextKey, contextKey } from './contract/context-key.ts';
 export { globMatcher, pathMatcher, rememberPaths, type TextMatcher } from './contract/glob.ts';
 export { createKeyedTable, type KeyedTable } from './contract/keyed-table.ts';
 export { limiterUse, loadSignals } from './contract/load-signals.ts';
+export type { FilterMessages, HookResult, SeenMessage } from './contract/message-types.ts';
 export { createTokenBuckets, type TokenBuckets } from './contract/token-buckets.ts';
 export type { SelfTest, SelfTestCall, SelfTestExpectation } from './kit/self-test-case.ts';
 
@@ -175,7 +178,7 @@ export type FilterIsolation = (typeof filterIsolations)[number];
  * result of the wrong shape, no result within `timeoutMs`, or more than `maxConcurrent` runs at once is a failure of
  * the filter and goes by its `failurePolicy`. Hooks that return no promise are run without one.
  */
-interface FilterBase<Config, State> {
+interface FilterBase<Config, State, Req extends DescMessage, Res extends DescMessage> {
   /** `namespace.name`, lower case; unique among all loaded filters. */
   readonly id: string;
   /** `major.minor.patch`, shown in listings and traces. */
@@ -217,6 +220,12 @@ interface FilterBase<Config, State> {
   open?(config: Config, ctx: OpenContext): Awaitable<State>;
   /** Releases the state after the last call of this version ended. */
   close?(state: State): Awaitable<void>;
+  /**
+   * Types of messages that the message hooks are for, as schemas of generated code: hooks get them decoded and typed,
+   * and methods with other messages do not pay for them. Judged once per method. What an earlier filter puts in place
+   * of a message is for that filter to get right.
+   */
+  readonly messages?: FilterMessages<Req, Res>;
   /** Kinds of call whose messages the message hooks see; default all. Calls of other kinds do not pay for them. */
   readonly messageKinds?: readonly CallKind[];
   /**
@@ -228,15 +237,15 @@ interface FilterBase<Config, State> {
   /** Criteria that `match` cannot say. Synchronous, and called for each call: keep it cheap. */
   shouldRun?(call: Call, ctx: CriteriaContext<Config, State>): boolean;
   /** Sees each request message; a returned value replaces it, undefined keeps it, `droppedMessage` drops it from a stream. */
-  onRequestMessage?(message: unknown, call: Call, ctx: FilterContext<Config, State>): unknown;
+  onRequestMessage?(message: SeenMessage<Req>, call: Call, ctx: FilterContext<Config, State>): HookResult<Req>;
   /** Sees each response message; a returned value replaces it, undefined keeps it, `droppedMessage` drops it from a stream. */
-  onResponseMessage?(message: unknown, call: Call, ctx: FilterContext<Config, State>): unknown;
+  onResponseMessage?(message: SeenMessage<Res>, call: Call, ctx: FilterContext<Config, State>): HookResult<Res>;
   /**
    * Sees the whole request before the endpoint gets any of it; may refuse, or answer in place of the endpoint. What
    * message hooks made of the messages is what it sees. Only for methods with a handler, and before no other answer.
    */
   onRequestBody?(
-    messages: readonly unknown[],
+    messages: readonly SeenMessage<Req>[],
     call: Call,
     ctx: FilterContext<Config, State>,
     // biome-ignore lint/suspicious/noConfusingVoidType: a filter without an answer returns nothing
@@ -254,7 +263,12 @@ interface FilterBase<Config, State> {
 }
 
 /** Inbound: may refuse (throw) or answer in place of the endpoint. Endpoint: chooses the answer; the first one wins. */
-export interface InboundFilter<Config, State> extends FilterBase<Config, State> {
+export interface InboundFilter<
+  Config,
+  State,
+  Req extends DescMessage = DescMessage,
+  Res extends DescMessage = DescMessage,
+> extends FilterBase<Config, State, Req, Res> {
   readonly type: 'inbound' | 'endpoint';
   // biome-ignore lint/suspicious/noConfusingVoidType: a filter without an answer returns nothing
   run?(call: Call, ctx: FilterContext<Config, State>): Awaitable<Answer | undefined | void>;
@@ -267,13 +281,23 @@ export interface InboundFilter<Config, State> extends FilterBase<Config, State> 
 }
 
 /** Runs after the endpoint succeeded (or a filter answered), before the status is sent. */
-export interface OutboundFilter<Config, State> extends FilterBase<Config, State> {
+export interface OutboundFilter<
+  Config,
+  State,
+  Req extends DescMessage = DescMessage,
+  Res extends DescMessage = DescMessage,
+> extends FilterBase<Config, State, Req, Res> {
   readonly type: 'outbound';
   run?(call: Call, ctx: FilterContext<Config, State>): Awaitable<void>;
 }
 
 /** Runs when the call fails; a returned AppError replaces the error. Its own failure leaves the error as it was. */
-export interface ErrorFilter<Config, State> extends FilterBase<Config, State> {
+export interface ErrorFilter<
+  Config,
+  State,
+  Req extends DescMessage = DescMessage,
+  Res extends DescMessage = DescMessage,
+> extends FilterBase<Config, State, Req, Res> {
   readonly type: 'error';
   run?(
     call: Call,
@@ -283,17 +307,21 @@ export interface ErrorFilter<Config, State> extends FilterBase<Config, State> {
   ): Awaitable<AppError | undefined | void>;
 }
 
-export type Filter<Config, State> =
-  | InboundFilter<Config, State>
-  | OutboundFilter<Config, State>
-  | ErrorFilter<Config, State>;
+export type Filter<Config, State, Req extends DescMessage = DescMessage, Res extends DescMessage = DescMessage> =
+  | InboundFilter<Config, State, Req, Res>
+  | OutboundFilter<Config, State, Req, Res>
+  | ErrorFilter<Config, State, Req, Res>;
 
 /**
  * Types a filter; returns it unchanged. A filter folder holds `filter.ts` (or .js) with
- * `export const filter = defineFilter({ … })`. Write `config` and `open` before the hooks: they set the hooks' types.
+ * `export const filter = defineFilter({ … })`. Write `config`, `open` and `messages` before the hooks: they set the
+ * hooks' types.
  */
-export function defineFilter<Config = undefined, State = undefined>(
-  filter: Filter<Config, State>,
-): Filter<Config, State> {
+export function defineFilter<
+  Config = undefined,
+  State = undefined,
+  Req extends DescMessage = DescMessage,
+  Res extends DescMessage = DescMessage,
+>(filter: Filter<Config, State, Req, Res>): Filter<Config, State, Req, Res> {
   return filter;
 }

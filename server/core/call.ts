@@ -42,6 +42,9 @@ export interface Call {
   readonly kind: CallKind;
   /** False when no handler is registered: filters still see the call. */
   readonly known: boolean;
+  /** Full names of the method's message types, e.g. `showrunner.jobs.v1.Job`; absent for an unknown method. */
+  readonly requestType?: string | undefined;
+  readonly responseType?: string | undefined;
   /** Of an unknown method: `unknown`. */
   readonly idempotency: Idempotency;
   readonly requestMetadata: CallMetadata;

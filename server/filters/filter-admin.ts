@@ -64,7 +64,7 @@ export interface CallInfo {
   readonly snapshotVersion: number;
 }
 
-export type MethodInfo = Pick<Call, 'service' | 'method' | 'kind' | 'known'>;
+export type MethodInfo = Pick<Call, 'service' | 'method' | 'kind' | 'known' | 'requestType' | 'responseType'>;
 
 export interface FilterAdmin {
   readonly snapshot: number;

@@ -45,6 +45,8 @@ function readPath(path: string, services: readonly DescService[]): MethodInfo {
     method,
     kind: desc === undefined ? 'bidi_stream' : kinds[desc.methodKind],
     known: desc !== undefined,
+    requestType: desc?.input.typeName,
+    responseType: desc?.output.typeName,
   };
 }
 

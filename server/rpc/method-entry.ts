@@ -39,6 +39,8 @@ function entryOf(desc: DescMethod, handler: AnyHandler): MethodEntry {
     method: desc.name,
     kind: kinds[desc.methodKind],
     known: true,
+    requestType: desc.input.typeName,
+    responseType: desc.output.typeName,
     idempotency: idempotencies[desc.idempotency],
     desc,
     handler,

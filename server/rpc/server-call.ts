@@ -25,6 +25,8 @@ export interface CallTarget {
   readonly method: string;
   readonly kind: CallKind;
   readonly known: boolean;
+  readonly requestType?: string | undefined;
+  readonly responseType?: string | undefined;
   readonly idempotency: Idempotency;
 }
 
@@ -95,6 +97,12 @@ export class ServerCall implements Call {
   }
   get known(): boolean {
     return this.#target.known;
+  }
+  get requestType(): string | undefined {
+    return this.#target.requestType;
+  }
+  get responseType(): string | undefined {
+    return this.#target.responseType;
   }
   get idempotency(): Idempotency {
     return this.#target.idempotency;

@@ -85,13 +85,35 @@ describe('self-tests of a filter', () => {
     });
   }
 
+  it('hand messages of their types to hooks that declare them', async () => {
+    await using folders = await createFilterFolders();
+    const echo = new URL('../rpc/fixtures/echo.ts', import.meta.url).href;
+    const fields = (word: string) => `
+      messages: { request: EchoRequestSchema, response: EchoResponseSchema },
+      onRequestMessage: (message) => { if (message.$typeName !== EchoRequestSchema.typeName) throw new Error('type'); },
+      onResponseMessage: (message) => {
+        if (message.$typeName !== EchoResponseSchema.typeName) throw new Error('type');
+        if (message.text.length > 1) throw new AppError({ code: Code.ABORTED, reason: 'LONG', message: 'long' });
+      },
+      selfTest: [
+        { name: 'short', requests: [{ text: 'a' }], expect: 'passes' },
+        { name: 'long', requests: [{ text: 'abc' }], expect: { refuses: '${word}' } },
+      ],`;
+    const imports = `import { EchoRequestSchema, EchoResponseSchema } from '${echo}';
+import { AppError, Code } from 'showrunner/filter';`;
+    await folders.filter('a', fields('LONG'), imports);
+    const engine = await folders.engine();
+    await folders.filter('a', fields('SHORT'), imports);
+    assert.match((await engine.reload()).error?.message ?? '', /expected refuses SHORT, got refuses LONG/);
+  });
+
   it('that never end are ended, and a reload keeps the old set', async () => {
     await using folders = await createFilterFolders();
     await folders.filter('a', 'run: () => {},');
-    const engine = await folders.engine({ openTimeoutMs: 100 });
+    const engine = await folders.engine({ openTimeoutMs: 1000 });
     await folders.filter('a', "run: () => new Promise(() => {}), selfTest: [{ name: 'hangs', expect: 'passes' }],");
     const { result, error } = await engine.reload();
     assert.deepEqual([result, engine.snapshot().version], ['failed', 1]);
-    assert.match(error?.message ?? '', /self-test "hangs": took over 100 ms/);
+    assert.match(error?.message ?? '', /self-test "hangs": took over 1000 ms/);
   });
 });

@@ -147,6 +147,12 @@ export class CallView implements Call {
   get known(): boolean {
     return this.#call.known;
   }
+  get requestType(): string | undefined {
+    return this.#call.requestType;
+  }
+  get responseType(): string | undefined {
+    return this.#call.responseType;
+  }
   get idempotency(): Idempotency {
     return this.#call.idempotency;
   }

@@ -28,6 +28,7 @@ export const Status = {
   skippedCanary: 20,
   skippedQuarantine: 21,
   skippedPriority: 22,
+  skippedMessageType: 23,
 } as const;
 export type Status = (typeof Status)[keyof typeof Status];
 
@@ -59,6 +60,7 @@ const words: readonly string[] = [
   'skipped(canary)',
   'skipped(quarantine)',
   'skipped(priority)',
+  'skipped(message_type)',
 ];
 
 export const filterStatusNames = ['ran', 'skipped', 'failed', 'timed_out', 'short_circuited', 'disabled'] as const;

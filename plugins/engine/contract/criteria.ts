@@ -8,10 +8,16 @@ import { globMatcher } from './glob.ts';
 /** Gives the criterion that fails as a skip status, or `Status.applies`. */
 export type Criterion = (call: Call) => Status;
 
-type MethodOf = Pick<Call, 'service' | 'method' | 'kind' | 'known'>;
+type MethodOf = Pick<Call, 'service' | 'method' | 'kind' | 'known' | 'requestType' | 'responseType'>;
 
-/** What depends on the method only; judged once per method. */
-export function methodCriterion(match: FilterMatch | undefined): (call: MethodOf) => Status {
+/** Full names of types, one of which a method must have. */
+export interface MessageTypes {
+  readonly request: string | undefined;
+  readonly response: string | undefined;
+}
+
+/** What depends on the method only; judged once per method. `types`: the filter has nothing to do with others. */
+export function methodCriterion(match: FilterMatch | undefined, types?: MessageTypes): (call: MethodOf) => Status {
   const services = match?.services && globMatcher(match.services);
   const methods = match?.methods && globMatcher(match.methods);
   return (call) => {
@@ -19,6 +25,11 @@ export function methodCriterion(match: FilterMatch | undefined): (call: MethodOf
     if (methods && !methods(call.method)) return Status.skippedMethod;
     if (match?.kinds && !match.kinds.includes(call.kind)) return Status.skippedKind;
     if (match?.known !== undefined && match.known !== call.known) return Status.skippedKnown;
+    if (types !== undefined) {
+      const hasRequest = types.request !== undefined && types.request === call.requestType;
+      const hasResponse = types.response !== undefined && types.response === call.responseType;
+      if (!hasRequest && !hasResponse) return Status.skippedMessageType;
+    }
     return Status.applies;
   };
 }

@@ -51,7 +51,8 @@ const failuresOf = ({ counts }: LoadedFilter) => counts.failed + counts.timedOut
 
 /** Takes calls through the filter; what it takes of verdicts is its own business. */
 async function takeAll(filter: LoadedFilter, inputs: readonly SelfTestInput[], clock: Clock): Promise<void> {
-  for (const input of inputs) await takeCase(filter, input, createSampleCall(input.call ?? {}, clock), clock);
+  for (const input of inputs)
+    await takeCase(filter, input, createSampleCall(input.call ?? {}, clock, filter.messages), clock);
 }
 
 async function checkOddCalls(filter: LoadedFilter, clock: Clock): Promise<ConformanceResult[]> {

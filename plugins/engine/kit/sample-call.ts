@@ -1,6 +1,7 @@
 import type { Call, CallMetadata, Principal } from '../../../server/core/call.ts';
 import type { Clock } from '../../../server/core/clock.ts';
 import { newId } from '../../../server/core/ids.ts';
+import type { Filter } from '../filter.ts';
 import type { SelfTestCall } from './self-test-case.ts';
 
 type Value = string | Uint8Array;
@@ -30,14 +31,23 @@ function principalOf(given: SelfTestCall['principal']): Principal | undefined {
   return given && { id: given.id, scopes: new Set(given.scopes), method: given.method ?? 'none' };
 }
 
-/** A call that no caller made, for self-tests and other trials without a connection. */
-export function createSampleCall(init: SelfTestCall, clock: Clock): Call {
+/**
+ * A call that no caller made, for self-tests and other trials without a connection; its method has the messages that
+ * the filter is for.
+ */
+export function createSampleCall(
+  init: SelfTestCall,
+  clock: Clock,
+  messages?: Filter<unknown, unknown>['messages'],
+): Call {
   const path = init.path ?? '/selftest.Service/Method';
   const [, service = '', method = ''] = /^\/(.*)\/([^/]*)$/.exec(path) ?? [];
   const metadata = Object.entries(init.metadata ?? {}).map(([key, value]) => [key.toLowerCase(), [value]] as const);
   return {
     id: newId(clock.now()),
     ...{ path, service, method, kind: init.kind ?? 'unary', known: init.known ?? true, idempotency: 'unknown' },
+    requestType: messages?.request?.typeName,
+    responseType: messages?.response?.typeName,
     requestMetadata: createMetadata(metadata),
     responseHeaders: createMetadata(),
     responseTrailers: createMetadata(),

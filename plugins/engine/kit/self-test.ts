@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { create, type DescMessage, isMessage } from '@bufbuild/protobuf';
 import type { Answer, Call, CallSession } from '../../../server/core/call.ts';
 import type { Clock } from '../../../server/core/clock.ts';
 import { Code } from '../../../server/core/codes.ts';
@@ -25,6 +26,19 @@ export interface SelfTestOutcome {
   readonly reason: string;
 }
 
+/** The message as a server would hand it to hooks of that type; plain fields are an init of it. */
+function typed(message: unknown, desc: DescMessage | undefined): unknown {
+  if (desc === undefined || isMessage(message, desc)) return message;
+  const hasFields = typeof message === 'object' && message !== null && !ArrayBuffer.isView(message);
+  // The endpoint of a case echoes its requests: their fields become those of the response.
+  return create(desc, hasFields ? { ...message } : {});
+}
+
+function typedRequests(test: SelfTestInput, { messages }: LoadedFilter): SelfTestInput {
+  if (messages?.request === undefined) return test;
+  return { ...test, requests: (test.requests ?? [{}]).map((message) => typed(message, messages.request)) };
+}
+
 async function readAnswer(session: CallSession, test: SelfTestInput, answer: Answer, call: Call): Promise<unknown[]> {
   if ('messages' in answer) return [...answer.messages];
   async function* requests() {
@@ -40,7 +54,12 @@ async function readAnswer(session: CallSession, test: SelfTestInput, answer: Ans
 }
 
 /** Takes the call of a case through a chain of one filter, in the order of the contract in server/core/call.ts. */
-async function pass(session: CallSession, test: SelfTestInput, call: Call): Promise<readonly unknown[] | undefined> {
+async function pass(
+  session: CallSession,
+  test: SelfTestInput,
+  call: Call,
+  response: DescMessage | undefined,
+): Promise<readonly unknown[] | undefined> {
   const answer = await session.inbound?.();
   let given: readonly unknown[] = [];
   let isAnswered = false;
@@ -56,7 +75,7 @@ async function pass(session: CallSession, test: SelfTestInput, call: Call): Prom
     }
     given = test.requests ?? [{}];
   }
-  for (const message of given) await session.responseMessage?.(message);
+  for (const message of given) await session.responseMessage?.(typed(message, response));
   await session.outbound?.();
   return isAnswered ? given : undefined;
 }
@@ -81,7 +100,7 @@ export async function takeCase(
   let error: AppError | undefined;
   let answers: readonly unknown[] | undefined;
   try {
-    answers = await pass(session, test, call);
+    answers = await pass(session, typedRequests(test, filter), call, filter.messages?.response);
   } catch (thrown) {
     if (!(thrown instanceof AppError)) throw thrown;
     error = (await session.error?.(thrown)) ?? thrown;
@@ -126,7 +145,7 @@ export async function runSelfTests(options: OpenFilterOptions): Promise<void> {
   const { definition, file, clock, openTimeoutMs } = options;
   for (const test of definition.selfTest ?? []) {
     const fault = (text: string, cause?: unknown) => filterLoadFailed(file, `self-test "${test.name}": ${text}`, cause);
-    const call = createSampleCall(test.call ?? {}, clock);
+    const call = createSampleCall(test.call ?? {}, clock, definition.messages);
     const expired = () => fault(`took over ${openTimeoutMs} ms`);
     const seen = await withDeadline({ clock, timeoutMs: openTimeoutMs, expired }, async () => {
       const filter = await openFilter({ ...options, rawConfig: test.config ?? options.rawConfig });

@@ -32,6 +32,7 @@ const fields: ReadonlySet<string> = new Set([
     'after',
     'before',
     'failureCode',
+    'messages',
     'followsReloads',
   ],
   ...optionalFunctions,
@@ -95,6 +96,16 @@ const selfTests = schema.list(
   100,
 );
 
+/** A message schema of generated code. */
+const messageSchema = schema.optional<unknown>({
+  expects: 'the schema of a message',
+  read: (raw, field, faults) => {
+    const { kind, typeName } = (typeof raw === 'object' && raw !== null ? raw : {}) as Record<string, unknown>;
+    if (kind === 'message' && typeof typeName === 'string') return;
+    faults.push({ field, description: 'expected the schema of a message, as generated code exports it' });
+  },
+});
+
 /** Checks the plain data of a filter, each field with a schema. */
 const dataSchemas = {
   id: {
@@ -126,6 +137,7 @@ const dataSchemas = {
   messageKinds: kinds,
   followsReloads: schema.optional(schema.flag()),
   match: schema.optional(matchSchema),
+  messages: schema.optional(schema.shape({ request: messageSchema, response: messageSchema })),
   needs: schema.optional(schema.oneOf(...filterNeeds)),
   maxBodyBytes: schema.optional(schema.integer(1, 2 ** 30)),
   isolation: schema.optional(schema.oneOf(...filterIsolations)),
@@ -136,6 +148,17 @@ const dataSchemas = {
 export function needsOf(filter: Partial<Record<string, unknown>>): FilterNeeds {
   if (filter['onRequestBody'] !== undefined) return 'body';
   return messageHooks.some((name) => filter[name] !== undefined) ? 'messages' : 'headers';
+}
+
+/** A type without a hook for it is a mistake. */
+function checkMessages(given: Record<string, unknown>, faults: FieldViolation[]): void {
+  const { request, response } = (given['messages'] ?? {}) as { request?: unknown; response?: unknown };
+  if (request !== undefined && given['onRequestMessage'] === undefined && given['onRequestBody'] === undefined) {
+    faults.push({ field: 'messages.request', description: 'goes with onRequestMessage or onRequestBody' });
+  }
+  if (response !== undefined && given['onResponseMessage'] === undefined) {
+    faults.push({ field: 'messages.response', description: 'goes with onResponseMessage' });
+  }
 }
 
 function checkNeeds(given: Record<string, unknown>, isolation: unknown, faults: FieldViolation[]): void {
@@ -181,6 +204,7 @@ export function checkFilter(exported: unknown, file: string, isolation?: FilterI
   if (hooks.every((name) => given[name] === undefined)) {
     faults.push({ field: 'run', description: `expected one of ${hooks.join(', ')}` });
   }
+  checkMessages(given, faults);
   checkNeeds(given, isolation ?? given['isolation'], faults);
   const config = given['config'] as { read?: unknown } | undefined;
   if (config !== undefined && typeof config?.read !== 'function') {

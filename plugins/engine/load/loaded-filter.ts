@@ -22,6 +22,7 @@ import type {
 import { filterConfigInvalid, filterLoadFailed } from '../filter-errors.ts';
 import { withDeadline } from '../with-deadline.ts';
 import { needsOf } from './check-filter.ts';
+import { messageHooksOf, typesOnly } from './message-types.ts';
 import { createQuarantine, type Quarantine } from './quarantine.ts';
 import { createRunTimes, type RunTimes } from './run-times.ts';
 
@@ -74,10 +75,14 @@ export interface LoadedFilter {
   /** Absolute path of the file, and hash of its folder's content. */
   readonly file: string;
   readonly hash: string;
-  readonly methodStatus: (call: Pick<Call, 'service' | 'method' | 'kind' | 'known'>) => Status;
+  readonly methodStatus: (
+    call: Pick<Call, 'service' | 'method' | 'kind' | 'known' | 'requestType' | 'responseType'>,
+  ) => Status;
   readonly criterion: Criterion | undefined;
   readonly shouldRun: ((call: Call) => boolean) | undefined;
   readonly run: ((call: Call, ctx: Invocation, error: AppError | undefined) => unknown) | undefined;
+  /** Types of messages that its message hooks are for; undefined = all. */
+  readonly messages: Filter<unknown, unknown>['messages'];
   /** Undefined = all. */
   readonly messageKinds: readonly CallKind[] | undefined;
   readonly followsReloads: boolean;
@@ -244,15 +249,14 @@ export async function openFilter(options: OpenFilterOptions): Promise<LoadedFilt
     loadedAtMs: clock.now(),
     times: createRunTimes(),
     quarantine: quarantineOf(options),
-    methodStatus: isEnabled ? methodCriterion(definition.match) : () => Status.disabled,
+    methodStatus: isEnabled ? methodCriterion(definition.match, typesOnly(definition)) : () => Status.disabled,
     criterion: callCriterion(definition.match, random),
     shouldRun: shouldRun && ((call) => shouldRun(call, criteriaContext)),
     run: definition.run?.bind(definition) as Hook | undefined,
+    messages: definition.messages && { ...definition.messages },
     messageKinds: definition.messageKinds && [...definition.messageKinds],
     followsReloads: definition.followsReloads ?? false,
-    onRequestMessage: definition.onRequestMessage?.bind(definition),
-    onResponseMessage: definition.onResponseMessage?.bind(definition),
-    onRequestBody: definition.onRequestBody?.bind(definition),
+    ...messageHooksOf(definition),
     onStatus: definition.onStatus?.bind(definition),
     onEnd: definition.onEnd?.bind(definition),
     counts: { ran: 0, skipped: 0, answered: 0, refused: 0, failed: 0, timedOut: 0, overloaded: 0, late: 0, blocked: 0 },

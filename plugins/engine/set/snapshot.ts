@@ -121,12 +121,17 @@ function shadowOf(filter: LoadedFilter, trials: readonly Trial[]): ShadowSlot | 
   return undefined;
 }
 
+/** True when messages of a method are what a filter is for. */
+function isOfType(wanted: { readonly typeName: string } | undefined, typeName: string | undefined): boolean {
+  return wanted === undefined || wanted.typeName === typeName;
+}
+
 function compileChain(
   version: number,
   filters: readonly LoadedFilter[],
   off: ReadonlySet<string>,
   trials: readonly Trial[],
-  call: Pick<Call, 'service' | 'method' | 'kind' | 'known'>,
+  call: Pick<Call, 'service' | 'method' | 'kind' | 'known' | 'requestType' | 'responseType'>,
 ): Chain {
   const slots: Slot[] = [];
   const canaries = trials.filter(({ stage }) => stage === 'canary');
@@ -141,13 +146,17 @@ function compileChain(
   });
   const ofType = (...types: FilterType[]) => slots.filter(({ filter }) => types.includes(filter.type));
   const withMessages = slots.filter(({ filter }) => filter.messageKinds?.includes(call.kind) ?? true);
+  const takesRequests = ({ messages }: LoadedFilter) => isOfType(messages?.request, call.requestType);
+  const takesResponses = ({ messages }: LoadedFilter) => isOfType(messages?.response, call.responseType);
   return {
     account: accountOf(version, labels, slots.length),
     slots,
     inbound: ofType('inbound', 'endpoint'),
-    requestMessage: withMessages.filter(({ filter }) => filter.onRequestMessage !== undefined),
-    body: slots.filter(({ filter }) => filter.onRequestBody !== undefined),
-    responseMessage: withMessages.filter(({ filter }) => filter.onResponseMessage !== undefined),
+    requestMessage: withMessages.filter(({ filter }) => filter.onRequestMessage !== undefined && takesRequests(filter)),
+    body: slots.filter(({ filter }) => filter.onRequestBody !== undefined && takesRequests(filter)),
+    responseMessage: withMessages.filter(
+      ({ filter }) => filter.onResponseMessage !== undefined && takesResponses(filter),
+    ),
     outbound: ofType('outbound').filter(({ filter }) => filter.run !== undefined),
     error: ofType('error').filter(({ filter }) => filter.run !== undefined),
     status: slots.filter(({ filter }) => filter.onStatus !== undefined),
