@@ -85,7 +85,10 @@ export function createJobs(options: JobsOptions): Jobs {
   const sla = createSlaWatch({ store, clock, log, onMiss: (job, promise) => notices.tell(missNotice(job, promise)) });
   const outbox = createJobOutbox({
     store,
-    onSettled: (job) => (job.parent === undefined ? notices.tell(endNotice(job)) : Promise.resolve()),
+    onSettled: async (job) => {
+      await sla.settle(job);
+      if (job.parent === undefined) await notices.tell(endNotice(job));
+    },
     onOpen: (job) => sla.add(job),
     queue,
     publisher,

@@ -5,7 +5,9 @@ import { JobService } from '../../proto/gen/showrunner/jobs/v1/job_service_pb.ts
 import { Code } from '../../server/core/codes.ts';
 import { silentLogger } from '../../server/core/log.ts';
 import { systemRandom } from '../../server/core/random.ts';
+import type { JobRecord } from '../../server/jobs/job-record.ts';
 import { createJobService } from '../../server/jobs/service.ts';
+import { createSlaWatch } from '../../server/jobs/sla/sla-watch.ts';
 import { createWebhooks, isAllowed } from '../../server/jobs/webhooks/webhooks.ts';
 import { createRpcClient, type RpcClient } from '../../server/rpc/client.ts';
 import type { RpcServer } from '../../server/rpc/server.ts';
@@ -186,6 +188,24 @@ describe('webhooks of jobs', () => {
     await restart();
   });
 
+  it('are not called any more when their origin is no longer named', async () => {
+    answer = () => 500;
+    await subscribe();
+    await client.createJob({ job: { kind: 'noop' } });
+    await received(1);
+    client.close();
+    await server.close();
+    let before = 0;
+    await harness.restartServer({ webhookOrigins: ['https://other.example'] }, () => {
+      answer = () => 204;
+      before = receiver.requests.length;
+    });
+    await serve();
+    await waitUntil('it is given up', () => counts().dropped === 1);
+    assert.deepEqual([receiver.requests.length, counts().delivered], [before, 0]);
+    await restart();
+  });
+
   it('are listed without their secret, and deleted with what they had to deliver', async () => {
     answer = () => 500;
     const { secret } = await subscribe();
@@ -278,6 +298,31 @@ describe('promises of jobs', () => {
     assert.deepEqual(misses, [SlaMiss_Promise.START, SlaMiss_Promise.FINISH]);
     const { job: ended } = await client.getJob({ name: job.name });
     assert.equal(ended?.slaMisses.length, 2);
+  });
+
+  it('are told once too when they were missed while no server was there', async () => {
+    const must = { mustStartMs: 1_000, mustFinishMs: 2_000, createMs: 0, labels: {}, attempts: [] };
+    const ended = { ...must, id: 'late', kind: 'noop', state: 'succeeded', startMs: 900, endMs: 2_001 };
+    let job = ended as unknown as JobRecord;
+    const told: string[] = [];
+    const watch = createSlaWatch({
+      store: {
+        find: async () => job,
+        update: async (_id, decide) => {
+          job = decide(job)?.record ?? job;
+          return job;
+        },
+      },
+      clock: createShiftedClock(),
+      log: silentLogger,
+      onMiss: async (_job, promise) => void told.push(promise),
+    });
+    for (let i = 0; i < 2; i++) await watch.settle(job);
+    assert.deepEqual([told, job.slaMissed], [['finish'], ['finish']]);
+    job = { ...(ended as unknown as JobRecord), startMs: 1_500, endMs: 2_000 };
+    await watch.settle(job);
+    assert.deepEqual([told, job.slaMissed], [['finish', 'start'], ['start']]);
+    await watch.close();
   });
 
   it('are kept by jobs in time, and watched again after a restart', async () => {

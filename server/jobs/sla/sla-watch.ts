@@ -17,6 +17,8 @@ export interface SlaWatchDeps {
 export interface SlaWatch {
   /** Watches a job that has promises; the same one again changes nothing. */
   add(job: JobRecord): void;
+  /** Tells what a job that has ended missed unseen, e.g. while no server was there. Repeating it is harmless. */
+  settle(job: JobRecord): Promise<void>;
   start(): void;
   close(): Promise<void>;
 }
@@ -24,23 +26,24 @@ export interface SlaWatch {
 const retryMs = 1_000;
 
 export function createSlaWatch({ store, clock, log, onMiss }: SlaWatchDeps): SlaWatch {
+  const tell = async (job: JobRecord, promise: SlaPromise) => {
+    const untilMs = untilOf(job, promise);
+    await onMiss(job, promise);
+    await store.update(job.id, (record) => {
+      // What ended in time, as its worker tells late, was no miss.
+      const isKept = isTerminal(record.state) && !lateAtEnd(record).includes(promise);
+      if (isKept || record.slaMissed?.includes(promise)) return undefined;
+      const slaMissed = [...(record.slaMissed ?? []), promise];
+      return { record: { ...record, slaMissed }, events: [{ slaMissed: promise, untilMs }], atMs: clock.now() };
+    });
+    log.warn('job has missed a promise', { job_id: job.id, job_kind: job.kind, promise });
+  };
   const look = async (id: string): Promise<number | undefined> => {
     const job = await store.find(id);
     if (job === undefined || isTerminal(job.state)) return undefined;
     const now = clock.now();
     for (const promise of openPromises(job)) {
-      if (untilOf(job, promise) > now) continue;
-      await onMiss(job, promise);
-      await store.update(id, (record) => {
-        if (isTerminal(record.state) || record.slaMissed?.includes(promise)) return undefined;
-        const slaMissed = [...(record.slaMissed ?? []), promise];
-        return {
-          record: { ...record, slaMissed },
-          events: [{ slaMissed: promise, untilMs: untilOf(job, promise) }],
-          atMs: now,
-        };
-      });
-      log.warn('job has missed a promise', { job_id: id, job_kind: job.kind, promise });
+      if (untilOf(job, promise) <= now) await tell(job, promise);
     }
     const after = await store.find(id);
     return after === undefined ? undefined : nextOf(after);
@@ -58,6 +61,9 @@ export function createSlaWatch({ store, clock, log, onMiss }: SlaWatchDeps): Sla
   });
   return {
     add: (job) => due.set(job.id, nextOf(job)),
+    settle: async (job) => {
+      for (const promise of lateAtEnd(job)) if (!job.slaMissed?.includes(promise)) await tell(job, promise);
+    },
     start: due.start,
     close: due.close,
   };
@@ -69,6 +75,15 @@ function openPromises(job: JobRecord): SlaPromise[] {
   if (job.mustStartMs !== undefined && job.startMs === undefined) open.push('start');
   if (job.mustFinishMs !== undefined) open.push('finish');
   return open.filter((promise) => !job.slaMissed?.includes(promise));
+}
+
+/** Promises that a job which has ended did not keep. */
+function lateAtEnd(job: JobRecord): SlaPromise[] {
+  const { startMs, endMs = 0 } = job;
+  const late: SlaPromise[] = [];
+  if ((startMs ?? endMs) > untilOf(job, 'start')) late.push('start');
+  if (endMs > untilOf(job, 'finish')) late.push('finish');
+  return late;
 }
 
 export function untilOf(job: JobRecord, promise: SlaPromise): number {

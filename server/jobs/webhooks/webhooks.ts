@@ -117,6 +117,8 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
     }
     const row = decode<DeliveryRow>(stored.value);
     const { url, secret } = hook;
+    // Its origin may have been taken off the list since.
+    if (!isAllowed(url, origins)) return settle(key, row, { end: 'refused' });
     const result = await deliver({ id: key, url, secret, body: row.body, nowMs: clock.now(), timeoutMs });
     return settle(key, row, result);
   };
