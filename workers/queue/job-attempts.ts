@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { SpanStatusCode, trace } from '@opentelemetry/api';
 import { DelayedError, type Job, UnrecoverableError, WaitingChildrenError, WaitingError } from 'bullmq';
 import type { Clock } from '../../server/core/clock.ts';
+import { messageOf } from '../../server/core/errors.ts';
 import type { Logger } from '../../server/core/log.ts';
 import type { Random } from '../../server/core/random.ts';
 import { type AttemptEnd, runAttempt } from './attempt-end.ts';
@@ -129,7 +130,6 @@ async function runKind(
   }
 
   const workDir = join(deps.workDir, `${data.jobId}-${attempt.holder.fence}`);
-  await mkdir(workDir, { recursive: true });
   const progress = createProgressThrottle({
     clock: deps.clock,
     send: async (report) => {
@@ -155,7 +155,13 @@ async function runKind(
   };
   try {
     const end = await runAttempt(deps, {
-      kind,
+      kind: {
+        ...kind,
+        run: async (given, params) => {
+          await mkdir(workDir, { recursive: true });
+          return kind.run(given, params);
+        },
+      },
       params: data.params,
       context,
       attempt,
@@ -166,7 +172,10 @@ async function runKind(
     if (!attempt.signal.aborted) await progress.flush();
     return end;
   } finally {
-    await rm(workDir, { recursive: true, force: true, maxRetries: 3 });
+    await rm(workDir, { recursive: true, force: true, maxRetries: 3 }).catch((error: unknown) => {
+      // What the job has done stands; the folder goes when the worker ends, or with the next one.
+      log.warn('folder of the attempt not removed', { error: messageOf(error) });
+    });
   }
 }
 
