@@ -1,7 +1,8 @@
 import type { AttemptLogLine } from '../../../workers/queue/attempt-log.ts';
 import type { JobQueue } from '../../../workers/queue/job-queue.ts';
 import type { Clock } from '../../core/clock.ts';
-import { messageOf } from '../../core/errors.ts';
+import { isPermanent } from '../../core/codes.ts';
+import { AppError, messageOf } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
 import type { RecordsStore } from '../../stores/records/records-store.ts';
 import { isTerminal } from '../job-record.ts';
@@ -51,7 +52,8 @@ export function createJobLogs({ records, store, queue, clock, log, retentionMs }
         { kind: 'put', ...cursor, value: encode(position) },
       ]);
     } catch (error) {
-      // They come again after a restart at the latest; a job does not wait for its log.
+      // A full disk, say: the reader hands them over again. A job does not wait for its log.
+      if (!(error instanceof AppError) || !isPermanent(error.code)) throw error;
       log.warn('log lines of jobs could not be stored', { lines: lines.length, error: messageOf(error) });
     }
   };
