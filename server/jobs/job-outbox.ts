@@ -1,7 +1,7 @@
 import { cancelledOutcome } from '../../workers/queue/cancel-tree.ts';
 import type { JobQueue } from '../../workers/queue/job-queue.ts';
 import type { Clock } from '../core/clock.ts';
-import { messageOf } from '../core/errors.ts';
+import { AppError, messageOf } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import { applyOutcome } from './apply-event.ts';
 import type { JobGate } from './gate/job-gate.ts';
@@ -38,6 +38,12 @@ export interface JobOutbox {
   sweep(): Promise<void>;
   /** Sweeps now, periodically and whenever Redis comes back, until the signal. */
   run(signal: AbortSignal): Promise<void>;
+}
+
+/** Jobs that a sweep could not deal with: how many, and the first of them with its error. */
+interface Refused {
+  jobs: number;
+  first?: { readonly job_id: string; readonly error: string };
 }
 
 const pageSize = 500;
@@ -85,23 +91,33 @@ export function createJobOutbox(deps: JobOutboxDeps): JobOutbox {
     await store.closeOpen(job.id);
   };
 
-  const sweepPage = async (jobs: readonly JobRecord[], found: Set<string>) => {
+  const sweepPage = async (jobs: readonly JobRecord[], found: Set<string>, refused: Refused) => {
+    /** One job that cannot be dealt with must not hold up all those behind it; without the queue none can be. */
+    const attempt = async (job: JobRecord, work: Promise<unknown>) => {
+      try {
+        await work;
+      } catch (error) {
+        if (error instanceof AppError && error.reason === 'QUEUE_UNAVAILABLE') throw error;
+        refused.jobs++;
+        refused.first ??= { job_id: job.id, error: messageOf(error) };
+      }
+    };
     const running = jobs.filter((job) => !isTerminal(job.state) && job.publishing === undefined);
     for (const job of jobs) {
       if (job.publishing !== undefined) publisher.push(job.id);
-      if (isTerminal(job.state)) await settle(job);
+      if (isTerminal(job.state)) await attempt(job, settle(job));
     }
     const onQueue = running.filter((job) => job.kind !== workflowKind && job.heldBy === undefined);
     for (const job of running) deps.onOpen(job);
-    for (const job of running) if (!onQueue.includes(job)) await send(job);
+    for (const job of running) if (!onQueue.includes(job)) await attempt(job, send(job));
     const states = await queue.inspect(onQueue.map(({ id, queueClass }) => ({ jobId: id, queueClass })));
     for (const [index, job] of onQueue.entries()) {
       const state = states[index];
       if (state?.ended !== undefined) {
         // Its event is most likely on the way and knows more (the time, the attempts): wait for it one sweep.
-        if (untold.has(job.id)) await takeOver(job, state.ended);
+        if (untold.has(job.id)) await attempt(job, takeOver(job, state.ended));
         else found.add(job.id);
-      } else if (state?.missing) await replace(job);
+      } else if (state?.missing) await attempt(job, replace(job));
     }
   };
   const takeOver = async (job: JobRecord, outcome: Parameters<typeof applyOutcome>[1]) => {
@@ -126,6 +142,7 @@ export function createJobOutbox(deps: JobOutboxDeps): JobOutbox {
 
   const sweep = async () => {
     const found = new Set<string>();
+    const refused: Refused = { jobs: 0 };
     await limits.load();
     for (let after: string | undefined; ; ) {
       const ids = await store.openIds(after, pageSize);
@@ -138,10 +155,12 @@ export function createJobOutbox(deps: JobOutboxDeps): JobOutbox {
       await sweepPage(
         jobs.filter((job) => job !== undefined),
         found,
+        refused,
       );
       if (ids.length < pageSize || after === undefined) break;
     }
     untold = found;
+    if (refused.jobs > 0) log.warn('jobs wait for the next sweep', { jobs: refused.jobs, ...refused.first });
     await gate.recheck();
   };
 
