@@ -124,6 +124,15 @@ export function filterOrderInvalid(faults: readonly string[]): AppError {
   });
 }
 
+/** Filters of the set require context keys that no filter before them provides. */
+export function filterKeysInvalid(faults: readonly string[]): AppError {
+  return new AppError({
+    code: Code.FAILED_PRECONDITION,
+    reason: 'FILTER_KEYS_INVALID',
+    message: `context keys of the filters: ${faults.join('; ')}`,
+  });
+}
+
 /** The same failure under the code that the filter's author chose. */
 export function withCode(error: AppError, code: Code): AppError {
   const { reason, message, metadata, cause } = error;

@@ -6,15 +6,12 @@
  */
 import type { DescMessage } from '@bufbuild/protobuf';
 import type { Answer, Call, CallKind, CallOutcome, StaticAnswer } from '../../server/core/call.ts';
-import type { Clock } from '../../server/core/clock.ts';
 import type { Code } from '../../server/core/codes.ts';
 import type { AppError } from '../../server/core/errors.ts';
-import type { Logger } from '../../server/core/log.ts';
-import type { Origins } from '../../server/core/origins.ts';
-import type { Random } from '../../server/core/random.ts';
-import type { SharedRates } from '../../server/core/shared-rates.ts';
 import type { CallPriority } from './contract/call-keys.ts';
 import type { Schema } from './contract/config-schema.ts';
+import type { ContextKey } from './contract/context-key.ts';
+import type { CriteriaContext, FilterContext, OpenContext } from './contract/filter-context.ts';
 import type { FilterMessages, HookResult, SeenMessage } from './contract/message-types.ts';
 import type { SelfTest } from './kit/self-test-case.ts';
 
@@ -53,6 +50,7 @@ export {
 } from './contract/call-keys.ts';
 export { type Schema, type SchemaValue, schema } from './contract/config-schema.ts';
 export { type ContextKey, contextKey } from './contract/context-key.ts';
+export type { CriteriaContext, FilterContext, KeyValue, OpenContext } from './contract/filter-context.ts';
 export { globMatcher, pathMatcher, rememberPaths, type TextMatcher } from './contract/glob.ts';
 export { createKeyedTable, type KeyedTable } from './contract/keyed-table.ts';
 export { limiterUse, loadSignals } from './contract/load-signals.ts';
@@ -110,44 +108,11 @@ export interface FilterMatch {
   readonly percent?: number;
 }
 
-/** What `open` gets. */
-export interface OpenContext {
-  readonly id: string;
-  readonly log: Logger;
-  readonly clock: Clock;
-  readonly random: Random;
-  /** Calls of other servers; without that capability of the engine every call fails with ORIGINS_MISSING. */
-  readonly origins: Origins;
-  /** Rates that all servers share; undefined where the engine was lent none. */
-  readonly sharedRates: SharedRates | undefined;
-  /** Aborted when opening takes too long. */
-  readonly signal: AbortSignal;
-}
-
-/** What each run of a filter gets; made for one run, not to be kept. */
-export interface FilterContext<Config, State> {
-  readonly config: Config;
-  /** What `open` returned. */
-  readonly state: State;
-  readonly log: Logger;
-  readonly clock: Clock;
-  readonly random: Random;
-  /** Calls of other servers; without that capability of the engine every call fails with ORIGINS_MISSING. */
-  readonly origins: Origins;
-  /** Monotonic ms at which this run began: a reading that is there already, where the clock is not to be asked again. */
-  readonly nowMs: number;
-  /** Aborted when the call ends early or the filter's time is up. */
-  readonly signal: AbortSignal;
-}
-
-/** What `shouldRun` gets: shared by all calls, so that a skipped filter allocates nothing. */
-export type CriteriaContext<Config, State> = Omit<FilterContext<Config, State>, 'signal' | 'nowMs'>;
-
 /** How a call ended, with the account of its filters. */
 export interface FilteredOutcome extends CallOutcome {
   /**
-   * One line: `id@version:type=status/ns, …`, with `/ns/waitNs` where it waited; `parseFilterLine` reads it back. Made when it is asked for, so ask in the
-   * hook: of a call that is long gone it is empty.
+   * One line: `id@version:type=status/ns, …`, with `/ns/waitNs` where it waited; `parseFilterLine` reads it
+   * back. Made when it is asked for, so ask in the hook: of a call that is long gone it is empty.
    */
   filterLine(): string;
   /** Nanoseconds in all filters together, waits included. */
@@ -178,7 +143,14 @@ export type FilterIsolation = (typeof filterIsolations)[number];
  * result of the wrong shape, no result within `timeoutMs`, or more than `maxConcurrent` runs at once is a failure of
  * the filter and goes by its `failurePolicy`. Hooks that return no promise are run without one.
  */
-interface FilterBase<Config, State, Req extends DescMessage, Res extends DescMessage> {
+interface FilterBase<
+  Config,
+  State,
+  Req extends DescMessage,
+  Res extends DescMessage,
+  P extends ContextKey<unknown>,
+  R extends ContextKey<unknown>,
+> {
   /** `namespace.name`, lower case; unique among all loaded filters. */
   readonly id: string;
   /** `major.minor.patch`, shown in listings and traces. */
@@ -192,6 +164,13 @@ interface FilterBase<Config, State, Req extends DescMessage, Res extends DescMes
   /** Ids of filters that run after this one, whatever the orders say. One that is not loaded fails the load. */
   readonly before?: readonly string[];
   readonly category: FilterCategory;
+  /** Keys of `call.attributes` that its hooks set, with `ctx.write`. */
+  readonly provides?: readonly P[];
+  /**
+   * Keys that its hooks read, with `ctx.read`. An enabled filter that runs earlier must provide each, or the set is
+   * refused: at the load, at a reload, and when that filter is to be switched off.
+   */
+  readonly requires?: readonly R[];
   readonly match?: FilterMatch;
   /** Longest wait for one asynchronous run, in ms; default 5000. */
   readonly timeoutMs?: number;
@@ -237,9 +216,9 @@ interface FilterBase<Config, State, Req extends DescMessage, Res extends DescMes
   /** Criteria that `match` cannot say. Synchronous, and called for each call: keep it cheap. */
   shouldRun?(call: Call, ctx: CriteriaContext<Config, State>): boolean;
   /** Sees each request message; a returned value replaces it, undefined keeps it, `droppedMessage` drops it from a stream. */
-  onRequestMessage?(message: SeenMessage<Req>, call: Call, ctx: FilterContext<Config, State>): HookResult<Req>;
+  onRequestMessage?(message: SeenMessage<Req>, call: Call, ctx: FilterContext<Config, State, P, R>): HookResult<Req>;
   /** Sees each response message; a returned value replaces it, undefined keeps it, `droppedMessage` drops it from a stream. */
-  onResponseMessage?(message: SeenMessage<Res>, call: Call, ctx: FilterContext<Config, State>): HookResult<Res>;
+  onResponseMessage?(message: SeenMessage<Res>, call: Call, ctx: FilterContext<Config, State, P, R>): HookResult<Res>;
   /**
    * Sees the whole request before the endpoint gets any of it; may refuse, or answer in place of the endpoint. What
    * message hooks made of the messages is what it sees. Only for methods with a handler, and before no other answer.
@@ -247,19 +226,19 @@ interface FilterBase<Config, State, Req extends DescMessage, Res extends DescMes
   onRequestBody?(
     messages: readonly SeenMessage<Req>[],
     call: Call,
-    ctx: FilterContext<Config, State>,
+    ctx: FilterContext<Config, State, P, R>,
     // biome-ignore lint/suspicious/noConfusingVoidType: a filter without an answer returns nothing
   ): Awaitable<StaticAnswer | undefined | void>;
   /**
    * The last moment for trailers: runs once before the status is sent, well or badly, for every filter that applied.
    * `filterLine` is the account so far, as in `FilteredOutcome`. Synchronous; a failure is logged and counted.
    */
-  onStatus?(call: Call, filterLine: string, ctx: FilterContext<Config, State>): void;
+  onStatus?(call: Call, filterLine: string, ctx: FilterContext<Config, State, P, R>): void;
   /**
    * Runs once after the call ended, well or badly, for every filter that applied: what `run` took is given back here.
    * Inbound and endpoint filters that were not reached do not apply. Not awaited; a failure is logged and counted.
    */
-  onEnd?(call: Call, outcome: FilteredOutcome, ctx: FilterContext<Config, State>): void;
+  onEnd?(call: Call, outcome: FilteredOutcome, ctx: FilterContext<Config, State, P, R>): void;
 }
 
 /** Inbound: may refuse (throw) or answer in place of the endpoint. Endpoint: chooses the answer; the first one wins. */
@@ -268,16 +247,18 @@ export interface InboundFilter<
   State,
   Req extends DescMessage = DescMessage,
   Res extends DescMessage = DescMessage,
-> extends FilterBase<Config, State, Req, Res> {
+  P extends ContextKey<unknown> = ContextKey<unknown>,
+  R extends ContextKey<unknown> = ContextKey<unknown>,
+> extends FilterBase<Config, State, Req, Res, P, R> {
   readonly type: 'inbound' | 'endpoint';
   // biome-ignore lint/suspicious/noConfusingVoidType: a filter without an answer returns nothing
-  run?(call: Call, ctx: FilterContext<Config, State>): Awaitable<Answer | undefined | void>;
+  run?(call: Call, ctx: FilterContext<Config, State, P, R>): Awaitable<Answer | undefined | void>;
   /**
    * With the policy `fallback`, what happens when `run` failed: an answer in place of the endpoint, nothing = the call
    * goes on without the filter, a thrown AppError = it is refused. Synchronous; when it fails itself the call is refused.
    */
   // biome-ignore lint/suspicious/noConfusingVoidType: a filter without an answer returns nothing
-  onFailure?(call: Call, error: unknown, ctx: FilterContext<Config, State>): Answer | undefined | void;
+  onFailure?(call: Call, error: unknown, ctx: FilterContext<Config, State, P, R>): Answer | undefined | void;
 }
 
 /** Runs after the endpoint succeeded (or a filter answered), before the status is sent. */
@@ -286,9 +267,11 @@ export interface OutboundFilter<
   State,
   Req extends DescMessage = DescMessage,
   Res extends DescMessage = DescMessage,
-> extends FilterBase<Config, State, Req, Res> {
+  P extends ContextKey<unknown> = ContextKey<unknown>,
+  R extends ContextKey<unknown> = ContextKey<unknown>,
+> extends FilterBase<Config, State, Req, Res, P, R> {
   readonly type: 'outbound';
-  run?(call: Call, ctx: FilterContext<Config, State>): Awaitable<void>;
+  run?(call: Call, ctx: FilterContext<Config, State, P, R>): Awaitable<void>;
 }
 
 /** Runs when the call fails; a returned AppError replaces the error. Its own failure leaves the error as it was. */
@@ -297,24 +280,33 @@ export interface ErrorFilter<
   State,
   Req extends DescMessage = DescMessage,
   Res extends DescMessage = DescMessage,
-> extends FilterBase<Config, State, Req, Res> {
+  P extends ContextKey<unknown> = ContextKey<unknown>,
+  R extends ContextKey<unknown> = ContextKey<unknown>,
+> extends FilterBase<Config, State, Req, Res, P, R> {
   readonly type: 'error';
   run?(
     call: Call,
-    ctx: FilterContext<Config, State>,
+    ctx: FilterContext<Config, State, P, R>,
     error: AppError,
     // biome-ignore lint/suspicious/noConfusingVoidType: a filter that keeps the error returns nothing
   ): Awaitable<AppError | undefined | void>;
 }
 
-export type Filter<Config, State, Req extends DescMessage = DescMessage, Res extends DescMessage = DescMessage> =
-  | InboundFilter<Config, State, Req, Res>
-  | OutboundFilter<Config, State, Req, Res>
-  | ErrorFilter<Config, State, Req, Res>;
+export type Filter<
+  Config,
+  State,
+  Req extends DescMessage = DescMessage,
+  Res extends DescMessage = DescMessage,
+  P extends ContextKey<unknown> = ContextKey<unknown>,
+  R extends ContextKey<unknown> = ContextKey<unknown>,
+> =
+  | InboundFilter<Config, State, Req, Res, P, R>
+  | OutboundFilter<Config, State, Req, Res, P, R>
+  | ErrorFilter<Config, State, Req, Res, P, R>;
 
 /**
  * Types a filter; returns it unchanged. A filter folder holds `filter.ts` (or .js) with
- * `export const filter = defineFilter({ … })`. Write `config`, `open` and `messages` before the hooks: they set the
+ * `export const filter = defineFilter({ … })`. Write `config`, `open`, `messages`, `provides` and `requires` before the hooks: they set the
  * hooks' types.
  */
 export function defineFilter<
@@ -322,6 +314,8 @@ export function defineFilter<
   State = undefined,
   Req extends DescMessage = DescMessage,
   Res extends DescMessage = DescMessage,
->(filter: Filter<Config, State, Req, Res>): Filter<Config, State, Req, Res> {
+  P extends ContextKey<unknown> = ContextKey<unknown>,
+  R extends ContextKey<unknown> = ContextKey<unknown>,
+>(filter: Filter<Config, State, Req, Res, P, R>): Filter<Config, State, Req, Res, P, R> {
   return filter;
 }

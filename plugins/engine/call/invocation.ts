@@ -3,7 +3,8 @@ import type { Clock } from '../../../server/core/clock.ts';
 import type { Logger } from '../../../server/core/log.ts';
 import type { Origins } from '../../../server/core/origins.ts';
 import type { Random } from '../../../server/core/random.ts';
-import type { FilterContext } from '../filter.ts';
+import type { ContextKey } from '../contract/context-key.ts';
+import type { FilterContext, KeyValue } from '../contract/filter-context.ts';
 import type { LoadedFilter } from '../load/loaded-filter.ts';
 
 /**
@@ -50,6 +51,20 @@ export class Invocation implements FilterContext<unknown, unknown> {
       else if (this.#call?.signal.aborted) this.#controller.abort(this.#call.signal.reason);
     }
     return this.#controller.signal;
+  }
+
+  read<Key extends ContextKey<unknown>>(call: Call, key: Key): KeyValue<Key> {
+    const { id, requires } = this.#filter;
+    if (!requires.includes(key)) throw new Error(`${id} does not require the key "${key.name}" that it reads`);
+    const value = key.get(call);
+    if (value === undefined) throw new Error(`nobody set the key "${key.name}" in this call, which ${id} requires`);
+    return value as KeyValue<Key>;
+  }
+
+  write<Key extends ContextKey<unknown>>(call: Call, key: Key, value: KeyValue<Key>): void {
+    const { id, provides } = this.#filter;
+    if (!provides.includes(key)) throw new Error(`${id} does not provide the key "${key.name}" that it writes`);
+    key.set(call, value);
   }
 
   /** Ends the run: its signal aborts with `reason`, now or when it is asked for. */

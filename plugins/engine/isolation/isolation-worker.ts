@@ -116,6 +116,10 @@ let definition: Filter<unknown, unknown> | undefined;
 let opened: LoadedFilter | undefined;
 const running = new Map<number, AbortController>();
 
+function noKeys(): never {
+  throw new Error('a filter in a worker has no context keys');
+}
+
 async function run(id: number, plain: PlainCall): Promise<PlainResult> {
   const filter = opened;
   if (filter === undefined || definition === undefined) throw new Error('the filter is not open');
@@ -127,7 +131,8 @@ async function run(id: number, plain: PlainCall): Promise<PlainResult> {
   try {
     if (filter.shouldRun?.(call) === false) return { changes: worked.changes(), answer: undefined, error: undefined };
     const nowMs = clock.monotonic();
-    const context = { config, state, log, clock, random, origins, nowMs, signal: controller.signal };
+    const keys = { read: noKeys, write: noKeys };
+    const context = { config, state, log, clock, random, origins, nowMs, signal: controller.signal, ...keys };
     const result = await (definition as InboundFilter<unknown, unknown>).run?.(call, context);
     if (result !== undefined && !('messages' in result)) throw new TypeError('a worker cannot answer with a stream');
     return { changes: worked.changes(), answer: result?.messages, error: undefined };

@@ -33,6 +33,8 @@ const fields: ReadonlySet<string> = new Set([
     'before',
     'failureCode',
     'messages',
+    'provides',
+    'requires',
     'followsReloads',
   ],
   ...optionalFunctions,
@@ -96,6 +98,20 @@ const selfTests = schema.list(
   100,
 );
 
+const keys = schema.optional(
+  schema.list<unknown>(
+    {
+      expects: 'a context key',
+      read: (raw, field, faults) => {
+        const { name, get, set } = (typeof raw === 'object' && raw !== null ? raw : {}) as Record<string, unknown>;
+        if (typeof name === 'string' && typeof get === 'function' && typeof set === 'function') return;
+        faults.push({ field, description: 'expected a key, as contextKey makes it' });
+      },
+    },
+    100,
+  ),
+);
+
 /** A message schema of generated code. */
 const messageSchema = schema.optional<unknown>({
   expects: 'the schema of a message',
@@ -137,6 +153,8 @@ const dataSchemas = {
   messageKinds: kinds,
   followsReloads: schema.optional(schema.flag()),
   match: schema.optional(matchSchema),
+  provides: keys,
+  requires: keys,
   messages: schema.optional(schema.shape({ request: messageSchema, response: messageSchema })),
   needs: schema.optional(schema.oneOf(...filterNeeds)),
   maxBodyBytes: schema.optional(schema.integer(1, 2 ** 30)),
@@ -172,6 +190,9 @@ function checkNeeds(given: Record<string, unknown>, isolation: unknown, faults: 
   }
   if (isolation !== 'worker') return;
   if (given['type'] !== 'inbound') faults.push({ field: 'type', description: 'only inbound filters run in a worker' });
+  for (const name of ['provides', 'requires']) {
+    if (given[name] !== undefined) faults.push({ field: name, description: 'a filter in a worker has no attributes' });
+  }
   for (const name of hooks) {
     if (name === 'run' || given[name] === undefined) continue;
     faults.push({ field: name, description: 'a filter in a worker has no other hook than run' });

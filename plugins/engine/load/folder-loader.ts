@@ -50,7 +50,11 @@ export function changesOf(before: readonly LoadedFilter[], after: readonly Loade
   };
 }
 
-export function createFolderLoader(options: FolderLoaderOptions): FolderLoader {
+/** `check` throws what is wrong with the set that a reload would make. */
+export function createFolderLoader(
+  options: FolderLoaderOptions,
+  check: (filters: readonly LoadedFilter[]) => void,
+): FolderLoader {
   const { dirs, log } = options;
   let refusedFingerprint = '';
 
@@ -60,6 +64,16 @@ export function createFolderLoader(options: FolderLoaderOptions): FolderLoader {
     if (surplus === undefined) return first;
     await Promise.all(first.map((filter) => filter.close()));
     throw filterUnknown(surplus);
+  }
+
+  /** Those that were opened for a set that is refused are closed again. */
+  async function checkOrClose(filters: readonly LoadedFilter[], current: readonly LoadedFilter[]): Promise<void> {
+    try {
+      check(filters);
+    } catch (error) {
+      await Promise.all(filters.filter((filter) => !current.includes(filter)).map((filter) => filter.close()));
+      throw error;
+    }
   }
 
   async function loadNext(
@@ -74,6 +88,7 @@ export function createFolderLoader(options: FolderLoaderOptions): FolderLoader {
     if (isWatched && fingerprint === refusedFingerprint) return undefined;
     try {
       const filters = await loadFilters(folders, current, { ...options, config: { ...options.config, ...stored } });
+      await checkOrClose(filters, current);
       refusedFingerprint = '';
       return filters;
     } catch (error) {

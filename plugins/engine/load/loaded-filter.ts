@@ -9,6 +9,7 @@ import type { Random } from '../../../server/core/random.ts';
 import { type FilterStatusName, filterStatusNames, Status } from '../call/filter-status.ts';
 import type { Invocation } from '../call/invocation.ts';
 import { type Capabilities, noOrigins } from '../contract/capabilities.ts';
+import type { ContextKey } from '../contract/context-key.ts';
 import { type Criterion, callCriterion, methodCriterion } from '../contract/criteria.ts';
 import type {
   FailurePolicy,
@@ -61,6 +62,8 @@ export interface LoadedFilter {
   readonly category: FilterCategory;
   readonly after: readonly string[] | undefined;
   readonly before: readonly string[] | undefined;
+  readonly provides: readonly ContextKey<unknown>[];
+  readonly requires: readonly ContextKey<unknown>[];
   readonly failurePolicy: FailurePolicy;
   /** Undefined = by the failure. */
   readonly failureCode: Code | undefined;
@@ -237,6 +240,8 @@ export async function openFilter(options: OpenFilterOptions): Promise<LoadedFilt
     description: definition.description ?? '',
     after: definition.after && [...definition.after],
     before: definition.before && [...definition.before],
+    provides: [...(definition.provides ?? [])],
+    requires: [...(definition.requires ?? [])],
     failurePolicy: definition.failurePolicy ?? 'closed',
     failureCode: definition.failureCode && Code[definition.failureCode],
     onFailure: 'onFailure' in definition ? definition.onFailure?.bind(definition) : undefined,

@@ -1,5 +1,11 @@
 import { AppError, messageOf } from '../../../server/core/errors.ts';
-import { filterLoadFailed, filterRefused, filtersReplaced, filterUnknown } from '../filter-errors.ts';
+import {
+  filterKeysInvalid,
+  filterLoadFailed,
+  filterRefused,
+  filtersReplaced,
+  filterUnknown,
+} from '../filter-errors.ts';
 import type { FilterMetrics } from '../filter-metrics.ts';
 import { changesOf, createFolderLoader, type FilterChanges, type FolderLoader } from '../load/folder-loader.ts';
 import { holdFilter, type LoadedFilter, releaseFilter } from '../load/loaded-filter.ts';
@@ -8,6 +14,7 @@ import { createFilterGroups, type FilterGroup, type FilterGroups, type Promotion
 import type { GroupStore, StoredSettings } from '../versions/group-store.ts';
 import { createPastVersions, type PastVersions } from '../versions/past-versions.ts';
 import type { FilterSource, StageOptions } from '../versions/stage-filter.ts';
+import { keyFaults, newKeyFaults } from './key-faults.ts';
 import { createSnapshot, type Snapshot } from './snapshot.ts';
 
 /** What a reload did. */
@@ -63,12 +70,17 @@ export async function createFilterSets(options: FilterSetsOptions): Promise<Filt
   const { log, clock, store } = options;
   const settings = await store.readSettings();
   const configs: Record<string, unknown> = { ...settings.config };
-  const folders = createFolderLoader(options);
+  const folders = createFolderLoader(options, (filters) => sets.checkKeys(filters));
   const base = await folders.loadFirst(configs);
-  const sets = new Sets(options, folders, base, configs, settings);
+  const sets: Sets = new Sets(options, folders, base, configs, settings);
   for (const { group, why } of await sets.groups.restore()) {
     for (const { id } of group.sources)
       sets.past.add({ id, version: '', stage: 'closed', explanation: why }, clock.now());
+  }
+  const faults = keyFaults({ filters: sets.groups.servingWith(sets.base), disabled: sets.disabled });
+  if (faults.length > 0) {
+    await sets.close();
+    throw filterKeysInvalid(faults);
   }
   if (sets.groups.list.length > 0) {
     sets.swap();
@@ -87,7 +99,7 @@ class Sets implements FilterSets {
   readonly #folders: FolderLoader;
   readonly #configs: Record<string, unknown>;
   readonly #retiring = new Map<Snapshot, Promise<void>>();
-  #disabled: ReadonlySet<string>;
+  disabled: ReadonlySet<string>;
   #queue: Promise<unknown> = Promise.resolve();
   #saving: Promise<void> = Promise.resolve();
   #closing: Promise<void> | undefined;
@@ -102,15 +114,16 @@ class Sets implements FilterSets {
     this.#options = options;
     this.#folders = folders;
     this.#configs = configs;
-    this.#disabled = new Set(disabled.filter((id) => !options.required.includes(id)));
+    this.disabled = new Set(disabled.filter((id) => !options.required.includes(id)));
     this.base = base;
     for (const filter of base) holdFilter(filter);
-    this.current = createSnapshot(1, base, this.#disabled);
+    this.current = createSnapshot(1, base, this.disabled);
     this.groups = createFilterGroups({
       options,
       store: options.store,
       limits: { ...defaultTrialLimits, ...options.limits },
       base: () => this.base,
+      disabled: () => this.disabled,
       swap: () => this.swap(),
       ended: (group, stage, explanation) => {
         const endedAtMs = options.clock.now();
@@ -118,10 +131,21 @@ class Sets implements FilterSets {
         options.onChange(group.members.map(({ filter }) => filter.id));
       },
       worse: (group, why) => {
-        const rollback = this.#enqueue(() => this.groups.rollback(group, `rolled back by itself: ${why}`));
+        const rollback = this.#enqueue(() => this.#rollBack(group, `rolled back by itself: ${why}`));
         rollback.catch((error: unknown) => options.log.error('rollback failed', { group, error }));
       },
     });
+  }
+
+  /** Throws FILTER_KEYS_INVALID when the set with these versions from folders would lack a key that this one has. */
+  checkKeys(base: readonly LoadedFilter[]): void {
+    const faults = this.#keyFaults(this.groups.servingWith(base), this.disabled);
+    if (faults.length > 0) throw filterKeysInvalid(faults);
+  }
+
+  #keyFaults(filters: readonly LoadedFilter[], disabled: ReadonlySet<string>): string[] {
+    const { base, groups } = this;
+    return newKeyFaults({ filters: groups.servingWith(base), disabled: this.disabled }, { filters, disabled });
   }
 
   get live(): readonly Snapshot[] {
@@ -134,7 +158,7 @@ class Sets implements FilterSets {
     const old = this.current;
     const { actives, trials } = this.groups.compose();
     // The new set takes hold of its filters before the old one lets go: those in both stay open.
-    this.current = createSnapshot(old.version + 1, actives, this.#disabled, trials);
+    this.current = createSnapshot(old.version + 1, actives, this.disabled, trials);
     const cancel = this.#planStop(old);
     this.#retiring.set(
       old,
@@ -227,7 +251,14 @@ class Sets implements FilterSets {
   }
 
   rollback(group: string, why: string): Promise<void> {
-    return this.#enqueue(() => this.groups.rollback(group, why));
+    return this.#enqueue(() => this.#rollBack(group, why));
+  }
+
+  /** A version that is worse goes whatever the others require of it; what they lack then is told. */
+  async #rollBack(group: string, why: string): Promise<void> {
+    await this.groups.rollback(group, why);
+    const faults = keyFaults({ filters: this.groups.servingWith(this.base), disabled: this.disabled });
+    if (faults.length > 0) this.#options.log.error('filters lack context keys after a rollback', { group, faults });
   }
 
   #change(step: () => Promise<FilterGroup>): Promise<FilterGroup> {
@@ -242,11 +273,13 @@ class Sets implements FilterSets {
     const { log, required, onChange } = this.#options;
     if (!this.current.held.some((filter) => filter.id === id)) throw filterUnknown(id);
     if (isDisabled && required.includes(id)) throw filterRefused(id, 'required', 'the server does not run without it');
-    if (this.#disabled.has(id) === isDisabled) return;
-    const disabled = new Set(this.#disabled);
+    if (this.disabled.has(id) === isDisabled) return;
+    const disabled = new Set(this.disabled);
     if (isDisabled) disabled.add(id);
     else disabled.delete(id);
-    this.#disabled = disabled;
+    const [fault] = this.#keyFaults(this.groups.servingWith(this.base), disabled);
+    if (fault !== undefined) throw filterRefused(id, 'keys', fault);
+    this.disabled = disabled;
     this.swap();
     log.warn('filter switched', { filter: id, disabled: isDisabled });
     this.#save();
@@ -255,7 +288,7 @@ class Sets implements FilterSets {
 
   #save(): void {
     const { store, log } = this.#options;
-    const settings = { disabled: [...this.#disabled], config: { ...this.#configs } };
+    const settings = { disabled: [...this.disabled], config: { ...this.#configs } };
     this.#saving = this.#saving.catch(() => {}).then(() => store.saveSettings(settings));
     this.#saving.catch((error: unknown) => log.error('filter settings not stored', { error }));
   }
@@ -271,6 +304,11 @@ class Sets implements FilterSets {
       const old = member?.filter ?? this.base.find((filter) => filter.id === id);
       if (old === undefined) throw filterUnknown(id);
       const filter = await old.reopen(config ?? this.#options.config[id]);
+      const [fault] = this.#keyFaults(this.groups.servingWith(this.base, [filter]), this.disabled);
+      if (fault !== undefined) {
+        await filter.close();
+        throw filterRefused(id, 'keys', fault);
+      }
       if (group !== undefined) await this.groups.reconfigure(group, filter, filter.rawConfig);
       else {
         if (config === undefined) delete this.#configs[id];

@@ -2,6 +2,7 @@ import { AppError, messageOf } from '../../../server/core/errors.ts';
 import { newId } from '../../../server/core/ids.ts';
 import { filterRefused, groupUnknown } from '../filter-errors.ts';
 import { holdFilter, type LoadedFilter, releaseFilter } from '../load/loaded-filter.ts';
+import { newKeyFaults } from '../set/key-faults.ts';
 import { orderFaults } from '../set/running-order.ts';
 import type { TrialLimits } from './compare-versions.ts';
 import type { GroupStore, StoredGroup, StoredStage } from './group-store.ts';
@@ -37,6 +38,8 @@ export interface FilterGroupsDeps {
   readonly limits: TrialLimits;
   /** The versions from folders. */
   base(): readonly LoadedFilter[];
+  /** Filters that are switched off. */
+  disabled(): ReadonlySet<string>;
   /** Makes the set that serves anew. */
   swap(): void;
   /** A group has ended: its versions take no new calls. */
@@ -51,6 +54,8 @@ export interface FilterGroups {
   activeFor(id: string): FilterGroup | undefined;
   /** What serves: the active version of each id, and the trials beside them. */
   compose(): { readonly actives: readonly LoadedFilter[]; readonly trials: readonly Trial[] };
+  /** What serves, with other versions from folders, and with `exchanged` in place of those of the same id. */
+  servingWith(base: readonly LoadedFilter[], exchanged?: readonly LoadedFilter[]): readonly LoadedFilter[];
   /** Throws FILTER_REFUSED. */
   stage(sources: readonly FilterSource[]): Promise<FilterGroup>;
   /** Throws FILTER_NOT_FOUND, FILTER_REFUSED. */
@@ -97,21 +102,27 @@ export function createFilterGroups(deps: FilterGroupsDeps): FilterGroups {
     throw filterRefused(id, 'version', `${version} is loaded already; a new source needs a new version`);
   }
 
-  /** The set that would serve with the new versions in place must have an order. */
-  function checkOrder(members: readonly GroupMember[]): void {
-    const ids = new Set(
-      [...deps.base(), ...[...groups.values()].flatMap((group) => group.members.map((m) => m.filter))].map(
-        ({ id }) => id,
-      ),
+  function servingWith(base: readonly LoadedFilter[], exchanged: readonly LoadedFilter[] = []): LoadedFilter[] {
+    const serving = new Map(base.map((filter) => [filter.id, filter]));
+    for (const { stage, members } of inOrder()) {
+      if (stage === 'active') for (const { filter } of members) serving.set(filter.id, filter);
+    }
+    for (const filter of exchanged) serving.set(filter.id, filter);
+    return [...serving.values()];
+  }
+
+  /** The set that would serve with the new versions in place must have an order, and all keys that it requires. */
+  function checkSet(members: readonly GroupMember[]): void {
+    const filters = servingWith(
+      deps.base(),
+      members.map(({ filter }) => filter),
     );
-    const others = [...ids].flatMap((id) => {
-      const isNew = members.some(({ filter }) => filter.id === id);
-      const serving = isNew ? undefined : activeFilter(id);
-      return serving === undefined ? [] : [serving];
-    });
-    const [fault] = orderFaults([...others, ...members.map(({ filter }) => filter)]);
-    const [first] = members;
-    if (fault !== undefined && first !== undefined) throw filterRefused(first.filter.id, 'order', fault);
+    const id = members[0]?.filter.id ?? '';
+    const [orderFault] = orderFaults(filters);
+    if (orderFault !== undefined) throw filterRefused(id, 'order', orderFault);
+    const disabled = deps.disabled();
+    const [keyFault] = newKeyFaults({ filters: servingWith(deps.base()), disabled }, { filters, disabled });
+    if (keyFault !== undefined) throw filterRefused(id, 'keys', keyFault);
   }
 
   function get(id: string): FilterGroup {
@@ -132,7 +143,7 @@ export function createFilterGroups(deps: FilterGroupsDeps): FilterGroups {
         const given = config === undefined ? source : { ...source, config };
         members.push({ given, filter: await stageFilter(given, { ...options, checkVersion }) });
       }
-      checkOrder(members);
+      checkSet(members);
       return members;
     } catch (error) {
       await Promise.all(members.map(({ filter }) => filter.close()));
@@ -249,6 +260,7 @@ export function createFilterGroups(deps: FilterGroupsDeps): FilterGroups {
       return inOrder();
     },
     activeFor,
+    servingWith,
     compose: () => {
       refreshTrials();
       const ids = new Set(deps.base().map(({ id }) => id));
@@ -281,6 +293,8 @@ export function createFilterGroups(deps: FilterGroupsDeps): FilterGroups {
         (stage === 'active' || (group.share === share && group.principals.join('\n') === principals.join('\n')));
       if (isSame) return group;
       if (group.stage === 'active') throw filterRefused(id, 'stage', 'the group is active; roll it back first');
+      // The set may be another one than when it was staged.
+      checkSet(group.members);
       const before = group.trial?.explain();
       const words = stage === 'active' ? 'promoted' : `on ${(100 * share).toPrecision(3)} % of the calls`;
       log.info('filters promoted', { group: id, stage, share });
