@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { setTimeout } from 'node:timers/promises';
 
 /** What a look at a process and its descendants found. */
 export interface TreeSample {
@@ -21,6 +22,10 @@ export interface ProcessTree {
 
 /** Pids that are read at once. */
 const batch = 64;
+
+/** How often an environment that is empty is read, and how long after each other. */
+const mostLooks = 10;
+const lookAgainMs = 2;
 
 export function createProcessTree(pid: number): ProcessTree {
   /** pid → start time, so that a pid which the system gave to somebody else is not taken for ours. */
@@ -54,9 +59,7 @@ export function createProcessTree(pid: number): ProcessTree {
     const facts = readStat(candidate);
     if (facts === undefined || facts.startTime < bornAt) return false;
     if (facts.session === pid || seen.get(candidate) === facts.startTime) return true;
-    // Read in the background: it waits while the process changes its memory, as the other files do not.
-    const environ = await readFile(`/proc/${candidate}/environ`, 'utf8').catch(() => '');
-    return environ.split('\0').includes(marker);
+    return (await environOf(candidate)).split('\0').includes(marker);
   }
 
   return {
@@ -100,6 +103,19 @@ function readStat(pid: number): { readonly session: number; readonly startTime: 
   const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ');
   if (fields === undefined || fields[0] === 'Z') return undefined;
   return { session: Number(fields[3]), startTime: Number(fields[19]) };
+}
+
+/**
+ * Read in the background: it waits while the process changes its memory, as the other files do not. A process amid an
+ * exec has memory and no environment for a moment: it is looked at again, or it would be missed.
+ */
+async function environOf(pid: number): Promise<string> {
+  for (let look = 0; look < mostLooks; look++) {
+    const environ = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => undefined);
+    if (environ === undefined || environ !== '' || residentBytesOf(pid) === undefined) return environ ?? '';
+    await setTimeout(lookAgainMs);
+  }
+  return '';
 }
 
 function residentBytesOf(pid: number): number | undefined {
