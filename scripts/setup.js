@@ -1,14 +1,16 @@
 // Prepares a machine for `npm run demo` and `npm test`: npm packages, then redis-server, memcached and ffmpeg.
 // Plain JavaScript for Node 20 or newer, because it runs before anything is installed.
 import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import {
   accessSync,
   constants,
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   renameSync,
+  rmdirSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -88,55 +90,66 @@ function isAlive(pid) {
   }
 }
 
+/** Name of the one file in the lock; the second part tells this process from an earlier one with its pid. */
+const lockName = `${process.pid}.${randomUUID()}`;
+
 /**
- * Moves the lock of a dead owner away under that owner's name. Of many who found it dead one succeeds, and a lock that
- * another has taken meanwhile stays: a folder with something in it is not moved onto another such folder. True when it
- * is gone.
+ * A lock is a folder with its owner's file in it; it is free when it is empty or gone. It is taken by moving a folder
+ * that is ready onto it, which fails when there is a file in it: nobody ever sees a lock that is half made.
  */
-function removeDeadLock(owner) {
-  const dead = `${lockDir}.${owner}`;
+function takeLock() {
+  const ready = `${lockDir}.${lockName}`;
+  mkdirSync(ready);
   try {
-    renameSync(lockDir, dead);
+    writeFileSync(join(ready, lockName), '');
+    renameSync(ready, lockDir);
+    return true;
+  } catch (error) {
+    rmSync(ready, { recursive: true, force: true });
+    if (!['ENOTEMPTY', 'EEXIST'].includes(error.code)) throw error;
+    return false;
+  }
+}
+
+/** Removes what an owner left. By its full name, so that a lock that another has taken meanwhile stays. */
+function releaseLock(name) {
+  rmSync(join(lockDir, name), { force: true });
+  try {
+    rmdirSync(lockDir);
   } catch (error) {
     if (!['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(error.code)) throw error;
-    return error.code === 'ENOENT';
   }
-  // Kept until the end, for those who come late.
-  process.on('exit', () => rmSync(dead, { recursive: true, force: true }));
-  writeFileSync(join(dead, 'pid'), String(owner));
-  return true;
+}
+
+/** The file of who holds the lock, if somebody does. */
+function lockHolder() {
+  try {
+    return readdirSync(lockDir)[0];
+  } catch (error) {
+    if (error.code !== 'ENOENT') throw error;
+    return undefined;
+  }
 }
 
 /** One setup at a time per checkout; a lock whose owner died is taken over. */
 function acquireLock() {
   const deadline = Date.now() + lockWaitMs;
   let told = false;
-  for (;;) {
-    try {
-      mkdirSync(lockDir);
-      writeFileSync(join(lockDir, 'pid'), String(process.pid));
-      process.on('exit', () => rmSync(lockDir, { recursive: true, force: true }));
-      for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
-      return;
-    } catch (error) {
-      if (error.code !== 'EEXIST') throw error;
-    }
-    let owner;
-    try {
-      owner = Number(readFileSync(join(lockDir, 'pid'), 'utf8'));
-    } catch {
-      // The owner is between mkdir and writing its pid, or has just finished; an old empty lock is abandoned.
-      const age = existsSync(lockDir) ? Date.now() - statSync(lockDir).mtimeMs : 0;
-      if (age > 5_000) owner = -1;
-    }
-    if (owner !== undefined && (owner <= 0 || Number.isNaN(owner) || !isAlive(owner))) {
-      if (removeDeadLock(owner)) continue;
+  while (!takeLock()) {
+    const holder = lockHolder();
+    if (holder === undefined) continue;
+    const owner = Number.parseInt(holder, 10);
+    if (!(owner > 0 && isAlive(owner))) {
+      releaseLock(holder);
+      continue;
     }
     if (Date.now() > deadline) fail(`another setup (pid ${owner}) holds ${lockDir} for over 15 minutes`);
     if (!told) say('waiting for another setup of this checkout');
     told = true;
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
   }
+  process.on('exit', () => releaseLock(lockName));
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
 }
 
 function installPackages() {

@@ -186,7 +186,7 @@ describe('the set-up script', () => {
     const gone = startCommand(['/bin/true'], {});
     await gone.ended;
     mkdirSync(checkout.path('.showrunner-setup.lock'));
-    writeFileSync(checkout.path('.showrunner-setup.lock/pid'), String(gone.process.pid));
+    writeFileSync(checkout.path(`.showrunner-setup.lock/${gone.process.pid}.of-old`), '');
     const all = Array.from({ length: 4 }, () => checkout.start(0));
     for (const child of all) assert.equal(await child.ended, 0, child.errors());
     assert.equal(checkout.calls().filter((line) => line.includes('install')).length, 1);
