@@ -128,16 +128,20 @@ function ignoreExisting(error: unknown): void {
   if (!(error instanceof AppError) || error.code !== Code.ALREADY_EXISTS) throw error;
 }
 
+/** Watches a transcode to its end and shows its title. An interrupt ends the watch, not the transcode. */
 async function finish(clients: Clients, made: Transcode, options: CallOptions, output: ProgressOutput): Promise<void> {
-  const { transcode: client, manifest } = clients;
-  const bar = createProgressBar(output, 'title');
-  const { name } = made;
-  for await (const { event, rungs } of client.watchTranscode({ name }, { ...options, deadlineMs: longestMs })) {
-    if (event?.event.case !== 'progress') continue;
-    const { fraction, stage, message } = event.event.value;
-    bar.update(fraction, stage, `${message}${timeLeft(rungs)}`);
+  try {
+    await showProgress(clients.transcode, made.name, options, output);
+    await showTitle(clients, made.name, options, output);
+  } catch (error) {
+    if (!options.signal.aborted) throw error;
+    output.write(`${made.job} goes on: showrunner jobs watch ${made.job}\n`);
   }
-  bar.end();
+}
+
+/** What was made, with its checks. Throws the error of a transcode that did not succeed. */
+async function showTitle(clients: Clients, name: string, options: CallOptions, output: ProgressOutput): Promise<void> {
+  const { transcode: client, manifest } = clients;
   const { transcode: ended } = await client.getTranscode({ name }, options);
   if (ended?.state !== Job_State.SUCCEEDED) throw transcodeEnded(ended, name);
   const { encodeSet } = ended;
@@ -152,6 +156,25 @@ async function finish(clients: Clients, made: Transcode, options: CallOptions, o
   for (const warning of warningsOf(ended)) output.write(`\nwarning: ${warning}`);
   const source = sources[0];
   output.write(`\n${encodeSet}\nHLS   ${source?.hlsUrl ?? 'no appliance serves it'}\nDASH  ${source?.dashUrl ?? ''}\n`);
+}
+
+/** Follows a transcode until it ends. */
+async function showProgress(
+  client: Clients['transcode'],
+  name: string,
+  options: CallOptions,
+  output: ProgressOutput,
+): Promise<void> {
+  const bar = createProgressBar(output, 'title');
+  try {
+    for await (const { event, rungs } of client.watchTranscode({ name }, { ...options, deadlineMs: longestMs })) {
+      if (event?.event.case !== 'progress') continue;
+      const { fraction, stage, message } = event.event.value;
+      bar.update(fraction, stage, `${message}${timeLeft(rungs)}`);
+    }
+  } finally {
+    bar.end();
+  }
 }
 
 /** `, 12 s of encoding left`: what the slowest rung takes; empty while unknown. */

@@ -7,7 +7,8 @@ import { Code } from '../../server/core/codes.ts';
 import { createRpcClient, type RpcClient } from '../../server/rpc/client.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
 import { longestTestMs, type RunningServer, startServer } from '../support/run-server.ts';
-import { runShowrunner } from '../support/showrunner.ts';
+import { startShowrunner } from '../support/showrunner.ts';
+import { waitUntil } from '../support/wait-until.ts';
 import { makeSource, numberedFrames, sourceCodec } from './sources.ts';
 
 describe('showrunner transcode', function () {
@@ -27,10 +28,15 @@ describe('showrunner transcode', function () {
     await server[Symbol.asyncDispose]();
   });
 
-  const run = (...args: string[]) =>
-    runShowrunner(['transcode', ...args, '--address', server.address], { SHOWRUNNER_STATE_DIR: server.stateDir });
+  const start = (...args: string[]) =>
+    startShowrunner(['transcode', ...args, '--address', server.address], { SHOWRUNNER_STATE_DIR: server.stateDir });
+  const run = async (...args: string[]) => {
+    const child = start(...args);
+    return { code: await child.ended, output: child.lines.join('\n'), errors: child.errors() };
+  };
   const shortSource = () =>
     makeSource('A Short Film.mp4', ['-f', 'lavfi', '-i', numberedFrames('25/1', 2), ...sourceCodec]);
+  const longerSource = () => makeSource('long.mp4', ['-f', 'lavfi', '-i', numberedFrames('25/1', 6), ...sourceCodec]);
 
   it('uploads, transcodes, and prints the checks and where the title plays', async () => {
     const { code, output, errors } = await run(await shortSource());
@@ -101,9 +107,20 @@ describe('showrunner transcode', function () {
     assert.match(listed.errors, /INVALID_FIELDS: --params: must be a JSON object/);
   });
 
+  it('leaves the transcode alone when its watch is interrupted, and says how to go on', async () => {
+    const child = start(await longerSource(), '--title', 'titles/left-alone');
+    const made = () => /makes titles\/left-alone \((jobs\/\w+)\)/.exec(child.lines.join('\n'))?.[1];
+    await waitUntil('it watches', () => made() !== undefined, 20_000);
+    child.process.kill('SIGINT');
+    assert.deepEqual([await child.ended, child.errors()], [0, '']);
+    assert.equal(child.lines.at(-1), `${made()} goes on: showrunner jobs watch ${made()}`);
+    const name = child.lines.join('\n').match(/transcodes\/[a-z0-9]+/)?.[0] ?? '';
+    const { transcode } = await client.getTranscode({ name });
+    assert.notEqual(transcode?.state, Job_State.CANCELLED);
+  });
+
   it('cancels a transcode, whose watch then ends', async () => {
-    const source = await makeSource('long.mp4', ['-f', 'lavfi', '-i', numberedFrames('25/1', 6), ...sourceCodec]);
-    const { output } = await run(source, '--no-wait');
+    const { output } = await run(await longerSource(), '--no-wait');
     const name = output.match(/transcodes\/[a-z0-9]+/)?.[0] ?? '';
     const { transcode } = await client.cancelTranscode({ name });
     assert.equal(transcode?.state, Job_State.CANCELLED);

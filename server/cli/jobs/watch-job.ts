@@ -13,15 +13,16 @@ import { longestMs, print, type Turn } from './turn.ts';
  */
 export async function watchJob(turn: Turn, name: string): Promise<void> {
   const { client, call } = turn;
-  const { job: first } = await client.getJob({ name }, call);
+  let job: Job | undefined;
   try {
-    await (first?.kind === 'workflow' ? showNodes(turn, name) : showProgress(turn, name));
+    ({ job } = await client.getJob({ name }, call));
+    await (job?.kind === 'workflow' ? showNodes(turn, name) : showProgress(turn, name));
+    ({ job } = await client.getJob({ name }, call));
   } catch (error) {
     if (!call.signal.aborted) throw error;
     print(`${name} goes on: showrunner jobs watch ${name}`);
     return;
   }
-  const { job } = await client.getJob({ name }, call);
   if (job?.state !== Job_State.SUCCEEDED) throw jobEnded(job, name);
   print(`${name} ${enumText(Job_StateSchema, job.state)}`);
   if (job.result !== undefined) print(JSON.stringify(job.result, undefined, 2));
