@@ -96,7 +96,10 @@ export async function createFilterEngine(options: FilterEngineOptions): Promise<
     limits: options.trialLimits,
     drainDeadlineMs: options.drainDeadlineMs,
     onChange: tellWatchers,
-    onQuarantine: (id) => tellWatchers([id]),
+    onQuarantine: (id, isOut) => {
+      if (isOut) metrics.quarantined(id);
+      tellWatchers([id]);
+    },
     onClosed: (id, held) => leaks.closed(id, held),
   });
   const changed = () => void sets.reload(true);

@@ -2,18 +2,33 @@ import { metrics, type ObservableResult } from '@opentelemetry/api';
 import type { CallRecord } from './call/call-record.ts';
 import { firstSkip, Status, statusWords } from './call/filter-status.ts';
 import type { LoadedFilter } from './load/loaded-filter.ts';
-import type { Slot } from './set/snapshot.ts';
+import type { Chain } from './set/snapshot.ts';
 
-/** The engine's instruments. Labels are bounded: filter id, type, status. */
+/** The engine's instruments. Labels are bounded: filter id, type, status, and so many methods. */
 export interface FilterMetrics {
   /** Times of the filters that took part in an ended call. */
-  ended(record: CallRecord, slots: readonly Slot[]): void;
+  ended(record: CallRecord, chain: Chain): void;
   failed(filter: LoadedFilter, status: Status): void;
   late(filter: LoadedFilter): void;
   blocked(filter: LoadedFilter, heldMs: number): void;
   reloaded(result: 'ok' | 'unchanged' | 'failed'): void;
+  /** A filter left its calls because it kept failing. */
+  quarantined(filter: string): void;
   /** Publishes the number of closed versions that are still held; the returned function withdraws it. */
   observeUncollected(read: () => number): () => void;
+}
+
+/** Methods that have a label of their own. */
+const maxMethods = 200;
+
+/** Label of a method: its path, or `other` for methods without a handler (callers make those up) and past the bound. */
+function createMethodLabels(): (chain: Chain) => string {
+  const named = new Set<string>();
+  return ({ path, known }) => {
+    if (!known || (named.size >= maxMethods && !named.has(path))) return 'other';
+    named.add(path);
+    return path;
+  };
 }
 
 /** Made when the engine is, so after telemetry has started: the API's meters do not connect later. */
@@ -35,14 +50,22 @@ export function createFilterMetrics(): FilterMetrics {
     unit: 's',
   });
   const reloads = meter.createCounter('showrunner.filter.reloads', { description: 'Reloads of the filter set.' });
+  const quarantines = meter.createCounter('showrunner.filter.quarantines', {
+    description: 'Filters that left their calls because they kept failing.',
+  });
+  const methodOf = createMethodLabels();
   return {
-    ended: (record, slots) => {
-      for (const { index, filter } of slots) {
+    ended: (record, chain) => {
+      for (const { index, filter, labels } of chain.slots) {
         const status = record.status[index] ?? Status.pending;
         if (status === Status.pending || status >= firstSkip) continue;
         const ns = record.ns[index] ?? 0;
         filter.times.add(ns);
-        duration.record(ns / 1e9, filter.attributes[statusWords(status).status]);
+        labels[status] ??= {
+          ...{ filter: filter.id, type: filter.type },
+          ...{ method: methodOf(chain), status: statusWords(status).status },
+        };
+        duration.record(ns / 1e9, labels[status]);
       }
     },
     failed: (filter, status) => {
@@ -52,6 +75,7 @@ export function createFilterMetrics(): FilterMetrics {
     late: (filter) => late.add(1, { filter: filter.id, type: filter.type }),
     blocked: (filter, heldMs) => blocks.record(heldMs / 1e3, { filter: filter.id, type: filter.type }),
     reloaded: (result) => reloads.add(1, { result }),
+    quarantined: (filter) => quarantines.add(1, { filter }),
     observeUncollected: (read) => {
       const gauge = meter.createObservableGauge('showrunner.filter.versions_uncollected', {
         description: 'Closed versions of filters that are not collected yet.',

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { schema } from '../../plugins/engine/filter.ts';
+import type { Call } from '../../server/core/call.ts';
 import { Code } from '../../server/core/codes.ts';
 import { asyncBoom, base, boom, inbound, never, statusOf } from './bed/bad-filters.ts';
 import { createFakeCall } from './bed/fake-call.ts';
@@ -109,6 +110,38 @@ describe('bad filters', () => {
     assert.equal(await take(3), 'ran()');
     assert.equal(runs, 24);
     assert.equal(book.of('filter back from quarantine').length, 1);
+  });
+
+  it('whose calls fail at the same time are out for one back-off, not for one each', async () => {
+    const gate = Promise.withResolvers<void>();
+    let isBroken = true;
+    const run = () => (isBroken ? gate.promise.then(boom) : undefined);
+    const pipeline = await createInlinePipeline([inbound(run, 'open')]);
+    const running = Array.from({ length: 100 }, () => runCall(pipeline, createFakeCall()));
+    gate.resolve();
+    await Promise.all(running);
+    isBroken = false;
+    await pipeline.clock.advance(5000);
+    const trial = createFakeCall();
+    await runCall(pipeline, trial);
+    assert.equal(statusOf(pipeline, trial), 'ran()');
+  });
+
+  it('are tried by the first call that they apply to', async () => {
+    let isBroken = true;
+    const shouldRun = (call: Call) => call.peer !== 'beside';
+    const pipeline = await createInlinePipeline([
+      inbound(() => (isBroken ? boom() : undefined), 'open', { shouldRun }),
+    ]);
+    for (let i = 0; i < 20; i++) await runCall(pipeline, createFakeCall());
+    isBroken = false;
+    await pipeline.clock.advance(5000);
+    const beside = createFakeCall({ peer: 'beside' });
+    await runCall(pipeline, beside);
+    assert.equal(statusOf(pipeline, beside), 'skipped(should_run)');
+    const trial = createFakeCall();
+    await runCall(pipeline, trial);
+    assert.equal(statusOf(pipeline, trial), 'ran()');
   });
 
   it('are never out of calls under policy closed', async () => {

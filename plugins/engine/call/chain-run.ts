@@ -113,6 +113,7 @@ export class ChainRun {
       if (status === Status.applies && filter.quarantine?.blocks()) status = Status.skippedQuarantine;
       if (status === Status.applies && filter.shouldRun !== undefined && !filter.shouldRun(this.call)) {
         status = Status.skippedShouldRun;
+        filter.quarantine?.passedOver();
       }
     } catch (error) {
       this.#fail(neverFails ? errorPhase : undefined, slot, Status.threw, error);

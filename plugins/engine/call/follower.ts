@@ -46,6 +46,6 @@ export class Follower {
     const newer = next.find(({ filter }) => filter.id === id && filter.type === type && filter.followsReloads)?.filter;
     if (newer === undefined || newer === slot.filter) return slot;
     held.add(newer);
-    return { index: slot.index, filter: newer, criterion: slot.criterion, shadow: undefined };
+    return { ...slot, filter: newer, shadow: undefined };
   }
 }

@@ -74,7 +74,7 @@ class FilterSession extends ChainRun implements CallSession {
       record.code = outcome.code;
       record.durationMs = outcome.durationMs;
       record.startMs = clock.now() - outcome.durationMs;
-      metrics.ended(record, chain.slots);
+      metrics.ended(record, chain);
       records.keep(record);
       this.#follower?.end();
       this.#snapshot.leave(call);

@@ -1,4 +1,3 @@
-import type { Attributes } from '@opentelemetry/api';
 import type { Call, CallKind, CallOutcome } from '../../../server/core/call.ts';
 import type { Clock } from '../../../server/core/clock.ts';
 import { Code } from '../../../server/core/codes.ts';
@@ -6,7 +5,7 @@ import { type AppError, type FieldViolation, messageOf } from '../../../server/c
 import type { Logger } from '../../../server/core/log.ts';
 import type { Origins } from '../../../server/core/origins.ts';
 import type { Random } from '../../../server/core/random.ts';
-import { type FilterStatusName, filterStatusNames, Status } from '../call/filter-status.ts';
+import { Status } from '../call/filter-status.ts';
 import type { Invocation } from '../call/invocation.ts';
 import { type Capabilities, noOrigins } from '../contract/capabilities.ts';
 import type { ContextKey } from '../contract/context-key.ts';
@@ -108,8 +107,6 @@ export interface LoadedFilter {
   readonly loadedAtMs: number;
   /** For filters that calls go on without when they fail. */
   readonly quarantine: Quarantine | undefined;
-  /** Metric attributes by status, made once. */
-  readonly attributes: Readonly<Record<FilterStatusName, Attributes>>;
   /** Runs in progress. */
   inFlight: number;
   /** Snapshots and sets that hold it. */
@@ -231,7 +228,6 @@ export async function openFilter(options: OpenFilterOptions): Promise<LoadedFilt
   const config = readConfig(options);
   const isEnabled = readIsEnabled(definition, config, file);
   const state = await openState(options, config, log);
-  const labels = filterStatusNames.map((status) => [status, { filter: id, type, status }] as const);
   const shouldRun = definition.shouldRun?.bind(definition);
   const criteriaContext = Object.freeze({ config, state, log, clock, random, origins });
   let closing: Promise<void> | undefined;
@@ -265,7 +261,6 @@ export async function openFilter(options: OpenFilterOptions): Promise<LoadedFilt
     onStatus: definition.onStatus?.bind(definition),
     onEnd: definition.onEnd?.bind(definition),
     counts: { ran: 0, skipped: 0, answered: 0, refused: 0, failed: 0, timedOut: 0, overloaded: 0, late: 0, blocked: 0 },
-    attributes: Object.fromEntries(labels) as Record<FilterStatusName, (typeof labels)[number][1]>,
     inFlight: 0,
     holders: 0,
     rawConfig: options.rawConfig,

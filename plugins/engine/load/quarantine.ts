@@ -5,9 +5,12 @@ import type { Clock } from '../../../server/core/clock.ts';
  * row for a back-off, then one call tries it (half-open). The next failure doubles the back-off, a success ends it.
  */
 export interface Quarantine {
-  /** True: this call goes without the filter. Of those after the back-off, one is let through at a time. */
+  /** True: this call goes without the filter. Of those after the back-off, one is let through at a time: the trial. */
   blocks(): boolean;
+  /** The filter turned out not to apply to the call that was let through: the next one may be the trial. */
+  passedOver(): void;
   succeeded(): void;
+  /** Failures of calls that began before it was out, and end while it is, change nothing. */
   failed(): void;
   /** Failures in a row; 0 after any success. */
   readonly failures: number;
@@ -34,6 +37,7 @@ export function createQuarantine(options: QuarantineOptions): Quarantine {
   let nextBackoffMs = backoffMs;
   /** Monotonic ms of the next trial; undefined when the filter takes part. */
   let trialAt: number | undefined;
+  let isOnTrial = false;
   return {
     blocks: () => {
       if (trialAt === undefined) return false;
@@ -41,10 +45,17 @@ export function createQuarantine(options: QuarantineOptions): Quarantine {
       if (now < trialAt) return true;
       // A lease, not a state: a trial that never comes back cannot keep the filter out for good.
       trialAt = now + trialMs;
+      isOnTrial = true;
       return false;
+    },
+    passedOver: () => {
+      if (!isOnTrial) return;
+      isOnTrial = false;
+      trialAt = clock.monotonic();
     },
     succeeded: () => {
       failures = 0;
+      isOnTrial = false;
       nextBackoffMs = backoffMs;
       if (trialAt === undefined) return;
       trialAt = undefined;
@@ -52,7 +63,8 @@ export function createQuarantine(options: QuarantineOptions): Quarantine {
     },
     failed: () => {
       failures++;
-      if (trialAt === undefined && failures < maxFailures) return;
+      if (trialAt === undefined ? failures < maxFailures : !isOnTrial) return;
+      isOnTrial = false;
       const isNew = trialAt === undefined;
       trialAt = clock.monotonic() + nextBackoffMs;
       nextBackoffMs = Math.min(maxBackoffMs, nextBackoffMs * 2);

@@ -1,3 +1,4 @@
+import type { Attributes } from '@opentelemetry/api';
 import type { Call } from '../../../server/core/call.ts';
 import type { AppError } from '../../../server/core/errors.ts';
 import { linePrefix, Status, statusText } from '../call/filter-status.ts';
@@ -16,6 +17,8 @@ export interface Slot {
   readonly criterion: Criterion | undefined;
   /** A new version that runs beside the filter. */
   readonly shadow: ShadowSlot | undefined;
+  /** Labels of its metrics by `Status`, each made when it is first needed. */
+  readonly labels: Attributes[];
 }
 
 /** A filter as a call's record names it; `index` is -1 when the method alone ruled it out (`status` says how). */
@@ -41,6 +44,9 @@ export interface ChainAccount {
 
 /** All filters of one method in running order, made once per snapshot and method. */
 export interface Chain {
+  readonly path: string;
+  /** The method has a handler here. */
+  readonly known: boolean;
   readonly account: ChainAccount;
   readonly slots: readonly Slot[];
   /** Inbound filters, then endpoint filters. */
@@ -131,7 +137,7 @@ function compileChain(
   filters: readonly LoadedFilter[],
   off: ReadonlySet<string>,
   trials: readonly Trial[],
-  call: Pick<Call, 'service' | 'method' | 'kind' | 'known' | 'requestType' | 'responseType'>,
+  call: Pick<Call, 'path' | 'service' | 'method' | 'kind' | 'known' | 'requestType' | 'responseType'>,
 ): Chain {
   const slots: Slot[] = [];
   const canaries = trials.filter(({ stage }) => stage === 'canary');
@@ -139,7 +145,8 @@ function compileChain(
     const status = off.has(filter.id) ? Status.disabled : filter.methodStatus(call);
     const index = status === Status.applies ? slots.length : -1;
     if (index >= 0) {
-      slots.push({ index, filter, criterion: criterionOf(filter, canaries), shadow: shadowOf(filter, trials) });
+      const ofTrials = { criterion: criterionOf(filter, canaries), shadow: shadowOf(filter, trials) };
+      slots.push({ index, filter, ...ofTrials, labels: [] });
     }
     const { id, version, type } = filter;
     return { id, version, type, index, status };
@@ -149,6 +156,8 @@ function compileChain(
   const takesRequests = ({ messages }: LoadedFilter) => isOfType(messages?.request, call.requestType);
   const takesResponses = ({ messages }: LoadedFilter) => isOfType(messages?.response, call.responseType);
   return {
+    path: call.path,
+    known: call.known,
     account: accountOf(version, labels, slots.length),
     slots,
     inbound: ofType('inbound', 'endpoint'),
