@@ -20,11 +20,15 @@ export interface EventPage {
 }
 
 export interface EventReader {
-  /** Events after the offset that the filter lets through; reads at most 5,000 entries per call. */
+  /**
+   * Events after the offset that the filter lets through; reads at most 5,000 entries per call. INVALID_FIELDS for an
+   * offset beyond the newest one.
+   */
   list(after: bigint, limit: number, filter: EventFilter): Promise<EventPage>;
   /**
-   * Events after the offset (0 = only new ones) as they come, until the signal aborts (then it throws the reason). Holds one small batch: a slow
-   * reader reads the log later. OFFSET_EXPIRED when the log no longer holds the reader's next event.
+   * Events after the offset (0 = only new ones) as they come, until the signal aborts (then it throws the reason).
+   * Holds one small batch: a slow reader reads the log later. OFFSET_EXPIRED when the log no longer holds the reader's
+   * next event, INVALID_FIELDS for an offset beyond the newest one.
    */
   watch(after: bigint, filter: EventFilter, signal: AbortSignal): AsyncGenerator<StoredEvent, void>;
 }
@@ -41,7 +45,8 @@ export function createEventReader({ log, logName }: { log: EventLog; logName: st
     const events: StoredEvent[] = [];
     let nextOffset = after;
     let bytes = 0;
-    if (after >= newest) return { events, nextOffset, end: true };
+    checkPlace(after, newest);
+    if (after === newest) return { events, nextOffset, end: true };
     for (let scanned = 0; scanned < maxScannedEntries; scanned += batchEntries) {
       const entries = await log.read(logName, nextOffset, batchEntries);
       for (const entry of entries) {
@@ -60,7 +65,7 @@ export function createEventReader({ log, logName }: { log: EventLog; logName: st
   async function startOf(after: bigint): Promise<bigint> {
     const { oldest, newest } = await log.position(logName);
     if (after === 0n) return newest;
-    if (after > newest) throw invalidField('after_offset', `must not be beyond the newest offset ${newest}`);
+    checkPlace(after, newest);
     if (after + 1n < oldest) throw offsetExpired(after, oldest);
     return after;
   }
@@ -73,6 +78,9 @@ export function createEventReader({ log, logName }: { log: EventLog; logName: st
       const entries = await log.read(logName, place, batchEntries);
       if (entries.length === 0) {
         await log.waitForAppend(logName, place, signal);
+        // What was appended may be gone already.
+        const { oldest } = await log.position(logName);
+        if (oldest > place + 1n) throw offsetExpired(place, oldest);
         continue;
       }
       for (const entry of entries) {
@@ -85,6 +93,11 @@ export function createEventReader({ log, logName }: { log: EventLog; logName: st
   }
 
   return { list, watch };
+}
+
+/** A place beyond the end is of another log: a reader that went on from there would miss what is here. */
+function checkPlace(after: bigint, newest: bigint): void {
+  if (after > newest) throw invalidField('after_offset', `must not be beyond the newest offset ${newest}`);
 }
 
 function createPredicate({ kinds, profile }: EventFilter): (event: StoredEvent) => boolean {

@@ -52,15 +52,29 @@ export function createRuleRunner(deps: RuleRunnerDeps): RuleRunner {
     saved = reached;
   }
 
+  /** Goes on before `next`, and tells what was there no longer. */
+  function skipTo(next: bigint): void {
+    const lost = Number(next - place - 1n);
+    if (lost === 0) return;
+    counters.add('rule_events_lost', { rule: rule.name }, lost);
+    logger.warn('events left the log before the rule saw them', { lost, next_offset: next });
+    place = next - 1n;
+    gate.pass(place);
+  }
+
+  /** Nothing to read is not always the end of the log: all that the rule has not seen may have left it. */
+  async function waitForNext(): Promise<void> {
+    const { oldest } = await log.position(logName);
+    if (oldest <= place + 1n) return log.waitForAppend(logName, place, closing.signal);
+    skipTo(oldest);
+    await save();
+  }
+
   async function workThroughBatch(): Promise<void> {
     const entries = await log.read(logName, place, batchEntries);
     const first = entries[0];
-    if (first === undefined) return log.waitForAppend(logName, place, closing.signal);
-    if (first.offset > place + 1n) {
-      const lost = Number(first.offset - place - 1n);
-      counters.add('rule_events_lost', { rule: rule.name }, lost);
-      logger.warn('events left the log before the rule saw them', { lost, next_offset: first.offset });
-    }
+    if (first === undefined) return waitForNext();
+    skipTo(first.offset);
     for (const entry of entries) {
       const { event } = parseEventEntry(entry);
       if (kinds.has(event.kind)) await handle(event);

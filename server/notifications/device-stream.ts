@@ -127,6 +127,12 @@ export function createDeviceStream(deps: DeviceStreamDeps, hello: DeviceHello) {
     return batch;
   }
 
+  /** True when the log no longer holds what comes after the place; without a batch that may be all of it. */
+  async function isTrimmed([first]: readonly StoredNotification[]): Promise<boolean> {
+    if (first !== undefined) return first.offset > place.offset + 1n;
+    return (await log.resolve(profile, place)).reset !== undefined;
+  }
+
   function watchLog(place: bigint): void {
     if (isWatchingLog) return;
     isWatchingLog = true;
@@ -174,8 +180,7 @@ export function createDeviceStream(deps: DeviceStreamDeps, hello: DeviceHello) {
         yield* write({ kind: 'heartbeat', newest: await log.head(profile) });
       }
       const batch = await nextBatch(place.offset);
-      const [first] = batch;
-      if (first !== undefined && first.offset > place.offset + 1n) {
+      if (await isTrimmed(batch)) {
         // The log was trimmed under a slow reader: never a partial replay.
         place = await log.head(profile);
         yield* reset('RETENTION');

@@ -111,7 +111,18 @@ describe('EventService over a socket', () => {
     }
     assert.deepEqual(offsets, [3n, 9n, 15n, 21n, 27n]);
     assert.equal(afterOffset, 30n);
-    assert.deepEqual((await app.client.listEvents({ afterOffset: 2n ** 64n - 1n })).events, []);
+  });
+
+  it('refuses a place beyond the end, from where a reader would miss what comes', async () => {
+    await using app = await startEventService();
+    await app.client.publishEvent({ event: { kind: 'diagnostic' } });
+    assert.equal((await app.client.listEvents({ afterOffset: 1n })).end, true);
+    for (const afterOffset of [2n, 2n ** 64n - 1n]) {
+      for (const asked of [app.client.listEvents({ afterOffset }), app.client.watchEvents({ afterOffset }).next()]) {
+        const { message } = await rejectsWith(asked, Code.INVALID_ARGUMENT, 'INVALID_FIELDS');
+        assert.match(message, /^after_offset: .* newest offset 1$/);
+      }
+    }
   });
 
   it('watches new events only, or those after an offset, and goes on live without a gap', async () => {

@@ -195,6 +195,26 @@ describe('event rules', () => {
     await restarted.close();
   });
 
+  it('goes on where all that it had not seen is too old to be kept', async () => {
+    const options = { retentionMs: 10_000 };
+    await using area = await openEvents(options, [recordingRule('late', ['diagnostic'])]);
+    await area.events.start();
+    await area.events.close();
+    const appending = createEvents({ ...eventDeps(area.stores), ...options });
+    for (const eventId of ids(1, 3)) await appending.publish({ eventId, kind: 'diagnostic' });
+    await appending.close();
+    await area.clock.advance(options.retentionMs);
+    const restarted = createEvents({ ...eventDeps(area.stores), ...options });
+    const again = recordingRule('late', ['diagnostic']);
+    restarted.onEvent(again);
+    await restarted.start();
+    await restarted.publish({ eventId: 'next', kind: 'diagnostic' });
+    await waitUntil('the next was seen', () => again.seen.length > 0);
+    assert.deepEqual(again.seen, ['next']);
+    assert.equal(restarted.counters.snapshot().rule_events_lost, 3);
+    await restarted.close();
+  });
+
   it('refuses a rule with a taken name, an unknown kind, or after the start', async () => {
     await using area = await openEvents({}, [recordingRule('a', ['diagnostic'])]);
     assert.throws(() => area.events.onEvent(recordingRule('a', ['diagnostic'])), /exists already/);

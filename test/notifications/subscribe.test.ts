@@ -113,6 +113,25 @@ describe('a subscribed device', () => {
     assert.ok(kinds.length <= 32);
   });
 
+  it('is told to start over when all that it has not read grows too old to be kept', async () => {
+    await using app = await openNotifications({ heartbeatMs: 60_000 });
+    const { nextCursor } = await app.area.sync(tv, undefined, 1);
+    await publishMany(app.area, 3);
+    const month = 30 * 86_400_000;
+    app.clock.skip(month - 1_000);
+    const stream = app.area.subscribe(tv, nextCursor, { signal: new AbortController().signal, cut: () => {} });
+    assert.equal((await stream.next()).value?.kind, 'hello');
+    await app.clock.advance(1_000);
+    const { value } = await stream.next();
+    assert.ok(value?.kind === 'reset');
+    assert.deepEqual([value.reason, value.cursor.offset], ['RETENTION', 3n]);
+    await publishMany(app.area, 1);
+    const next = (await stream.next()).value;
+    assert.ok(next?.kind === 'notification');
+    assert.equal(next.notification.offset, 4n);
+    await stream.return(undefined);
+  });
+
   it('loses its older stream to a newer one, which stays registered when the older one ends', async () => {
     await using app = await openNotifications();
     const older = listen(app.area, tv);

@@ -3,6 +3,8 @@ import type { Clock } from '../../server/core/clock.ts';
 export interface FakeClock extends Clock {
   /** Moves time forward and runs what falls due on the way, in order; pending promises run between the steps. */
   advance(ms: number): Promise<void>;
+  /** Sets the wall time forward by a jump, as another setting of the clock would: no timer falls due by it. */
+  skip(ms: number): void;
   /** Timers and sleeps that wait. */
   readonly waiting: number;
 }
@@ -15,6 +17,7 @@ interface Timer {
 /** A clock that stands still until it is told to move; `now` starts at `startMs`, `monotonic` at 0. */
 export function createFakeClock(startMs = Date.UTC(2026, 0, 1)): FakeClock {
   let elapsed = 0;
+  let skippedMs = 0;
   const timers = new Set<Timer>();
   const schedule = (ms: number, run: () => void) => {
     const timer = { at: elapsed + Math.max(0, ms), run };
@@ -25,7 +28,7 @@ export function createFakeClock(startMs = Date.UTC(2026, 0, 1)): FakeClock {
   const earliest = () => [...timers].reduce<Timer | undefined>((a, b) => (a && a.at <= b.at ? a : b), undefined);
 
   return {
-    now: () => startMs + elapsed,
+    now: () => startMs + elapsed + skippedMs,
     monotonic: () => elapsed,
     schedule,
     sleep: (ms, signal) =>
@@ -54,6 +57,9 @@ export function createFakeClock(startMs = Date.UTC(2026, 0, 1)): FakeClock {
       }
       elapsed = end;
       await settled();
+    },
+    skip: (ms) => {
+      skippedMs += ms;
     },
     get waiting() {
       return timers.size;
