@@ -5,13 +5,14 @@ import { flushTelemetry } from './core/telemetry/flush.ts';
 /** Exit codes of the command line: 0 done, 1 failed, 2 used wrongly. */
 const usageCode = 2;
 
-const helpWords = ['help', '--help', '-h'];
+const helpFlags = ['--help', '-h'];
+const helpWords = ['help', ...helpFlags];
 
 async function main(): Promise<number> {
   const [name = 'help', ...args] = process.argv.slice(2);
   const command = commands.find((entry) => entry.name === name);
-  if (command && args.some((arg) => arg === '--help' || arg === '-h')) {
-    process.stdout.write(usageOf([command]));
+  if (command && args.some((arg) => helpFlags.includes(arg))) {
+    process.stdout.write((await command.loadHelp?.(args)) ?? usageOf([command]));
     return 0;
   }
   if (command) {

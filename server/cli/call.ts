@@ -1,10 +1,20 @@
 import { parseArgs } from 'node:util';
 import { type DescMethod, fromJson, type JsonValue, type Message, toJsonString } from '@bufbuild/protobuf';
 import { invalidField, messageOf } from '../core/errors.ts';
-import { type CallOptions, connectionOptions, withConnection } from './connection.ts';
+import { type CallOptions, connectionHelp, connectionOptions, withConnection } from './connection.ts';
 import { callableServices } from './services.ts';
 
 type CallAny = (request: unknown, options: CallOptions) => Promise<Message> | AsyncIterable<Message>;
+
+/** Help of `call`. */
+export const callHelp = `usage:
+  showrunner call SERVICE/METHOD [JSON]
+      call a method; prints each answer as JSON. Without a method: lists all methods
+
+SERVICE may be the last part of its name, as in JobService/ListJobs. JSON is the request ({} when left out), and a list of
+requests for a client stream.
+
+${connectionHelp}`;
 
 /**
  * `showrunner call SERVICE/METHOD [JSON]`: calls a method of a running server and prints each answer as JSON.

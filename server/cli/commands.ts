@@ -5,6 +5,8 @@ export interface Command {
   readonly name: string;
   readonly usage: string;
   readonly doc: string;
+  /** What `--help` shows of a command that has subcommands or options; `args` are those given beside it. */
+  loadHelp?(args: readonly string[]): Promise<string>;
   /** Loaded only when called, so that each command starts with what it needs. */
   load(): Promise<RunCommand>;
 }
@@ -34,30 +36,35 @@ export const commands: readonly Command[] = [
     usage: 'transcode FILE [--title NAME] [--params JSON]',
     doc: 'upload a video, make a title of it and print where it plays',
     load: async () => (await import('./transcode.ts')).transcode,
+    loadHelp: async () => (await import('./transcode.ts')).transcodeHelp,
   },
   {
     name: 'call',
     usage: 'call SERVICE/METHOD [JSON] [--header K=V]...',
     doc: 'call a method with a JSON request',
     load: async () => (await import('./call.ts')).call,
+    loadHelp: async () => (await import('./call.ts')).callHelp,
   },
   {
     name: 'filters',
     usage: 'filters list|get|stage|promote|…',
     doc: 'see and change the filters of a running server; make and test new ones',
     load: async () => (await import('./filters.ts')).filters,
+    loadHelp: async () => (await import('./filters.ts')).filtersHelp(),
   },
   {
     name: 'jobs',
     usage: 'jobs create|list|watch|insight|…',
     doc: 'make, watch and end jobs; templates, schedules and workflows',
     load: async () => (await import('./jobs/jobs.ts')).jobs,
+    loadHelp: async () => (await import('./jobs/jobs.ts')).jobsHelp(),
   },
   {
     name: 'notebooks',
     usage: 'notebooks run|test|inspect|page|recover',
     doc: 'run notebooks with parameters, test them, make pages of them',
     load: async () => (await import('./notebooks/notebooks.ts')).notebooks,
+    loadHelp: async (args) => (await import('./notebooks/notebooks.ts')).notebooksHelp(args),
   },
   {
     name: 'bench',

@@ -19,6 +19,17 @@ export const connectionOptions = {
   'cert-key': { type: 'string' },
 } as const;
 
+/** What `--help` of these commands says of their options. */
+export const connectionHelp = `of the server that is called
+  --address HOST:PORT   default: the one of the settings, 127.0.0.1:7400 where they name none
+  --key KEY             API key; default: the one in the state folder
+  --timeout MS          longest time of a call (30000)
+  --header K=V          metadata to send; more than one may be given
+  --tls                 TLS with the CAs of Node
+  --ca FILE  --cert FILE  --cert-key FILE
+                        TLS with this CA; for mutual TLS the caller's certificate and its key, all PEM
+`;
+
 export interface ConnectionValues {
   readonly address?: string | undefined;
   readonly key?: string | undefined;

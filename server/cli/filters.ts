@@ -10,7 +10,7 @@ import { FilterSchema, FilterStage } from '../../proto/gen/showrunner/filters/v1
 import { codeName } from '../core/codes.ts';
 import { invalidField } from '../core/errors.ts';
 import type { RpcClient } from '../rpc/client.ts';
-import { type CallOptions, connectionOptions, withConnection } from './connection.ts';
+import { type CallOptions, connectionHelp, connectionOptions, withConnection } from './connection.ts';
 import { scaffoldFilter } from './filters-scaffold.ts';
 import { readConfigJson, readSource } from './filters-source.ts';
 import { formatChange, formatFilters, formatRuns } from './filters-view.ts';
@@ -180,6 +180,11 @@ const local: readonly Pick<Subcommand, 'usage' | 'doc'>[] = [
 function usageText(): string {
   const all = [...Object.values(subcommands), ...local];
   return all.map(({ usage, doc }) => `  showrunner filters ${usage}\n      ${doc}`).join('\n');
+}
+
+/** Help of `filters`. */
+export function filtersHelp(): string {
+  return `usage:\n${usageText()}\n\n${connectionHelp}`;
 }
 
 async function testFilter(place: string | undefined, config: string | undefined): Promise<number> {

@@ -9,7 +9,7 @@ import { systemClock } from '../core/clock.ts';
 import { Code } from '../core/codes.ts';
 import { AppError, invalidField } from '../core/errors.ts';
 import type { RpcClient } from '../rpc/client.ts';
-import { type CallOptions, connectionOptions, withConnection } from './connection.ts';
+import { type CallOptions, connectionHelp, connectionOptions, withConnection } from './connection.ts';
 import { createProgressBar, type ProgressOutput } from './terminal/progress-bar.ts';
 import { formatTable } from './terminal/table.ts';
 import { uploadFile } from './transcode/upload-file.ts';
@@ -18,6 +18,17 @@ import { uploadFile } from './transcode/upload-file.ts';
 const longestMs = 24 * 3_600_000;
 
 type Clients = { transcode: RpcClient<typeof TranscodeService>; manifest: RpcClient<typeof ManifestService> };
+
+/** Help of `transcode`. */
+export const transcodeHelp = `usage:
+  showrunner transcode FILE [options]
+      upload a video, make a title of it and print where it plays
+
+  --title NAME          default: the name of the file
+  --params JSON         further parameters of the job, such as {"codecs": ["h264", "hevc"]}
+  --no-wait             end when the job is queued
+
+${connectionHelp}`;
 
 /**
  * `showrunner transcode FILE`: uploads a video to a running server, makes a title of it and prints where it plays and

@@ -30,6 +30,27 @@ describe('the command line', function () {
     assert.deepEqual([one.code, listedIn(one.output), one.errors], [0, ['call'], '']);
   });
 
+  it('tells of a command what it takes: subcommands, options, those of the server that is called', async () => {
+    const commandHelp = (...words: string[]) => runAll([...words, '--help']);
+    const [[call], [transcode], [jobs], [filters], [notebooks], [run]] = await Promise.all([
+      commandHelp('call'),
+      commandHelp('transcode'),
+      commandHelp('jobs', 'create'),
+      commandHelp('filters'),
+      commandHelp('notebooks'),
+      commandHelp('notebooks', 'run'),
+    ]);
+    for (const help of [call, transcode, jobs, filters, notebooks, run])
+      assert.deepEqual([help?.code, help?.errors], [0, '']);
+    for (const help of [call, transcode, jobs, filters])
+      assert.match(help?.output ?? '', /^ {2}--address HOST:PORT {3}/m);
+    assert.match(transcode?.output ?? '', /^ {2}--no-wait /m);
+    assert.match(jobs?.output ?? '', /^ {2}showrunner jobs schedule backfill SCHEDULE FROM/m);
+    assert.match(filters?.output ?? '', /^ {2}showrunner filters promote GROUP/m);
+    assert.match(notebooks?.output ?? '', /^ {2}showrunner notebooks recover OUT/m);
+    assert.match(run?.output ?? '', /--execution-timeout/);
+  });
+
   it('says which command there is none of, and lists those there are', async () => {
     const { code, output, errors } = await runShowrunner(['serv']);
     assert.deepEqual([code, output, listedIn(errors)], [2, '', all]);

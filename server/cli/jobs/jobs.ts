@@ -1,5 +1,5 @@
 import { JobService } from '../../../proto/gen/showrunner/jobs/v1/job_service_pb.ts';
-import { withConnection } from '../connection.ts';
+import { connectionHelp, withConnection } from '../connection.ts';
 import { jobCommands } from './job-commands.ts';
 import { scheduleCommands } from './schedule-commands.ts';
 import { templateCommands } from './template-commands.ts';
@@ -20,6 +20,11 @@ function usageText(): string {
     ),
   ];
   return all.map(({ before, usage, doc }) => `  showrunner jobs ${before}${usage}\n      ${doc}`).join('\n');
+}
+
+/** Help of `jobs`. */
+export function jobsHelp(): string {
+  return `usage:\n${usageText()}\n\n${connectionHelp}`;
 }
 
 /** `showrunner jobs SUBCOMMAND`: jobs, templates, schedules and workflows of a running server. */

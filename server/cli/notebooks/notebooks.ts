@@ -9,11 +9,12 @@ interface Subcommand {
 const subcommands: Readonly<Record<string, Subcommand>> = {
   run: {
     usage: 'run IN [OUT] [-p NAME VALUE]… [-f FILE]…',
-    doc: 'run a notebook with parameters; the options are those of papermill, see "run --help"',
+    doc: 'run a notebook with parameters; the options are those of papermill: "run --help"',
     load: async () => (await import('./run.ts')).runCommand,
   },
   test: {
-    usage: 'test DIR… [--junit FILE] [--update]',
+    usage:
+      'test DIR… [--exclude GLOB]… [--jobs N] [--kernel NAME] [--execution-timeout S] [--output-dir DIR] [--junit FILE] [--update]',
     doc: 'run the notebooks of folders as tests: cells tagged "test" and "golden"',
     load: async () => (await import('./test.ts')).testCommand,
   },
@@ -34,12 +35,21 @@ const subcommands: Readonly<Record<string, Subcommand>> = {
   },
 };
 
+function usageText(): string {
+  const lines = Object.values(subcommands).map(({ usage, doc }) => `  showrunner notebooks ${usage}\n      ${doc}\n`);
+  return `usage:\n${lines.join('')}`;
+}
+
+/** Help of `notebooks`; of `notebooks run` with all its options. */
+export async function notebooksHelp(args: readonly string[]): Promise<string> {
+  return args[0] === 'run' ? (await import('./run-options.ts')).runHelp : usageText();
+}
+
 /** `showrunner notebooks run|test|inspect|page|recover`: runs and tests notebooks without a server. */
 export async function notebooks(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   const [name = '', ...rest] = args;
   const found = Object.hasOwn(subcommands, name) ? subcommands[name] : undefined;
   if (found !== undefined) return (await found.load())(rest, env);
-  const lines = Object.values(subcommands).map(({ usage, doc }) => `  showrunner notebooks ${usage.padEnd(42)} ${doc}`);
-  process.stderr.write(`usage:\n${lines.join('\n')}\n`);
-  return ['', 'help', '--help', '-h'].includes(name) ? 0 : 2;
+  process.stderr.write(usageText());
+  return name === '' || name === 'help' ? 0 : 2;
 }

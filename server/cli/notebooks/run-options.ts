@@ -23,7 +23,6 @@ const options = {
   'autosave-cell-every': { type: 'string' },
   'request-save-on-cell-execute': { type: 'boolean' },
   'help-notebook': { type: 'boolean' },
-  help: { type: 'boolean', short: 'h' },
   'run-timeout': { type: 'string' },
   'idle-timeout': { type: 'string' },
   'only-tag': { type: 'string', multiple: true },

@@ -4,7 +4,7 @@ import { kernelHost } from './kernel-host.ts';
 import { launchAhead } from './launch-ahead.ts';
 import { loadNotebook } from './load-notebook.ts';
 import { fillPath, pathBuiltins } from './path-template.ts';
-import { type RunArguments, readRunArguments, readSeconds, runHelp, usage } from './run-options.ts';
+import { type RunArguments, readRunArguments, readSeconds, usage } from './run-options.ts';
 
 /**
  * `showrunner notebooks run IN [OUT]`: runs a notebook, with the options of papermill. Exit codes: 0 done, 1 the
@@ -13,10 +13,6 @@ import { type RunArguments, readRunArguments, readSeconds, runHelp, usage } from
 export async function runCommand(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   const given = readRunArguments(args);
   const { values, input, output } = given;
-  if (values.help === true) {
-    process.stdout.write(runHelp);
-    return 0;
-  }
   if (input === undefined) throw usage('notebooks run needs a notebook, see --help');
   const options = readKernelOptions(given, env);
   const interrupt = new AbortController();
