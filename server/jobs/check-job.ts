@@ -15,7 +15,9 @@ export interface JobSpec {
 /** What the server needs of a kind; it never runs one. */
 export type JobKindInfo = Pick<JobKind, 'name' | 'queueClass' | 'parseParams'>;
 
-const labelText = /^[a-z0-9._/-]{1,63}$/;
+const labelKey = /^[a-z0-9._/-]{1,63}$/;
+/** Holds any name of a profile, which `notify` tells. */
+const labelValue = /^[A-Za-z0-9._~:/-]{1,140}$/;
 const maxLabels = 16;
 const maxPriority = 9;
 
@@ -53,14 +55,19 @@ export function priorityFaults(priority: number, path: string): FieldViolation[]
 export function labelFaults(labels: JobSpec['labels'], path: string): FieldViolation[] {
   const field = `${path}.labels`;
   const entries = Object.entries(labels);
-  const wrong = entries.filter(([key, value]) => !labelText.test(key) || !labelText.test(value));
+  const wrongKeys = entries.filter(([key]) => !labelKey.test(key));
+  const wrongValues = entries.filter(([, value]) => !labelValue.test(value));
   return [
     ...(entries.length > maxLabels
       ? [{ field, description: `must be at most ${maxLabels}, got ${entries.length}` }]
       : []),
-    ...wrong.map(([key]) => ({
+    ...wrongKeys.map(([key]) => ({
       field,
-      description: `"${key.slice(0, 64)}": keys and values must be 1 to 63 characters of [a-z0-9._/-]`,
+      description: `"${key.slice(0, 64)}": keys must be 1 to 63 characters of [a-z0-9._/-]`,
+    })),
+    ...wrongValues.map(([key]) => ({
+      field,
+      description: `"${key.slice(0, 64)}": values must be 1 to 140 characters of [A-Za-z0-9._~:/-]`,
     })),
   ];
 }

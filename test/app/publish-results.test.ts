@@ -19,7 +19,7 @@ describe('the result of a job', () => {
     const succeed = (id: string, labels: JobRecord['labels']) =>
       hooks.get('train-ranker')?.({ id, labels, result } as Partial<JobRecord> as JobRecord);
     await succeed('plain', {});
-    await succeed('told', { notify: 'profiles/7' });
+    await succeed('told', { notify: 'profiles/Ada~7' });
     await succeed('other', { notify: 'me/by-mail' });
     assert.deepEqual(trained, ['jobs/plain', 'jobs/told', 'jobs/other']);
     const { events } = await area.events.reader.list(0n, 10, { kinds: [], profile: '' });
@@ -27,7 +27,7 @@ describe('the result of a job', () => {
       events.map(({ eventId, profile }) => [eventId, profile]),
       [
         ['model.published-plain', ''],
-        ['model.published-told', 'profiles/7'],
+        ['model.published-told', 'profiles/Ada~7'],
         ['model.published-other', ''],
       ],
     );

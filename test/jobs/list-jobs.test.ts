@@ -101,6 +101,16 @@ describe('a job that is created', () => {
     );
   });
 
+  it('may have any name of a profile as the value of a label', async () => {
+    const labels = { notify: `profiles/Ada~Lovelace:${'x'.repeat(115)}` };
+    assert.deepEqual((await harness.jobs.create({ ...spec, labels })).job.labels, labels);
+    for (const value of ['', 'two words', 'x'.repeat(141)]) {
+      const refused = harness.jobs.create({ ...spec, labels: { notify: value } });
+      const { message } = await rejectsWith(refused, Code.INVALID_ARGUMENT, 'INVALID_FIELDS');
+      assert.match(message, /"notify": values must be 1 to 140 characters/);
+    }
+  });
+
   it('may have 16 labels and a request id of 128 characters', async () => {
     const labels = Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`label-${i}`, 'x']));
     await rejectsWith(harness.jobs.create({ ...spec, labels }), Code.INVALID_ARGUMENT, 'INVALID_FIELDS');

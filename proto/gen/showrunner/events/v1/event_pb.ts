@@ -21,7 +21,8 @@ export const file_showrunner_events_v1_event: GenFile = /*@__PURE__*/
  */
 export type Event = Message<"showrunner.events.v1.Event"> & {
   /**
-   * Chosen by the producer, unique per producer for 24 h: the idempotency key. Empty = the server gives one.
+   * Chosen by the producer, at most 128 characters, unique among all producers for 24 h: the idempotency key. Empty =
+   * the server gives one.
    *
    * @generated from field: string event_id = 1;
    */

@@ -21,7 +21,8 @@ export const file_showrunner_notifications_v1_notification: GenFile = /*@__PURE_
  */
 export type Notification = Message<"showrunner.notifications.v1.Notification"> & {
   /**
-   * Chosen by the publisher, unique per profile for 24 h: the idempotency key. Empty = the server gives one.
+   * Chosen by the publisher, at most 160 characters, unique per profile for 24 h: the idempotency key. Empty = the
+   * server gives one.
    *
    * @generated from field: string notification_id = 1;
    */
