@@ -40,12 +40,11 @@ import { openLocalApiKey } from './api-key.ts';
 import { openCacheStore } from './cache-store.ts';
 import { stateDirUnusable } from './errors.ts';
 import { registerEventRules } from './event-rules.ts';
-import { filterSettings } from './filter-settings.ts';
 import { notebookService } from './notebook-service.ts';
 import { describeOrigin } from './origin-appliance.ts';
 import { publishResults } from './publish-results.ts';
-import { readOriginTls, readServerTls } from './tls-files.ts';
-import { transcodeJobs } from './transcode-jobs.ts';
+import { readSettingsFiles } from './settings-files.ts';
+import { admitTranscodes, transcodeJobs } from './transcode-jobs.ts';
 import { registerWorkflowSignals } from './workflow-signals.ts';
 
 /** The running server. */
@@ -70,7 +69,7 @@ const requiredFilters = ['showrunner.auth', 'showrunner.access-log', 'showrunner
 
 /**
  * The composition root: opens the stores, builds every area and wires them, starts the server. What was opened is
- * released again when a later step fails. Throws the errors of its parts, e.g. STATE_DIR_IN_USE, ADDRESS_IN_USE,
+ * released again when a later step fails. Throws the errors of its parts, e.g. CONFIG_INVALID, STATE_DIR_IN_USE, ADDRESS_IN_USE,
  * REDIS_MISSING, FILTER_LOAD_FAILED.
  */
 export async function buildApp(config: Config, log: Logger, env: Environment): Promise<App> {
@@ -145,6 +144,7 @@ async function buildAreas(config: Config, log: Logger, env: Environment, lifecyc
   registerEventRules(events, ranking, notifications);
   registerWorkflowSignals(events, jobs);
   announceJobs(jobs, events);
+  admitTranscodes(jobs, manifest);
   publishResults({ jobs, manifest, ranking, events });
   const cache = createCache({ store: cacheStore, maxBulkBytes: Math.floor(config.MAX_MESSAGE_BYTES * 0.95) });
   return { ...stores, traces, jobs, manifest, ranking, notifications, events, cache };
@@ -152,16 +152,17 @@ async function buildAreas(config: Config, log: Logger, env: Environment, lifecyc
 
 async function build(config: Config, log: Logger, env: Environment, lifecycle: Lifecycle): Promise<App> {
   const clock = systemClock;
+  const files = readSettingsFiles(config);
   const areas = await buildAreas(config, log, env, lifecycle);
   const { jobs, manifest, ranking, notifications, events, cache, traces, objects, redis } = areas;
   const apiKey = openLocalApiKey(config.STATE_DIR);
-  const origins = createOrigins({ tls: readOriginTls(config), maxMessageBytes: config.MAX_MESSAGE_BYTES });
+  const origins = createOrigins({ tls: files.originTls, maxMessageBytes: config.MAX_MESSAGE_BYTES });
   lifecycle.defer('origin connections', () => origins.close());
   const sharedRates = createSharedRates({ url: redis.url, log });
   lifecycle.defer('shared rates', () => sharedRates.close());
   const filters = await createFilterEngine({
     dirs: [shippedFilters, ...(config.FILTERS_DIR === undefined ? [] : [config.FILTERS_DIR])],
-    config: filterSettings(config, apiKey),
+    config: files.filters(apiKey),
     required: requiredFilters,
     capabilities: { origins, sharedRates },
     stateDir: join(config.STATE_DIR, 'filters'),
@@ -206,7 +207,7 @@ async function build(config: Config, log: Logger, env: Environment, lifecycle: L
     clock,
     maxMessageBytes: config.MAX_MESSAGE_BYTES,
     maxMetadataBytes: config.MAX_METADATA_BYTES,
-    tls: readServerTls(config),
+    tls: files.serverTls,
     drainTimeoutMs: config.DRAIN_TIMEOUT_MS,
     reflection: config.REFLECTION,
     health: true,

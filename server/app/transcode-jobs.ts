@@ -2,6 +2,7 @@ import type { Json } from '../../workers/queue/job-kind.ts';
 import { toEventMessage, toJobMessage } from '../jobs/job-message.ts';
 import type { JobRecord } from '../jobs/job-record.ts';
 import type { Jobs } from '../jobs/jobs.ts';
+import type { Manifest } from '../manifest/manifest-domain.ts';
 import type { TranscodePart } from '../transcode/rung-progress.ts';
 import type { TranscodeJobs } from '../transcode/service.ts';
 
@@ -10,6 +11,17 @@ const mostParts = 10_000;
 
 function toPart({ kind, params, state, progress, startMs }: JobRecord): TranscodePart {
   return { kind, params, isDone: state === 'succeeded', frames: Number(progress?.detail?.['frames'] ?? 0), startMs };
+}
+
+/**
+ * Refuses a transcode of a title that is not there when it is created: its result could not be registered, which would
+ * be told only after the whole encode. Titles are never removed. TITLE_NOT_FOUND.
+ */
+export function admitTranscodes(jobs: Pick<Jobs, 'onJobCreate'>, { titles }: Pick<Manifest, 'titles'>): void {
+  jobs.onJobCreate('transcode', async (params) => {
+    const { titleId } = params as { titleId: string };
+    await titles.get(titleId.slice('titles/'.length));
+  });
 }
 
 /** The jobs area as TranscodeService sees it. */

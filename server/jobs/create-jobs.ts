@@ -11,7 +11,7 @@ import { createJobPublisher } from './job-publisher.ts';
 import { runJobPump } from './job-pump.ts';
 import { isTerminal, type JobRecord } from './job-record.ts';
 import { createJobStore } from './job-store.ts';
-import type { Jobs, JobsOptions } from './jobs.ts';
+import type { JobAdmission, Jobs, JobsOptions } from './jobs.ts';
 import { listJobs } from './list-jobs.ts';
 import { createNewJobs } from './new-jobs.ts';
 import { createNextChange } from './next-change.ts';
@@ -100,9 +100,11 @@ export function createJobs(options: JobsOptions): Jobs {
     sweepIntervalMs: options.sweepIntervalMs ?? 15_000,
   });
   const ends = createJobEnds({ store, publisher, clock, onEnded });
+  const admissions = new Map<string, JobAdmission>();
   const newJobs = createNewJobs({
     store,
     kinds,
+    admissions,
     gate,
     limits,
     workflows,
@@ -154,6 +156,7 @@ export function createJobs(options: JobsOptions): Jobs {
     gate,
     watch: createWatchJob(store, nextChange),
     schedules,
+    onJobCreate: (kind, admission) => admissions.set(kind, admission),
     onJobSucceeded: (kind, hook) => publisher.on(kind, hook),
     start: async () => {
       await store.countOpen();

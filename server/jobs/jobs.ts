@@ -50,6 +50,9 @@ export interface JobsOptions {
   readonly random?: Random;
 }
 
+/** Refuses a job of a kind by what its parameters name; its error goes to whoever creates it. */
+export type JobAdmission = (params: Json) => Promise<void>;
+
 export interface TemplateRun {
   readonly params: Json;
   /** On top of the template's. */
@@ -60,7 +63,7 @@ export interface TemplateRun {
 
 /** Long work: stored first, then queued; events of workers come back into the records. */
 export interface Jobs {
-  /** Throws JOB_KIND_UNKNOWN, INVALID_FIELDS, REQUEST_ID_REUSED, TOO_MANY_JOBS. */
+  /** Throws JOB_KIND_UNKNOWN, INVALID_FIELDS, REQUEST_ID_REUSED, TOO_MANY_JOBS, and what `onJobCreate` refuses. */
   create(spec: JobSpec, options?: CreateOptions): Promise<Created>;
   /** Throws JOB_NOT_FOUND. */
   get(id: string): Promise<JobRecord>;
@@ -90,6 +93,8 @@ export interface Jobs {
   readonly gate: Pick<JobGate, 'blockedBy' | 'unblock' | 'recheck' | 'permitsTaken'>;
   readonly watch: WatchJob;
   readonly schedules: JobSchedules;
+  /** Asked before a job of the kind is stored, however it is made. Register all before `start`. */
+  onJobCreate(kind: string, admission: JobAdmission): void;
   /** Runs the hook before a job of the kind is told to have succeeded. Register all before `start`. */
   onJobSucceeded(kind: string, hook: JobHook): void;
   /** Begins to carry events, to send what is unsent and to serve schedules. */

@@ -10,13 +10,14 @@ import type { JobLimitsStore } from './gate/job-limits-store.ts';
 import { jobNotEnded, requestIdReused, tooManyJobs, tooManyRunsWait } from './job-errors.ts';
 import { isTerminal, type JobRecord } from './job-record.ts';
 import type { JobStore } from './job-store.ts';
-import type { Jobs } from './jobs.ts';
+import type { JobAdmission, Jobs } from './jobs.ts';
 import { workflowKind } from './workflows/workflow.ts';
 import type { Workflows } from './workflows/workflows.ts';
 
 export interface NewJobsDeps {
   readonly store: JobStore;
   readonly kinds: ReadonlyMap<string, JobKindInfo>;
+  readonly admissions: ReadonlyMap<string, JobAdmission>;
   readonly gate: Pick<JobGate, 'waitingOf'>;
   readonly limits: Pick<JobLimitsStore, 'applied'>;
   readonly workflows: Pick<Workflows, 'prepare'>;
@@ -34,7 +35,7 @@ const requestPollMs = 10;
 
 /** Makes jobs: checked, stored with their request id, then sent on their way. */
 export function createNewJobs(deps: NewJobsDeps): Pick<Jobs, 'create' | 'restart'> {
-  const { store, kinds, gate, limits, workflows, clock, maxOpenJobs, signal, onStored } = deps;
+  const { store, kinds, admissions, gate, limits, workflows, clock, maxOpenJobs, signal, onStored } = deps;
 
   const create: Jobs['create'] = async (given, createOptions = {}) => {
     const { requestId = '', owner = '', requestScope = owner, requestContent = given } = createOptions;
@@ -46,6 +47,7 @@ export function createNewJobs(deps: NewJobsDeps): Pick<Jobs, 'create' | 'restart
       requestId === '' ? undefined : { key: `${requestScope}/${requestId}`, digest: jsonDigest(requestContent) };
     const earlier = request && (await findEarlier(request, requestId));
     if (earlier !== undefined) return { job: earlier, existed: true };
+    await admissions.get(given.kind)?.(given.params);
     if (store.openCount() >= maxOpenJobs && createOptions.node === undefined) throw tooManyJobs(maxOpenJobs);
     const asked = { spec: given, policy: createOptions.policy ?? {} };
     const isNewRun = given.kind === workflowKind && createOptions.restartOf === undefined;

@@ -152,14 +152,19 @@ describe('showrunner call', function () {
   });
 
   it('prints what was wrong, field by field, with exit code 1', async () => {
-    const [missing, fields, key, noServer] = await Promise.all([
+    const order = { titleId: 'titles/nowhere', sourceKey: 'sources/any' };
+    const [missing, untitled, fields, key, noServer] = await Promise.all([
       call('JobService/GetJob', '{"name":"jobs/none"}'),
+      call('JobService/CreateJob', JSON.stringify({ job: { kind: 'transcode', params: order } })),
       call('JobService/CreateJob', '{"job":{"kind":"transcode","params":{"titleId":"x"}}}'),
       call('JobService/ListJobs', '--key', 'wrong'),
       call('JobService/ListJobs', '--address', '127.0.0.1:1'),
     ]);
-    for (const { code, output } of [missing, fields, key, noServer]) assert.deepEqual([code, output], [1, '']);
+    for (const { code, output } of [missing, untitled, fields, key, noServer])
+      assert.deepEqual([code, output], [1, '']);
     assert.match(missing.errors, /^NOT_FOUND JOB_NOT_FOUND: .*jobs\/none/);
+    // At once, and not after a whole encode whose result has nowhere to go.
+    assert.match(untitled.errors, /^NOT_FOUND TITLE_NOT_FOUND: .*titles\/nowhere/);
     assert.match(fields.errors, /^INVALID_ARGUMENT INVALID_FIELDS: /);
     assert.match(fields.errors, /^ {2}\S*titleId: must be a title name/m);
     assert.match(fields.errors, /^ {2}\S*sourceKey: must be an object key/m);

@@ -433,8 +433,8 @@ export const TranscodeService: GenService<{
     output: typeof GetUploadResponseSchema;
   },
   /**
-   * Stores and queues the making of a title. The source must be in the object store: NOT_FOUND/SOURCE_NOT_FOUND.
-   * Errors of JobService.CreateJob.
+   * Stores and queues the making of a title. The source must be in the object store: NOT_FOUND/SOURCE_NOT_FOUND, and the
+   * title in the manifest: NOT_FOUND/TITLE_NOT_FOUND. Errors of JobService.CreateJob.
    *
    * @generated from rpc showrunner.transcode.v1.TranscodeService.CreateTranscode
    */
