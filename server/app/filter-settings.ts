@@ -17,15 +17,23 @@ const openPaths = ['/grpc.health.v1.Health/*', '/grpc.reflection.*/*'];
 /**
  * What the shipped filters get: the settings of the environment, under those of the SHOWRUNNER_FILTERS_CONFIG file
  * (its entries replace whole keys of a filter). `localKey` is the administrator's key of the state folder.
- * Throws CONFIG_INVALID.
+ * Throws CONFIG_INVALID before it is asked for that.
  */
-export function filterSettings(config: Config, localKey: string): FilterSettings {
-  const shipped: Record<string, Record<string, unknown>> = {
+export function readFilterSettings(config: Config): (localKey: string) => FilterSettings {
+  const keys = readKeys(config.API_KEYS);
+  const given = config.FILTERS_CONFIG === undefined ? {} : readFile(config.FILTERS_CONFIG);
+  return (localKey) => {
+    const local = { id: 'local-admin', secret: localKey, scopes: Object.values(requiredScopes) };
+    const merged: Record<string, Record<string, unknown>> = shippedSettings(config, [local, ...keys]);
+    for (const [id, entry] of Object.entries(given)) merged[id] = { ...merged[id], ...entry };
+    return merged;
+  };
+}
+
+function shippedSettings(config: Config, keys: readonly unknown[]): Record<string, Record<string, unknown>> {
+  return {
     'showrunner.auth': {
-      keys: [
-        { id: 'local-admin', secret: localKey, scopes: Object.values(requiredScopes) },
-        ...readKeys(config.API_KEYS),
-      ],
+      keys,
       ...(config.JWT_JWKS === undefined ? {} : { jwks: config.JWT_JWKS }),
       ...(config.JWT_ISSUER === undefined ? {} : { issuer: config.JWT_ISSUER }),
       ...(config.JWT_AUDIENCE === undefined ? {} : { audience: config.JWT_AUDIENCE }),
@@ -35,13 +43,6 @@ export function filterSettings(config: Config, localKey: string): FilterSettings
     'showrunner.access-log': { quietPaths: openPaths },
     'showrunner.rate-limit': { exemptPaths: openPaths },
   };
-  if (config.FILTERS_CONFIG === undefined) return shipped;
-  const given = readFile(config.FILTERS_CONFIG);
-  const merged: Record<string, unknown> = { ...shipped };
-  for (const [id, entry] of Object.entries(given)) {
-    merged[id] = { ...shipped[id], ...entry };
-  }
-  return merged;
 }
 
 function readFile(path: string): Record<string, Record<string, unknown>> {
@@ -62,9 +63,9 @@ function readFile(path: string): Record<string, Record<string, unknown>> {
 function readKeys(setting: string) {
   if (setting.trim() === '') return [];
   return setting.split(',').map((entry, index) => {
-    const [id = '', secret = '', scopes = ''] = entry.trim().split(':');
+    const [id = '', secret = '', scopes = '', ...rest] = entry.trim().split(':');
     // The entry holds a secret: only its place is named.
-    if (id === '' || secret === '')
+    if (id === '' || secret === '' || rest.length > 0)
       throw settingsFault(`SHOWRUNNER_API_KEYS: entry ${index + 1} is not id:secret:scopes`);
     return { id, secret, scopes: scopes.split('+').filter((scope) => scope !== '') };
   });

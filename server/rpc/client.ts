@@ -1,6 +1,7 @@
 import type { DescMessage, DescMethod, DescService, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import { type ChannelCredentials, Client, credentials } from '@grpc/grpc-js';
 import { messageOf } from '../core/errors.ts';
+import { checkAuthorities } from './ca-certificates.ts';
 import type { MetadataInit, RpcCallOptions } from './client-call.ts';
 import { type AnyClientMethod, clientMethod } from './client-method.ts';
 import { tlsInvalid } from './errors.ts';
@@ -92,6 +93,7 @@ export function channelCredentials(tls: ClientTls | undefined): ChannelCredentia
   if (tls === undefined) return credentials.createInsecure();
   const toBuffer = (pem: string | Buffer | undefined) => (pem === undefined ? null : Buffer.from(pem));
   try {
+    if (tls.ca !== undefined) checkAuthorities(tls.ca);
     return credentials.createSsl(toBuffer(tls.ca), toBuffer(tls.key), toBuffer(tls.cert));
   } catch (cause) {
     throw tlsInvalid(messageOf(cause), cause);

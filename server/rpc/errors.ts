@@ -124,7 +124,7 @@ export const tlsInvalid = (why: string, cause: unknown) =>
   new AppError({
     code: Code.FAILED_PRECONDITION,
     reason: 'TLS_INVALID',
-    message: `The TLS certificate or key cannot be used: ${why}. Check that TLS_CERT, TLS_KEY and TLS_CLIENT_CA are PEM and belong together.`,
+    message: `The TLS certificate or key cannot be used: ${why}. Check that all files are PEM, and that certificate and key belong together.`,
     cause,
   });
 

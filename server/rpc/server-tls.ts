@@ -1,6 +1,7 @@
 import { createSecureContext } from 'node:tls';
 import { ServerCredentials } from '@grpc/grpc-js';
 import { messageOf } from '../core/errors.ts';
+import { checkAuthorities } from './ca-certificates.ts';
 import { tlsInvalid } from './errors.ts';
 
 /** PEM contents, not paths. */
@@ -17,7 +18,8 @@ export function serverCredentials(tls: ServerTls | undefined): ServerCredentials
   if (tls === undefined) return ServerCredentials.createInsecure();
   const { cert, key, clientCa } = tls;
   try {
-    createSecureContext({ cert, key, ...(clientCa === undefined ? {} : { ca: clientCa }) });
+    createSecureContext({ cert, key });
+    if (clientCa !== undefined) checkAuthorities(clientCa);
   } catch (cause) {
     throw tlsInvalid(messageOf(cause), cause);
   }

@@ -116,14 +116,35 @@ describe('serve', function () {
     readConfig({ SHOWRUNNER_ADDRESS: '127.0.0.1:0', SHOWRUNNER_ORIGIN_ADDRESS: '127.0.0.1:0', ...settings });
   const build = (settings: Record<string, string>) => buildApp(clean(settings), silentLogger, process.env);
 
-  it('names a certificate that it cannot read', async () => {
+  it('names all that is wrong with the files and lists of its settings, before it opens anything', async () => {
+    const path = join(temp.path, 'tls');
     const settings = {
-      SHOWRUNNER_STATE_DIR: join(temp.path, 'tls'),
+      SHOWRUNNER_STATE_DIR: path,
       SHOWRUNNER_TLS_CERT: '/nonexistent/cert.pem',
       SHOWRUNNER_TLS_KEY: '/nonexistent/key.pem',
+      SHOWRUNNER_UPSTREAM_CA: temp.path,
+      SHOWRUNNER_FILTERS_CONFIG: '/nonexistent/filters.json',
     };
     const error = await rejectsWith(build(settings), Code.INVALID_ARGUMENT, 'CONFIG_INVALID');
-    assert.match(error.message, /SHOWRUNNER_TLS_CERT \/nonexistent\/cert\.pem/);
+    const [first = '', ...faults] = error.message.split('\n');
+    assert.match(first, /4 fault/);
+    const named = [
+      /TLS_CERT .*cert\.pem: ENOENT/,
+      /TLS_KEY .*key\.pem/,
+      /UPSTREAM_CA .*EISDIR/,
+      /FILTERS_CONFIG .*json/,
+    ];
+    for (const [index, name] of named.entries()) assert.match(faults[index] ?? '', name);
+    assert.equal(existsSync(path), false);
+  });
+
+  it('finds a CA that holds no certificate before it opens anything', async () => {
+    const path = join(temp.path, 'ca');
+    const ca = join(temp.path, 'ca.pem');
+    writeFileSync(ca, 'no pem');
+    const settings = { SHOWRUNNER_STATE_DIR: path, SHOWRUNNER_UPSTREAM_CA: ca };
+    await rejectsWith(build(settings), Code.FAILED_PRECONDITION, 'TLS_INVALID');
+    assert.equal(existsSync(path), false);
   });
 
   it('names a state folder that is none', async () => {

@@ -31,6 +31,27 @@ describe('configuration', () => {
     );
   });
 
+  it('reports all faults of a file at once, also names that every object has', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'showrunner-config-'));
+    try {
+      const path = join(folder, 'showrunner.conf');
+      writeFileSync(path, 'WORKERS\r\nconstructor=1\r\n=2\r\nLOG_LEVEL=loud\r\n');
+      assert.throws(
+        () => readConfig({ SHOWRUNNER_CONFIG: path, SHOWRUNNER_toString: '' }),
+        (error: Error) =>
+          [
+            'CONFIG: line 1: expected NAME=value',
+            'CONFIG: line 3: expected NAME=value',
+            'SHOWRUNNER_constructor: no such setting',
+            'SHOWRUNNER_toString: no such setting',
+            'SHOWRUNNER_LOG_LEVEL: expected one of',
+          ].every((part) => error.message.includes(part)) && error.message.includes('5 fault(s)'),
+      );
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
   it('reads a file and lets the environment win', () => {
     const folder = mkdtempSync(join(tmpdir(), 'showrunner-config-'));
     try {

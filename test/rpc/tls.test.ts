@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { Code } from '../../server/core/codes.ts';
+import { AppError } from '../../server/core/errors.ts';
 import type { TlsPeer } from '../../server/core/tls-peer.ts';
 import { tlsPeer } from '../../server/core/tls-peer.ts';
+import { createRpcClient } from '../../server/rpc/client.ts';
 import { createOrigins } from '../../server/rpc/raw-client.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
 import { createTempDir } from '../support/temp-dir.ts';
 import { type Certificates, hasOpenssl, makeCertificates } from './fixtures/certificates.ts';
-import { EchoRequestSchema, EchoResponseSchema } from './fixtures/echo.ts';
+import { EchoRequestSchema, EchoResponseSchema, EchoService } from './fixtures/echo.ts';
 import { startEcho } from './fixtures/echo-server.ts';
 
 describe('rpc TLS', () => {
@@ -95,8 +97,23 @@ describe('rpc TLS', () => {
     for (const tls of [
       { cert: 'no pem', key: 'no pem' },
       { cert, key: certificates.client.key },
+      { ...certificates.server, clientCa: 'no pem' },
+      { ...certificates.server, clientCa: `${certificates.ca}${cert.slice(0, 80)}\n-----END CERTIFICATE-----\n` },
     ]) {
       await rejectsWith(startEcho({}, { tls }), Code.FAILED_PRECONDITION, 'TLS_INVALID');
     }
+    await using echo = await startEcho({}, { tls: { ...certificates.server, clientCa: `${certificates.ca}${cert}` } });
+    assert.ok(echo.server.address);
+  });
+
+  it('tells a client whose CA holds no certificate', () => {
+    const create = (ca: string) => createRpcClient(EchoService, { address: '127.0.0.1:1', tls: { ca } });
+    for (const ca of ['', 'no pem', certificates.server.key]) {
+      assert.throws(
+        () => create(ca),
+        (error) => error instanceof AppError && error.reason === 'TLS_INVALID',
+      );
+    }
+    create(certificates.ca).close();
   });
 });

@@ -16,7 +16,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   const path = env[`${prefix}CONFIG`];
   if (path) {
     try {
-      for (const [name, value] of parseConfigFile(readFileSync(path, 'utf8'))) given.set(name, value);
+      const fault = (text: string) => faults.push(`${prefix}CONFIG: ${text}`);
+      for (const [name, value] of parseConfigFile(readFileSync(path, 'utf8'), fault)) given.set(name, value);
     } catch (error) {
       faults.push(`${prefix}CONFIG: ${messageOf(error)}`);
     }
@@ -25,7 +26,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     if (name.startsWith(prefix) && name !== `${prefix}CONFIG` && value !== undefined)
       given.set(name.slice(prefix.length), value);
   }
-  for (const name of given.keys()) if (!(name in settings)) faults.push(`${prefix}${name}: no such setting`);
+  for (const name of given.keys()) if (!Object.hasOwn(settings, name)) faults.push(`${prefix}${name}: no such setting`);
 
   const values: Record<string, unknown> = {};
   for (const [name, entry] of Object.entries(settings) as [SettingName, Setting<unknown>][]) {
@@ -50,12 +51,15 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
 }
 
 /** `NAME=value` lines, with or without the SHOWRUNNER_ prefix; `#` starts a comment line. */
-function* parseConfigFile(source: string): Iterable<[string, string]> {
+function* parseConfigFile(source: string, fault: (text: string) => void): Iterable<[string, string]> {
   for (const [index, line] of source.split('\n').entries()) {
     const trimmed = line.trim();
     if (trimmed === '' || trimmed.startsWith('#')) continue;
     const split = trimmed.indexOf('=');
-    if (split < 1) throw new Error(`line ${index + 1}: expected NAME=value`);
+    if (split < 1) {
+      fault(`line ${index + 1}: expected NAME=value`);
+      continue;
+    }
     const name = trimmed.slice(0, split).trim();
     yield [name.startsWith(prefix) ? name.slice(prefix.length) : name, trimmed.slice(split + 1).trim()];
   }
