@@ -16,8 +16,17 @@ const pageNames = readdirSync(docsDir).filter((name) => name.endsWith('.md'));
 /** Reasons of faults in our own code, which no caller can bring about. */
 const ownFaults = new Set(['KERNEL_MISUSE']);
 
-/** What a page is about: the package of its service, and the files whose error reasons it must list. */
-const subjects: Readonly<Record<string, { area?: string; sources: readonly string[] }>> = {
+interface Subject {
+  /** Package of its service. */
+  readonly area?: string;
+  /** Files whose error reasons it must list. */
+  readonly sources: readonly string[];
+  /** Pages that list some of the reasons in its stead. */
+  readonly alsoOn?: readonly string[];
+}
+
+/** What a page is about. */
+const subjects: Readonly<Record<string, Subject>> = {
   'cache.md': { area: 'cache', sources: ['server/cache', 'server/stores/cache'] },
   'events.md': { area: 'events', sources: ['server/events'] },
   'notifications.md': { area: 'notifications', sources: ['server/notifications'] },
@@ -30,7 +39,11 @@ const subjects: Readonly<Record<string, { area?: string; sources: readonly strin
     area: 'notebooks',
     sources: ['workers/notebook', 'notebooks-runner/errors.ts', 'server/notebooks'],
   },
-  'filters.md': { area: 'filters', sources: ['server/filters'] },
+  'filters.md': {
+    area: 'filters',
+    sources: ['server/filters', 'plugins'],
+    alsoOn: ['filters-overload.md', 'filters-routing.md', 'README.md'],
+  },
 };
 
 function filesBelow(path: string, ending: string): string[] {
@@ -57,16 +70,17 @@ function reasonsOfContract(area: string): string[] {
 function reasonsOfSources(paths: readonly string[]): string[] {
   const texts = paths.flatMap((path) => filesBelow(join(root, path), '.ts')).map((file) => readFileSync(file, 'utf8'));
   return texts.flatMap((text) =>
-    [/\breason: '([A-Z_]+)'/g, /\b(?:sourceRefused|unauthenticated|failed)\((?:Code\.\w+, )?'([A-Z_]+)'/g].flatMap(
+    [/\breason: '([A-Z_]+)'/g, /\b(?:sourceRefused|unauthenticated|failed|late)\((?:Code\.\w+, )?'([A-Z_]+)'/g].flatMap(
       (form) => [...text.matchAll(form)].map(([, reason = '']) => reason),
     ),
   );
 }
 
 describe('pages of docs', () => {
-  for (const [page, { area, sources }] of Object.entries(subjects)) {
+  for (const [page, { area, sources, alsoOn = [] }] of Object.entries(subjects)) {
     it(`${page} lists every method and every reason of an error`, () => {
       const text = readPage(page);
+      const all = [text, ...alsoOn.map(readPage)].join('\n');
       const services = callableServices.filter(({ file }) => file.proto.package === `showrunner.${area}.v1`);
       assert.equal(services.length, area === undefined ? 0 : 1);
       const methods = services.flatMap((service) => service.methods.map(({ name }) => name));
@@ -78,7 +92,7 @@ describe('pages of docs', () => {
         'methods without a row',
       );
       assert.deepEqual(
-        [...reasons].filter((reason) => !ownFaults.has(reason) && !text.includes(`\`${reason}\``)),
+        [...reasons].filter((reason) => !ownFaults.has(reason) && !all.includes(`\`${reason}\``)),
         [],
         'reasons that the page does not name',
       );
