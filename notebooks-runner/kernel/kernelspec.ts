@@ -49,7 +49,7 @@ export async function findKernelspec(name: string, search: KernelSearch = {}): P
 }
 
 /** The kernelspec that we ship: TypeScript on Deno. */
-export function denoKernelspec(binary: string): Kernelspec {
+function denoKernelspec(binary: string): Kernelspec {
   return {
     name: 'deno',
     displayName: 'Deno',

@@ -105,7 +105,7 @@ export function byteList(value: Uint8Array, write: (byte: number) => string = St
 }
 
 /** `\uXXXX` for one UTF-16 unit. */
-export function unitEscape(character: string): string {
+function unitEscape(character: string): string {
   return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 

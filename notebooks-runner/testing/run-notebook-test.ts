@@ -13,9 +13,9 @@ import type { TestCase, TestSuite } from './test-report.ts';
 import { readTestSettings, type TestSettings } from './test-settings.ts';
 
 /** A cell with this tag is one assertion: it passes when it raises nothing. The cells behind it run in any case. */
-export const testTag = 'test';
+const testTag = 'test';
 /** The stored outputs of a cell with this tag are what it must show again. */
-export const goldenTag = 'golden';
+const goldenTag = 'golden';
 
 const maxBytes = 64 * 1_048_576;
 

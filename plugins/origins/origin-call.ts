@@ -29,7 +29,7 @@ export type OriginReply = AsyncIterator<Uint8Array, undefined>;
 export type OriginCall = (request: OriginRequest) => OriginReply;
 
 /** Layers from the outermost to the innermost. */
-export const layerPlaces = ['fallback', 'mirror', 'failover', 'retry', 'hedging'] as const;
+const layerPlaces = ['fallback', 'mirror', 'failover', 'retry', 'hedging'] as const;
 export type LayerPlace = (typeof layerPlaces)[number];
 
 /** What a filter puts around the call of the endpoint, wherever that is. */

@@ -47,7 +47,7 @@ const policies = {
   fallback: FailurePolicy.FALLBACK,
 } as const;
 
-export function filterName(id: string, version: string): string {
+function filterName(id: string, version: string): string {
   return `filters/${id}/versions/${version}`;
 }
 

@@ -2,7 +2,7 @@ import { type Appliance, greatestLoad, type Heartbeat, type Load } from './appli
 
 export type ApplianceState = 'up' | 'suspect' | 'down' | 'draining';
 
-export const healthLimits = {
+const healthLimits = {
   heartbeatMs: 10_000,
   suspectAfterMissed: 3,
   downAfterMissed: 6,

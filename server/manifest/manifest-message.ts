@@ -72,7 +72,7 @@ export function toTitleMessage(title: Title) {
 }
 
 /** The resource name of an encode set. */
-export function encodeSetName({ titleId, version }: Pick<EncodeSet, 'titleId' | 'version'>): string {
+function encodeSetName({ titleId, version }: Pick<EncodeSet, 'titleId' | 'version'>): string {
   return `titles/${titleId}/encodeSets/${version}`;
 }
 

@@ -4,7 +4,7 @@ import { type IpAddress, type IpNetwork, longestMatch } from './ip-network.ts';
 import { rendezvousScore } from './rendezvous.ts';
 
 /** Proximity classes, nearest first. */
-export const proximities = ['same_prefix', 'same_site', 'same_asn', 'same_region', 'anywhere', 'origin'] as const;
+const proximities = ['same_prefix', 'same_site', 'same_asn', 'same_region', 'anywhere', 'origin'] as const;
 export type Proximity = (typeof proximities)[number];
 
 /** Why an appliance is not offered. */

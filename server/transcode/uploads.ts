@@ -65,7 +65,7 @@ export interface UploadsOptions {
 }
 
 /** Object key of a source by its content. */
-export const sourceKeyOf = (sha256: string): string => `sources/${sha256}`;
+const sourceKeyOf = (sha256: string): string => `sources/${sha256}`;
 
 /** Uploads named by their content's digest: they resume after a break, and what is there already is not sent again. */
 export function createUploads(options: UploadsOptions): Uploads {

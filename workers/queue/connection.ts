@@ -30,7 +30,7 @@ export function openConnection(url: string, role: ConnectionRole, log: Logger): 
 }
 
 /** Gives the emitter the error listener it must have; connection errors are told once per outage. */
-export function logOutages(redis: Redis, log: Logger): void {
+function logOutages(redis: Redis, log: Logger): void {
   let away = false;
   redis.on('error', (error: Error) => {
     if (!away) log.warn('redis connection lost', { error: error.message });

@@ -11,7 +11,7 @@ import type { QueueKeys } from './queue-keys.ts';
 import type { Usage } from './usage-meter.ts';
 
 /** Most steps of a job, and most bytes of their results together. */
-export const maxSteps = 1_000;
+const maxSteps = 1_000;
 export const maxMemoBytes = 4 * 1024 * 1024;
 /** How long a job's hash stays after a server has taken its outcome over, in seconds: guards late duplicates. */
 const releasedTtlSeconds = 3_600;

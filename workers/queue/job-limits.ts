@@ -20,8 +20,6 @@ export interface JobLimits {
 /** Attempts of a job that ended in each class of failure. */
 export type FailureCounts = Readonly<Record<FailureClass, number>>;
 
-export const noFailures: FailureCounts = { user: 0, platform: 0, timeout: 0, killed: 0 };
-
 export interface RetryRules {
   /** The kind's limit of platform failures and lost workers together. */
   readonly maxRetries: number;

@@ -5,7 +5,7 @@ import { checkName } from './queued-job.ts';
 import type { RunningAttempt } from './running-attempt.ts';
 
 /** Most bytes of one step's result, and of a job's result, as JSON. */
-export const maxResultBytes = 256 * 1024;
+const maxResultBytes = 256 * 1024;
 
 /** Checks a result against its bound. Throws JOB_VALUE_TOO_LARGE. */
 export function checkResult(what: string, value: Json): Json {

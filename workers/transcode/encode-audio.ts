@@ -18,7 +18,7 @@ import { findJson, putJsonOnce } from './stored-json.ts';
 import { runtimeFor, type TranscodeDeps } from './transcode-deps.ts';
 
 /** Sample rate of every audio track. */
-export const audioRateHz = 48_000;
+const audioRateHz = 48_000;
 /** Samples of one frame: AAC-LC, and Opus at its usual 20 ms. */
 export const frameSamples: Readonly<Record<AudioCodec, number>> = { aac: 1024, opus: 960 };
 
@@ -34,7 +34,7 @@ export type AudioRecord = {
 };
 
 /** Samples per channel that last as long as the video, to the nearest one. */
-export function audioSamples(plan: TranscodePlan): number {
+function audioSamples(plan: TranscodePlan): number {
   return Math.round((plan.frameCount * plan.rate.den * audioRateHz) / plan.rate.num);
 }
 

@@ -62,7 +62,7 @@ export function locateFfmpeg(locations: FfmpegLocations, packaged: readonly stri
 }
 
 /** Path of ffprobe: the given one, else beside ffmpeg, else the search path. FAILED_PRECONDITION FFMPEG_MISSING. */
-export function locateFfprobe(locations: FfmpegLocations, ffmpeg: string): string {
+function locateFfprobe(locations: FfmpegLocations, ffmpeg: string): string {
   const beside = join(dirname(ffmpeg), 'ffprobe');
   if (locations.ffprobePath !== undefined) {
     if (isExecutable(locations.ffprobePath)) return resolve(locations.ffprobePath);

@@ -56,7 +56,7 @@ export function addWait(record: CallRecord, index: number, ns: number): void {
 }
 
 /** Nanoseconds that the filter in place `index` waited, of its `ns`. */
-export function waitOf({ hasWaited, waitNs }: CallRecord, index: number): number {
+function waitOf({ hasWaited, waitNs }: CallRecord, index: number): number {
   return hasWaited ? Math.round(waitNs?.[index] ?? 0) : 0;
 }
 

@@ -63,7 +63,7 @@ const words: readonly string[] = [
   'skipped(message_type)',
 ];
 
-export const filterStatusNames = ['ran', 'skipped', 'failed', 'timed_out', 'short_circuited', 'disabled'] as const;
+const filterStatusNames = ['ran', 'skipped', 'failed', 'timed_out', 'short_circuited', 'disabled'] as const;
 export type FilterStatusName = (typeof filterStatusNames)[number];
 
 /** What one filter did in one call. */

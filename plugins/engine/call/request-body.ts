@@ -6,7 +6,7 @@ import type { ChainRun } from './chain-run.ts';
 import { bodyPhase } from './phase.ts';
 
 /** Bytes of text and binary content, with 8 for any other value: what a message holds in memory, roughly. */
-export function contentBytes(value: unknown, depth = 0): number {
+function contentBytes(value: unknown, depth = 0): number {
   if (typeof value === 'string') return value.length;
   if (typeof value !== 'object' || value === null || depth > 100) return 8;
   if (ArrayBuffer.isView(value)) return value.byteLength;

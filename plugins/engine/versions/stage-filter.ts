@@ -36,12 +36,12 @@ export interface StageOptions extends LoadOptions {
   readonly checkVersion: (id: string, version: string, hash: string) => void;
 }
 
-export const maxSourceBytes = 1024 * 1024;
+const maxSourceBytes = 1024 * 1024;
 // Packages are those of the server: a source on its own has no place.
 const importBase = pathToFileURL(import.meta.filename).href;
 
 /** What a staged source is for the loader. */
-export function sourceOf({ id, source }: FilterSource): FilterFolder {
+function sourceOf({ id, source }: FilterSource): FilterFolder {
   const hash = createHash('sha256').update(source).digest('hex');
   const file = `/staged/${id}/${hash.slice(0, 12)}/filter.ts`;
   return { folder: file.slice(0, -'/filter.ts'.length), file, hash, text: source, importBase };

@@ -2,7 +2,7 @@ import type { Clock, Random } from '../../engine/filter.ts';
 import { createCountWindow, createTimeWindow, type OutcomeTotals, type OutcomeWindow } from './outcome-window.ts';
 import { createProbeLeases } from './probe-leases.ts';
 
-export const breakerStates = ['CLOSED', 'OPEN', 'HALF_OPEN', 'FORCED_OPEN', 'DISABLED', 'METRICS_ONLY'] as const;
+const breakerStates = ['CLOSED', 'OPEN', 'HALF_OPEN', 'FORCED_OPEN', 'DISABLED', 'METRICS_ONLY'] as const;
 export type BreakerState = (typeof breakerStates)[number];
 
 /** AUTO runs by itself; the others hold a state whatever the outcomes are. */

@@ -4,14 +4,7 @@ const { withDefault } = schema;
 const codes = ['DEADLINE_EXCEEDED', 'UNAVAILABLE', 'RESOURCE_EXHAUSTED', 'ABORTED', 'INTERNAL', 'UNKNOWN'] as const;
 
 /** Algorithms by name; those with `original-` are as published, for comparison. */
-export const algorithmNames = [
-  'gradient',
-  'vegas',
-  'aimd',
-  'original-gradient2',
-  'original-vegas',
-  'original-aimd',
-] as const;
+const algorithmNames = ['gradient', 'vegas', 'aimd', 'original-gradient2', 'original-vegas', 'original-aimd'] as const;
 
 /** Bounds of one limit, in calls. */
 const limitOf = (initial: number, most: number) => ({

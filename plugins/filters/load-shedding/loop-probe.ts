@@ -11,7 +11,7 @@ export interface LoopProbe {
 }
 
 /** Used share of the most that the heap may grow to. */
-export function readHeapShare(): number {
+function readHeapShare(): number {
   const { used_heap_size: used, heap_size_limit: most } = getHeapStatistics();
   return used / most;
 }

@@ -1,7 +1,7 @@
 import type { CallPriority } from '../../engine/filter.ts';
 
 /** Sub-priorities of each class: 0 matters most, 100 least. A call draws its own within its class. */
-export const bands: Readonly<Record<CallPriority, readonly [from: number, to: number]>> = {
+const bands: Readonly<Record<CallPriority, readonly [from: number, to: number]>> = {
   CRITICAL: [0, 2],
   DEGRADED: [2, 40],
   BEST_EFFORT: [40, 70],

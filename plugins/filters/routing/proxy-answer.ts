@@ -25,7 +25,7 @@ export interface ProxyDeps {
 }
 
 /** The tries of a call at origins, for other filters and tests of this process. */
-export const originAttempts = contextKey<AttemptLog>('origin_attempts');
+const originAttempts = contextKey<AttemptLog>('origin_attempts');
 
 const logIntervalMs = 1000;
 

@@ -11,7 +11,7 @@ const tv = { device: 'devices/demo-tv', profile: demoProfile, category: 'tv' };
 const phone = { device: 'devices/demo-phone', profile: demoProfile, category: 'phone' };
 
 /** Asks for the member's page with explanations. */
-export async function recommend({ ranking }: DemoClients): Promise<RecommendResponse> {
+async function recommend({ ranking }: DemoClients): Promise<RecommendResponse> {
   return await ranking.recommend({
     profile: demoProfile,
     pageSize: 8,

@@ -14,7 +14,7 @@ export interface Delivery {
 export type DeliveryEnd = { readonly end: 'taken' | 'refused' } | { readonly end: 'failed'; readonly error: string };
 
 /** The value of `x-showrunner-signature`. */
-export function signatureOf(secret: string, body: string, nowMs: number): string {
+function signatureOf(secret: string, body: string, nowMs: number): string {
   const seconds = Math.floor(nowMs / 1000);
   const mac = createHmac('sha256', secret).update(`${seconds}.${body}`).digest('hex');
   return `t=${seconds},v1=${mac}`;

@@ -3,7 +3,7 @@ import { resolveReferences } from '../expressions/resolve-references.ts';
 import { workflowFault } from '../job-errors.ts';
 import type { ForEach } from './workflow.ts';
 
-export const maxItems = 25_000;
+const maxItems = 25_000;
 
 /** The items of a foreach, made one by one: a grid is never laid out in memory. */
 export interface Items {

@@ -52,7 +52,7 @@ interface Progress {
   firstError: JobFailure | undefined;
 }
 
-export const chunkItems = 500;
+const chunkItems = 500;
 const maxInlineChars = 4_096;
 const maxItemChars = 1_024;
 

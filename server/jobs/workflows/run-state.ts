@@ -55,7 +55,7 @@ export function hasEnded(node: NodeRun | undefined): boolean {
   return endStates.has(node?.state ?? 'waiting');
 }
 
-export function hasFailed(node: NodeRun | undefined): boolean {
+function hasFailed(node: NodeRun | undefined): boolean {
   return failedStates.has(node?.state ?? 'waiting');
 }
 

@@ -37,7 +37,7 @@ export interface RatingsTableBuilder {
 }
 
 /** Rows that a data set may hold unless told otherwise. */
-export const mostRatings = 32_000_000;
+const mostRatings = 32_000_000;
 
 /** What is wrong with a rating, or undefined. */
 export function ratingFault(row: RatingRow): string | undefined {

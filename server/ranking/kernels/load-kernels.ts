@@ -9,7 +9,7 @@ const alignment = 16;
 /** Rows that gatherRankUpdate and solveRow gather at a time; the same constant stands in rank-update.ts. */
 const scratchRows = 64;
 /** Most columns a factor matrix may have. */
-export const mostFactors = 256;
+const mostFactors = 256;
 
 /** Typed arrays inside a kernel memory. */
 export type F32 = Float32Array<SharedArrayBuffer>;

@@ -1,7 +1,7 @@
 import type { RatingsTable } from '../data/ratings-table.ts';
 
 /** Half-life that ranks best on MovieLens, in ms: three years. */
-export const popularityHalfLifeMs = 3 * 365.25 * 86_400_000;
+const popularityHalfLifeMs = 3 * 365.25 * 86_400_000;
 
 /** Which ratings count, and for how long. */
 export interface PopularityOptions {

@@ -71,7 +71,7 @@ function explain(plan: RowPlan, picks: readonly Pick[], { model, taste }: FillRo
 }
 
 /** The catalogue's entry of a title index. */
-export function titleOf(model: ServingModel, title: number): Title {
+function titleOf(model: ServingModel, title: number): Title {
   const id = model.ranker.titles.ids[title] ?? '';
   return model.ranker.catalogue[title] ?? { id, name: id, genres: [] };
 }

@@ -2,7 +2,7 @@ import { Code } from '../../core/codes.ts';
 import { AppError, invalidField } from '../../core/errors.ts';
 import type { CacheSetOptions } from './cache-store.ts';
 
-export const cacheLimits = {
+const cacheLimits = {
   /** memcached's bound. */
   maxKeyBytes: 250,
   /** memcached's default item bound (`-I`); the server counts its item header too and may refuse slightly less. */

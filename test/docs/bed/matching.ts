@@ -37,7 +37,7 @@ function documentsOf(text: string): unknown[] {
 }
 
 /** Where `found` is not what was wanted; undefined = every wanted member is there. More members are allowed. */
-export function differenceOf(wanted: unknown, found: unknown, path = '$'): string | undefined {
+function differenceOf(wanted: unknown, found: unknown, path = '$'): string | undefined {
   if (wanted === anything) return found === undefined ? `${path} is absent` : undefined;
   if (typeof wanted === 'string' && typeof found === 'string') {
     return isLike(wanted, found) ? undefined : `${path} is ${JSON.stringify(found)}, not ${JSON.stringify(wanted)}`;

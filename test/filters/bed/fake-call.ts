@@ -5,7 +5,7 @@ export interface FakeCall extends Call {
   abort(reason?: unknown): void;
 }
 
-export function createMetadata(values: Record<string, string | Uint8Array> = {}): CallMetadata {
+function createMetadata(values: Record<string, string | Uint8Array> = {}): CallMetadata {
   const map = new Map(Object.entries(values).map(([key, value]) => [key, [value]]));
   const typed = <T>(key: string, is: (value: unknown) => value is T): T | undefined => {
     const value = map.get(key)?.[0];

@@ -2,7 +2,7 @@ import { hdrTags, x265HdrParams } from '../hdr.ts';
 import type { Rung } from '../ladder.ts';
 
 /** Encoder threads of each rung: part of the content, because another count gives other bytes. */
-export const encoderThreads = 1;
+const encoderThreads = 1;
 
 /** Level as x265 and SVT-AV1 number it: `3.1` is 31. */
 function levelNumber(level: string): string {

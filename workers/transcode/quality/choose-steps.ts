@@ -23,7 +23,7 @@ export type ChosenStep = RatePoint & { readonly why: string };
 const leastRatio = 1.5;
 const mostRatio = 2;
 /** The lowest rung is between these where the title has such rates at all: links of the worst phones. */
-export const floorKbps = 200;
+const floorKbps = 200;
 const leastRungs = 3;
 const mostRungs = 10;
 /** Ratios are searched in steps of 1/32 of an octave. */

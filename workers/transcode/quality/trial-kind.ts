@@ -34,7 +34,7 @@ export type TrialResult = {
 };
 
 /** Options of the picture that others are compared with: lossless, so that it may go through another build. */
-export const losslessArguments: readonly string[] = [
+const losslessArguments: readonly string[] = [
   ...['-c:v', 'libx264', '-preset', 'ultrafast', '-qp', '0', '-threads:v', '1'],
   ...['-movflags', '+frag_keyframe+empty_moov+default_base_moof', '-f', 'mp4'],
 ];

@@ -17,7 +17,7 @@ export type PlannedText = {
 };
 
 /** More streams than this are left out, and said so. */
-export const maxTextStreams = 100;
+const maxTextStreams = 100;
 
 /** Text that ffmpeg can turn into WebVTT. */
 const textCodecs = new Set(['subrip', 'srt', 'mov_text', 'webvtt', 'ass', 'ssa', 'text', 'microdvd', 'subviewer']);

@@ -17,7 +17,7 @@ function toMs(text: string): number {
 }
 
 /** `hh:mm:ss.mmm`. */
-export function cueTime(ms: number): string {
+function cueTime(ms: number): string {
   const two = (value: number) => String(Math.floor(value)).padStart(2, '0');
   const rest = String(ms % 1000).padStart(3, '0');
   return `${two(ms / 3_600_000)}:${two((ms / 60_000) % 60)}:${two((ms / 1000) % 60)}.${rest}`;
