@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
-import { join } from 'node:path';
+import { existsSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { dirname, join } from 'node:path';
 import { Code } from '../../server/core/codes.ts';
 import { silentLogger } from '../../server/core/log.ts';
 import { findPrivateRedis, openRedis } from '../../workers/redis/private-redis.ts';
 import { startChildScript } from '../support/child-script.ts';
-import { findFreePort } from '../support/free-port.ts';
 import { isAlive } from '../support/processes.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
 import { createTempDir } from '../support/temp-dir.ts';
@@ -62,55 +61,53 @@ describe('the private Redis', () => {
     }
   });
 
-  it('listens on a local port with a password when the folder is too deep for a socket', async () => {
+  it('listens in a folder of its own when the folder of its data is too deep for a socket', async () => {
     await using temp = await createTempDir();
-    const redis = await openRedis({ dir: join(temp.path, 'deep'.repeat(40)), log: silentLogger });
+    const dir = join(temp.path, 'deep'.repeat(40));
+    const redis = await openRedis({ dir, log: silentLogger });
     try {
-      assert.match(redis.url, /^redis:\/\/:[0-9a-f]{48}@127\.0\.0\.1:\d+$/);
+      const folder = dirname(redis.url.slice('unix:'.length));
+      assert.ok(!folder.startsWith(temp.path));
+      assert.equal(statSync(folder).mode & 0o777, 0o700);
       assert.equal(await redisCommand(redis.url, 'ping'), 'PONG');
-      const open = new URL(redis.url);
-      await assert.rejects(redisCommand(`redis://${open.host}`, 'ping'), /NOAUTH/);
+      assert.equal(await findPrivateRedis(dir), redis.url);
+      await redis.close();
+      assert.equal(existsSync(folder), false);
     } finally {
       await redis.close();
     }
   });
 
-  it('takes another port when one was taken between its choice and the start', async () => {
+  it('leaves no socket of a former owner that was killed with -9', async () => {
     await using temp = await createTempDir();
-    const other = createServer().listen(0, '127.0.0.1');
-    await once(other, 'listening');
-    const taken = (other.address() as AddressInfo).port;
-    const ports = [taken, taken, await findFreePort()];
-    const redis = await openRedis({
-      dir: join(temp.path, 'deep'.repeat(40)),
-      log: silentLogger,
-      choosePort: async () => ports.shift() ?? 0,
-    });
+    const dir = join(temp.path, 'deep'.repeat(40));
+    const owned = startChildScript(owner, [dir]);
+    await waitUntil('it is ready', () => owned.lines.length === 1, 10_000);
+    const socket = owned.lines[0]?.split(' unix:')[1] ?? '';
+    assert.ok(existsSync(socket));
+    await owned.kill();
+    const next = await openRedis({ dir, log: silentLogger });
     try {
-      assert.deepEqual(ports, []);
-      assert.equal(await redisCommand(redis.url, 'ping'), 'PONG');
-      assert.equal(await findPrivateRedis(join(temp.path, 'deep'.repeat(40))), redis.url);
+      assert.equal(existsSync(dirname(socket)), false);
+      assert.equal(await redisCommand(next.url, 'ping'), 'PONG');
     } finally {
-      await redis.close();
-      other.close();
+      await next.close();
     }
   });
 
-  it('does not take a foreign Redis without a password for its own', async () => {
+  it('does not take for a Redis what speaks otherwise', async () => {
     await using temp = await createTempDir();
-    const answers = createServer((socket) => {
-      socket.on('data', () => socket.write('-ERR AUTH called without any password configured\r\n+PONG\r\n'));
-    });
-    await once(answers.listen(0, '127.0.0.1'), 'listening');
-    const { port } = answers.address() as AddressInfo;
-    writeFileSync(join(temp.path, 'address.json'), JSON.stringify({ port, password: 'ours' }));
+    const socketPath = join(temp.path, 'other.sock');
+    const other = createServer((socket) => socket.on('data', () => socket.write('HTTP/1.1 400 Bad Request\r\n')));
+    await once(other.listen(socketPath), 'listening');
+    writeFileSync(join(temp.path, 'address.json'), JSON.stringify({ socketPath }));
     assert.equal(await findPrivateRedis(temp.path), undefined);
-    answers.close();
+    other.close();
   });
 
   it('starts where a crash or a full disk left half of its address', async () => {
     await using temp = await createTempDir();
-    for (const half of ['', '{"socketPath":"/tm', '7', '{"port":"x"}']) {
+    for (const half of ['', '{"socketPath":"/tm', '7', '{"socketPath":7}']) {
       writeFileSync(join(temp.path, 'address.json'), half);
       assert.equal(await findPrivateRedis(temp.path), undefined);
     }

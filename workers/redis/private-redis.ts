@@ -1,9 +1,8 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { type Clock, systemClock } from '../../server/core/clock.ts';
-import { messageOf } from '../../server/core/errors.ts';
 import type { Logger } from '../../server/core/log.ts';
-import { chooseAddress, findUnusedPort, type RedisAddress, readAddress, storeAddress, urlOf } from './redis-address.ts';
+import { chooseAddress, type RedisAddress, readAddress, removeAddress, storeAddress, urlOf } from './redis-address.ts';
 import { redisDirInUse, redisMissing, redisNotReady } from './redis-errors.ts';
 import { pingRedis } from './redis-ping.ts';
 import { findRedisServer, type RedisProcess, startRedisProcess } from './redis-process.ts';
@@ -21,8 +20,6 @@ export interface OpenRedisOptions {
   readonly readyTimeoutMs?: number;
   /** How long to wait for the Redis of a former owner to end, in ms. Default 10,000. */
   readonly takeoverTimeoutMs?: number;
-  /** A port to try where the folder is too deep for a socket. Default: one that nobody listens on now. */
-  readonly choosePort?: () => Promise<number>;
 }
 
 export interface OpenedRedis {
@@ -34,8 +31,6 @@ export interface OpenedRedis {
   close(): Promise<void>;
 }
 
-/** Ports tried: another process may take one between its choice and the start. */
-const portAttempts = 5;
 const minBackoffMs = 100;
 const maxBackoffMs = 5_000;
 /** A run longer than this was healthy: the next restart starts at the least backoff again. */
@@ -60,10 +55,13 @@ export async function openRedis(options: OpenRedisOptions): Promise<OpenedRedis>
   for (const name of await readdir(dir)) if (/^redis-.*\.sock$/.test(name)) await rm(join(dir, name), { force: true });
 
   const stopping = new AbortController();
-  const supervisor = { current: undefined as RedisProcess | undefined };
-  const startAt = async (address: RedisAddress): Promise<RedisProcess> => {
+  const address = await chooseAddress(dir);
+  // Before it listens there: whoever comes after a crash of this process must find it.
+  await storeAddress(dir, address);
+  let current: RedisProcess | undefined;
+  const start = async (): Promise<RedisProcess> => {
     const redis = startRedisProcess(binary, dir, address);
-    supervisor.current = redis;
+    current = redis;
     try {
       await waitUntilReady(redis, address, clock, readyTimeoutMs);
     } catch (error) {
@@ -72,36 +70,21 @@ export async function openRedis(options: OpenRedisOptions): Promise<OpenedRedis>
     }
     return redis;
   };
-  const { address, first } = await startSomewhere(dir, options.choosePort ?? findUnusedPort, startAt);
-  const start = () => startAt(address);
+  const first = await start().catch(async (error: unknown) => {
+    await removeAddress(address);
+    throw error;
+  });
   const supervised = keepRunning(first, { start, clock, log, signal: stopping.signal });
   return {
     url: urlOf(address),
-    pid: () => supervisor.current?.pid,
+    pid: () => current?.pid,
     close: async () => {
       stopping.abort();
-      await supervisor.current?.stop(stopTimeoutMs);
+      await current?.stop(stopTimeoutMs);
       await supervised;
+      await removeAddress(address);
     },
   };
-}
-
-/** Starts Redis at an address that is free; the address is stored before it listens there. */
-async function startSomewhere(
-  dir: string,
-  choosePort: () => Promise<number>,
-  startAt: (address: RedisAddress) => Promise<RedisProcess>,
-): Promise<{ address: RedisAddress; first: RedisProcess }> {
-  for (let attempt = 1; ; attempt++) {
-    const address = await chooseAddress(dir, choosePort);
-    await storeAddress(dir, address);
-    try {
-      return { address, first: await startAt(address) };
-    } catch (error) {
-      const isTaken = 'port' in address && /address already in use/i.test(messageOf(error));
-      if (!isTaken || attempt === portAttempts) throw error;
-    }
-  }
 }
 
 interface Keeping {
@@ -139,7 +122,7 @@ export async function findPrivateRedis(dir: string): Promise<string | undefined>
   return address !== undefined && (await pingRedis(address)) !== 'absent' ? urlOf(address) : undefined;
 }
 
-/** A former owner that was killed leaves its Redis to the watchdog for a moment: wait for its end. */
+/** A former owner that was killed leaves its Redis to the watchdog for a moment, and its socket for good. */
 async function waitUntilFree(dir: string, clock: Clock, timeoutMs: number): Promise<void> {
   const former = await readAddress(dir);
   if (former === undefined) return;
@@ -148,6 +131,7 @@ async function waitUntilFree(dir: string, clock: Clock, timeoutMs: number): Prom
     if (clock.monotonic() > deadline) throw redisDirInUse(dir);
     await clock.sleep(50);
   }
+  await removeAddress(former);
 }
 
 async function waitUntilReady(redis: RedisProcess, address: RedisAddress, clock: Clock, timeoutMs: number) {

@@ -1,33 +1,38 @@
 import { randomBytes } from 'node:crypto';
-import { readFile, rename, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import { join } from 'node:path';
+import { mkdtemp, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
 
-/** Where a private Redis listens. */
-export type RedisAddress = { readonly socketPath: string } | { readonly port: number; readonly password: string };
+/**
+ * Where a private Redis listens: never a port, which another process may take while it restarts, and which would ask
+ * for a password.
+ */
+export interface RedisAddress {
+  readonly socketPath: string;
+}
 
 const addressFile = 'address.json';
 /** Longest path of a unix socket that every platform takes (macOS: 104 bytes with the closing zero). */
 const maxSocketPathBytes = 100;
+const temporaryPrefix = 'showrunner-redis-';
 
-/** A socket in the folder, or a free local port with a password where its path would be too long. */
-export async function chooseAddress(dir: string, choosePort: () => Promise<number>): Promise<RedisAddress> {
+/** A socket in the folder, or in a new one of this user among the temporary ones where its path would be too long. */
+export async function chooseAddress(dir: string): Promise<RedisAddress> {
   // A name of its own: a former Redis that is about to end removes its socket, and must not remove ours.
-  const socketPath = join(dir, `redis-${randomBytes(3).toString('hex')}.sock`);
-  if (Buffer.byteLength(socketPath) <= maxSocketPathBytes) return { socketPath };
-  return { port: await choosePort(), password: randomBytes(24).toString('hex') };
+  const name = `redis-${randomBytes(3).toString('hex')}.sock`;
+  const isShort = (folder: string) => Buffer.byteLength(join(folder, name)) <= maxSocketPathBytes;
+  if (isShort(dir)) return { socketPath: join(dir, name) };
+  const folder = isShort(join(tmpdir(), `${temporaryPrefix}XXXXXX`)) ? tmpdir() : '/tmp';
+  return { socketPath: join(await mkdtemp(join(folder, temporaryPrefix)), name) };
 }
 
-/** A local port that nobody listens on at this moment. */
-export function findUnusedPort(): Promise<number> {
-  const { promise, resolve, reject } = Promise.withResolvers<number>();
-  const server = createServer();
-  server.on('error', reject);
-  server.listen(0, '127.0.0.1', () => {
-    const address = server.address();
-    server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-  });
-  return promise;
+/** Removes the socket of a Redis that has ended, and its folder if that was made for it. */
+export async function removeAddress({ socketPath }: RedisAddress): Promise<void> {
+  await rm(socketPath, { force: true });
+  const folder = dirname(socketPath);
+  if (!basename(folder).startsWith(temporaryPrefix)) return;
+  // Whatever else is in there is not ours.
+  await rmdir(folder).catch(() => {});
 }
 
 /** Keeps the address for workers and the next owner, in one step: nobody must find half of it. */
@@ -42,9 +47,8 @@ export async function readAddress(dir: string): Promise<RedisAddress | undefined
   const stored = await readFile(join(dir, addressFile), 'utf8').catch(() => undefined);
   if (stored === undefined) return undefined;
   try {
-    const { socketPath, port, password } = JSON.parse(stored) as Readonly<Record<string, unknown>>;
-    if (typeof socketPath === 'string') return { socketPath };
-    return typeof port === 'number' && typeof password === 'string' ? { port, password } : undefined;
+    const { socketPath } = JSON.parse(stored) as Readonly<Record<string, unknown>>;
+    return typeof socketPath === 'string' ? { socketPath } : undefined;
   } catch {
     // Cut short by a crash or a full disk: nobody listens at half an address.
     return undefined;
@@ -52,8 +56,6 @@ export async function readAddress(dir: string): Promise<RedisAddress | undefined
 }
 
 /** The address as the clients of Redis take it. */
-export function urlOf(address: RedisAddress): string {
-  return 'socketPath' in address
-    ? `unix:${address.socketPath}`
-    : `redis://:${address.password}@127.0.0.1:${address.port}`;
+export function urlOf({ socketPath }: RedisAddress): string {
+  return `unix:${socketPath}`;
 }

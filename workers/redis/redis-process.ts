@@ -50,7 +50,6 @@ kill -KILL "$1" 2>/dev/null`;
 export function startRedisProcess(binary: string, dir: string, address: RedisAddress): RedisProcess {
   const env = { PATH: '/usr/local/bin:/usr/bin:/bin', LANG: 'C.UTF-8' };
   const child = spawn(binary, ['-'], { cwd: dir, env, detached: true, stdio: ['pipe', 'pipe', 'pipe'] });
-  // Through stdin, so that the password shows in no process list.
   child.stdin.on('error', () => {});
   child.stdin.end(redisConfig(dir, address));
   let output = '';
@@ -101,12 +100,10 @@ function startWatchdog(pid: number, dir: string): ChildProcess {
 
 function redisConfig(dir: string, address: RedisAddress): string {
   const quoted = (text: string) => `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;
-  const listen =
-    'socketPath' in address
-      ? ['port 0', `unixsocket ${quoted(address.socketPath)}`, 'unixsocketperm 700']
-      : [`port ${address.port}`, 'bind 127.0.0.1', `requirepass ${address.password}`];
   return `${[
-    ...listen,
+    'port 0',
+    `unixsocket ${quoted(address.socketPath)}`,
+    'unixsocketperm 700',
     `dir ${quoted(dir)}`,
     'daemonize no',
     'appendonly yes',
