@@ -1,3 +1,5 @@
+import { escapeMarkup } from '../../server/core/escape-markup.ts';
+
 /** One curve; values at equal distances. */
 export interface Series {
   readonly name: string;
@@ -25,12 +27,8 @@ export interface Chart {
 const [width, panelHeight, left, right, top, gap, bottom] = [860, 210, 56, 16, 40, 44, 80];
 const plotWidth = width - left - right;
 
-function escapeXml(content: string): string {
-  return content.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
-}
-
 function text(x: number, y: number, content: string, more = ''): string {
-  return `<text x="${x}" y="${y}" ${more}>${escapeXml(content)}</text>`;
+  return `<text x="${x}" y="${y}" ${more}>${escapeMarkup(content)}</text>`;
 }
 
 /** Four to eight steps of 1, 2 or 5 times a power of ten. */

@@ -1,7 +1,7 @@
+import { escapeMarkup } from '../../server/core/escape-markup.ts';
 import { isJsonObject, type JsonObject } from '../nbformat/json-value.ts';
 import { type Cell, type CodeCell, hasTag, type Notebook, type TextCell } from '../nbformat/notebook.ts';
 import { markerTag } from '../run/error-markers.ts';
-import { escapeHtml } from './escape-html.ts';
 import { renderOutput } from './render-output.ts';
 import { safeMarkdown } from './safe-html.ts';
 
@@ -31,8 +31,8 @@ export function renderNotebookHtml(notebook: Notebook, { title = 'Notebook' }: N
   const body = notebook.cells.map(renderCell).join('\n');
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="${escapeHtml(metaPolicy())}"><meta name="referrer" content="no-referrer">
-<title>${escapeHtml(title)}</title><style>${style}</style></head><body>
+<meta http-equiv="Content-Security-Policy" content="${escapeMarkup(metaPolicy())}"><meta name="referrer" content="no-referrer">
+<title>${escapeMarkup(title)}</title><style>${style}</style></head><body>
 ${renderSummary(notebook.metadata)}
 ${body}
 </body></html>
@@ -53,8 +53,8 @@ function renderSummary(metadata: JsonObject): string {
     .filter((part) => typeof part === 'string')
     .join(' · ');
   return [
-    `<p class="state">${escapeHtml(line)}</p>`,
-    fault === '' ? '' : `<p class="failure"><a href="#papermill-error-cell">${escapeHtml(fault)}</a></p>`,
+    `<p class="state">${escapeMarkup(line)}</p>`,
+    fault === '' ? '' : `<p class="failure"><a href="#papermill-error-cell">${escapeMarkup(fault)}</a></p>`,
   ].join('');
 }
 
@@ -62,7 +62,7 @@ function renderCell(cell: Cell): string {
   // The summary says the same.
   if (hasTag(cell, markerTag)) return '';
   if (cell.cell_type === 'code') return renderCode(cell);
-  if (cell.cell_type === 'raw') return `<pre class="raw">${escapeHtml(cell.source)}</pre>`;
+  if (cell.cell_type === 'raw') return `<pre class="raw">${escapeMarkup(cell.source)}</pre>`;
   return `<div class="markdown">${safeMarkdown(cell.source, (src) => attachmentOf(cell, src))}</div>`;
 }
 
@@ -72,11 +72,11 @@ function renderCode(cell: CodeCell): string {
   const own = cell.metadata['showrunner'];
   const status = isJsonObject(own) && typeof own['status'] === 'string' ? own['status'].replace(/\W/g, '') : '';
   const jupyter = cell.metadata['jupyter'];
-  const source = `<pre class="source">${escapeHtml(cell.source)}</pre>`;
+  const source = `<pre class="source">${escapeMarkup(cell.source)}</pre>`;
   const isHidden = isJsonObject(jupyter) && jupyter['source_hidden'] === true;
   const anchor = endedBadly.has(status) ? ' id="papermill-error-cell"' : '';
   const label = `In [${cell.execution_count ?? ' '}]${status === '' || status === 'succeeded' ? '' : ` ${status}`}`;
-  return `<div class="code ${status}"${anchor}><span class="state">${escapeHtml(label)}</span>
+  return `<div class="code ${status}"${anchor}><span class="state">${escapeMarkup(label)}</span>
 ${isHidden ? `<details><summary>source</summary>${source}</details>` : source}
 ${cell.outputs.map(renderOutput).join('\n')}</div>`;
 }

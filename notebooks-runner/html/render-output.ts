@@ -1,7 +1,7 @@
 import { stripVTControlCharacters } from 'node:util';
+import { escapeMarkup } from '../../server/core/escape-markup.ts';
 import type { JsonValue } from '../nbformat/json-value.ts';
 import type { MimeBundle, Output } from '../nbformat/notebook.ts';
-import { escapeHtml } from './escape-html.ts';
 import { safeHtml, safeMarkdown } from './safe-html.ts';
 
 /** Longest text of one output on a page. */
@@ -44,7 +44,7 @@ function renderBundle(data: MimeBundle): string {
 }
 
 function pre(text: string, kind: string): string {
-  return `<pre class="${kind}">${escapeHtml(cut(asPrinted(text)))}</pre>`;
+  return `<pre class="${kind}">${escapeMarkup(cut(asPrinted(text)))}</pre>`;
 }
 
 /** What a terminal would show: no colours, and of a line that was overwritten only the last state. */

@@ -1,3 +1,4 @@
+import { escapeMarkup } from '../../server/core/escape-markup.ts';
 import { type Cell, hasTag, type TextCell } from '../nbformat/notebook.ts';
 import { newCellId } from '../nbformat/upgrade-cells.ts';
 import type { RunFailure, RunStatus } from './run-record.ts';
@@ -30,7 +31,7 @@ export function withMarkers(
   executionCount: number | null,
 ): Cell[] {
   const taken = new Set(cells.map((cell) => cell.id));
-  const text = escapeHtml(shorten(failure.evalue === '' ? failure.ename : `${failure.ename}: ${failure.evalue}`));
+  const text = escapeText(shorten(failure.evalue === '' ? failure.ename : `${failure.ename}: ${failure.evalue}`));
   const label = executionCount === null ? 'the cell below' : `In [${executionCount}]`;
   const at = failure.cellIndex;
   const place = at === undefined ? '' : ` at <a href="#papermill-error-cell">${label}</a>`;
@@ -50,7 +51,6 @@ function shorten(text: string): string {
 }
 
 /** Neutralises HTML and markdown, so that an error text can neither format nor link. */
-function escapeHtml(text: string): string {
-  const entities: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
-  return text.replace(/[\\`*_{}[\]()#+!|~$]/g, '\\$&').replace(/[&<>"]/g, (mark) => entities[mark] ?? mark);
+function escapeText(text: string): string {
+  return escapeMarkup(text.replace(/[\\`*_{}[\]()#+!|~$]/g, '\\$&'));
 }

@@ -1,3 +1,5 @@
+import { escapeMarkup } from '../../server/core/escape-markup.ts';
+
 /** One assertion: a cell tagged `test`, a golden output, or the notebook as a whole. */
 export interface TestCase {
   readonly name: string;
@@ -48,9 +50,7 @@ function seconds(ms: number): string {
   return (ms / 1000).toFixed(3);
 }
 
-/** XML has no way to write most controls and lone surrogates, so they become the replacement character. */
+/** Line breaks as entities: a reader of XML makes spaces of those in attributes. */
 function escapeXml(text: string): string {
-  return text
-    .replace(/[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu, '\ufffd')
-    .replace(/[&<>"\n]/g, (mark) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[mark] ?? '&#10;');
+  return escapeMarkup(text).replaceAll('\n', '&#10;');
 }

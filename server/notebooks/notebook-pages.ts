@@ -1,9 +1,9 @@
-import { escapeHtml } from '../../notebooks-runner/html/escape-html.ts';
 import { notebookPagePolicy, renderNotebookHtml } from '../../notebooks-runner/html/render-notebook-html.ts';
 import { livePrefix } from '../../notebooks-runner/live/live-events.ts';
 import { readNotebook } from '../../notebooks-runner/nbformat/read-notebook.ts';
 import { Code } from '../core/codes.ts';
 import { AppError } from '../core/errors.ts';
+import { escapeMarkup } from '../core/escape-markup.ts';
 import type { ObjectStore } from '../stores/objects/object-store.ts';
 import { outputPrefix } from './notebook-source.ts';
 
@@ -93,17 +93,17 @@ function listItem(key: string, bytes: number, modifiedMs: number): string {
   const path = key.slice(outputPrefix.length);
   const href = path.split('/').map(encodeURIComponent).join('/');
   const facts = `${new Date(modifiedMs).toISOString().slice(0, 19)}Z, ${Math.ceil(bytes / 1024)} KiB`;
-  return `<li><a href="/${outputPrefix}${href}">${escapeHtml(path)}</a> ${facts}</li>`;
+  return `<li><a href="/${outputPrefix}${href}">${escapeMarkup(path)}</a> ${facts}</li>`;
 }
 
 function messagePage(key: string, text: string): string {
-  return shell(key, `<p>${escapeHtml(text)}</p>`);
+  return shell(key, `<p>${escapeMarkup(text)}</p>`);
 }
 
 function shell(title: string, body: string): string {
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
-<title>${escapeHtml(title)}</title></head><body><h1>${escapeHtml(title)}</h1>
+<title>${escapeMarkup(title)}</title></head><body><h1>${escapeMarkup(title)}</h1>
 ${body}
 </body></html>
 `;

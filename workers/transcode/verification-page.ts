@@ -1,4 +1,4 @@
-import { escapeXml } from './manifest/escape-xml.ts';
+import { escapeMarkup } from '../../server/core/escape-markup.ts';
 import type { TranscodePlan } from './plan.ts';
 import { rationalText, toNumber } from './rational.ts';
 import type { TitleVerification } from './verify-title.ts';
@@ -7,7 +7,7 @@ type Cell = string | number;
 
 function table(head: readonly string[], rows: readonly (readonly Cell[])[]): string {
   const cells = (tag: 'td' | 'th', row: readonly Cell[]) =>
-    row.map((cell) => `<${tag}>${escapeXml(String(cell))}</${tag}>`).join('');
+    row.map((cell) => `<${tag}>${escapeMarkup(String(cell))}</${tag}>`).join('');
   const body = rows.map((row) => `<tr>${cells('td', row)}</tr>`).join('\n');
   return `<table>\n<thead><tr>${cells('th', head)}</tr></thead>\n<tbody>\n${body}\n</tbody>\n</table>`;
 }
@@ -36,7 +36,7 @@ export interface VerificationPage {
  * version gives the same bytes.
  */
 export function verificationPage({ title, version, plan, verification, notes }: VerificationPage): string {
-  const name = escapeXml(`${title} ${version}`);
+  const name = escapeMarkup(`${title} ${version}`);
   const seconds = (plan.frameCount / toNumber(plan.rate)).toFixed(3);
   const { ok, checks, tracks } = verification;
   const outcome = ok ? '<p class="ok">Every check held.</p>' : '<p class="failed">A check failed.</p>';
@@ -66,7 +66,7 @@ export function verificationPage({ title, version, plan, verification, notes }: 
     `<h2>Title</h2>\n${table(['what', 'value'], facts)}`,
     ...(notes.length === 0
       ? []
-      : [`<h2>Notes</h2>\n<ul>\n${notes.map((note) => `<li>${escapeXml(note)}</li>`).join('\n')}\n</ul>`]),
+      : [`<h2>Notes</h2>\n<ul>\n${notes.map((note) => `<li>${escapeMarkup(note)}</li>`).join('\n')}\n</ul>`]),
     '</body>\n</html>\n',
   ].join('\n');
 }

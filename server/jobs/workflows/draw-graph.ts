@@ -1,3 +1,4 @@
+import { escapeMarkup } from '../../core/escape-markup.ts';
 import { orderOf } from './check-workflow.ts';
 import type { NodeRun, NodeState } from './run-state.ts';
 import type { WorkflowEdge, WorkflowNode, WorkflowSpec } from './workflow.ts';
@@ -40,7 +41,7 @@ export function drawGraph({ id, nodes }: WorkflowSpec, runs?: Readonly<Record<st
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="sans-serif">`,
     '<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z" fill="#71717a"/></marker></defs>',
     `<rect width="${width}" height="${height}" fill="#ffffff"/>`,
-    `<text x="${box.margin}" y="${box.margin + 12}" font-size="16" font-weight="bold" fill="#18181b">${escapeXml(id)}</text>`,
+    `<text x="${box.margin}" y="${box.margin + 12}" font-size="16" font-weight="bold" fill="#18181b">${escapeMarkup(id)}</text>`,
     ...edges,
     ...[...placed.values()].map((node) => drawNode(node, runs?.[node.node.id])),
     '</svg>',
@@ -86,10 +87,10 @@ function drawNode(placed: Placed, run: NodeRun | undefined): string {
   const dash = state === 'skipped' || state === 'waiting' ? ' stroke-dasharray="5 3"' : '';
   const about = [node.id, workOf(node), state ?? '', run?.error?.message ?? ''].filter(Boolean).join(' · ');
   return [
-    `<g data-node="${escapeXml(node.id)}" data-state="${state ?? ''}"><title>${escapeXml(about)}</title>`,
+    `<g data-node="${escapeMarkup(node.id)}" data-state="${state ?? ''}"><title>${escapeMarkup(about)}</title>`,
     `<rect x="${x}" y="${y}" width="${box.width}" height="${box.height}" rx="8" fill="${fill}" stroke="${line}" stroke-width="1.5"${dash}/>`,
-    `<text x="${x + 12}" y="${y + 22}" font-size="13" font-weight="bold" fill="#18181b">${escapeXml(shorten(node.id))}</text>`,
-    `<text x="${x + 12}" y="${y + 41}" font-size="11" fill="#52525b">${escapeXml(shorten(noteOf(node, run)))}</text></g>`,
+    `<text x="${x + 12}" y="${y + 22}" font-size="13" font-weight="bold" fill="#18181b">${escapeMarkup(shorten(node.id))}</text>`,
+    `<text x="${x + 12}" y="${y + 41}" font-size="11" fill="#52525b">${escapeMarkup(shorten(noteOf(node, run)))}</text></g>`,
   ].join('');
 }
 
@@ -105,7 +106,7 @@ function drawEdge(from: Placed, to: Placed, { on, when }: WorkflowEdge): string 
   const label = [on === 'success' ? '' : on, when].filter(Boolean).join(': ');
   if (label === '') return path;
   const place = `x="${(x1 + x2) / 2}" y="${(y1 + y2) / 2 - 5}"`;
-  return `${path}<text ${place} font-size="10" text-anchor="middle" fill="${line}">${escapeXml(shorten(label))}</text>`;
+  return `${path}<text ${place} font-size="10" text-anchor="middle" fill="${line}">${escapeMarkup(shorten(label))}</text>`;
 }
 
 function workOf({ work }: WorkflowNode): string {
@@ -133,13 +134,4 @@ function noteOf(node: WorkflowNode, run: NodeRun | undefined): string {
 function shorten(text: string): string {
   const characters = [...text];
   return characters.length <= maxTextChars ? text : `${characters.slice(0, maxTextChars - 1).join('')}…`;
-}
-
-function escapeXml(text: string): string {
-  return text
-    .replaceAll(/[^\P{Cc}]/gu, ' ')
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;')
-    .replaceAll('"', '&quot;');
 }

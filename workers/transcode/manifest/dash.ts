@@ -1,7 +1,7 @@
+import { escapeMarkup } from '../../../server/core/escape-markup.ts';
 import { type HdrSignal, hdrMatrices, hdrPrimaries, hdrTransfers } from '../hdr.ts';
 import type { AudioPurpose } from '../plan-audio.ts';
 import { type Rational, rational, toNumber } from '../rational.ts';
-import { escapeXml } from './escape-xml.ts';
 import {
   type AudioTrack,
   type ImageTrack,
@@ -18,7 +18,7 @@ type Attributes = Readonly<Record<string, string | number | undefined>>;
 function element(name: string, attributes: Attributes, children: readonly string[] = []): string {
   const written = Object.entries(attributes)
     .filter(([, value]) => value !== undefined)
-    .map(([key, value]) => ` ${key}="${escapeXml(String(value))}"`)
+    .map(([key, value]) => ` ${key}="${escapeMarkup(String(value))}"`)
     .join('');
   if (children.length === 0) return `<${name}${written}/>`;
   const inner = children
@@ -116,7 +116,7 @@ const audioRoles: Readonly<Record<AudioPurpose, string>> = {
 };
 
 function labelled(title: string): string[] {
-  return title === '' ? [] : [`<Label>${escapeXml(title)}</Label>`];
+  return title === '' ? [] : [`<Label>${escapeMarkup(title)}</Label>`];
 }
 
 function audioSet(track: AudioTrack, id: number): string {
@@ -145,7 +145,7 @@ function textSet(track: TextTrack, id: number): string {
   const attributes = { id, contentType: 'text', mimeType: 'text/vtt', lang: track.language || undefined };
   const role = element('Role', { schemeIdUri: roleScheme, value: textRole(track) });
   const shape = { id: `text-${track.id}`, bandwidth: track.averageBps };
-  const representation = element('Representation', shape, [`<BaseURL>${escapeXml(track.file)}</BaseURL>`]);
+  const representation = element('Representation', shape, [`<BaseURL>${escapeMarkup(track.file)}</BaseURL>`]);
   return element('AdaptationSet', attributes, [role, ...labelled(track.title), representation]);
 }
 
