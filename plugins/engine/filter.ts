@@ -34,6 +34,7 @@ export { AppError, invalidField, messageOf } from '../../server/core/errors.ts';
 export { newId } from '../../server/core/ids.ts';
 export type { Logger } from '../../server/core/log.ts';
 export { type OriginCallOptions, OriginError, type Origins } from '../../server/core/origins.ts';
+export { type Placed, PlaceList } from '../../server/core/place-list.ts';
 export { createSeededRandom, type Random } from '../../server/core/random.ts';
 export type { SharedRate, SharedRates } from '../../server/core/shared-rates.ts';
 export { type TlsPeer, tlsPeer } from '../../server/core/tls-peer.ts';

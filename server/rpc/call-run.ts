@@ -3,6 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import { Code } from '../core/codes.ts';
 import { AppError, isAbortError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
+import type { Placed, PlaceList } from '../core/place-list.ts';
 import { callCancelled, deadlineExceeded, internalError, metadataTooLarge, serverClosing } from './errors.ts';
 import type { CallContext } from './handler.ts';
 import { metadataBytes } from './metadata.ts';
@@ -19,7 +20,7 @@ export interface RpcHost {
   readonly maxMessageBytes: number;
   readonly maxMetadataBytes: number;
   /** Calls in progress; a call removes itself when it ends. */
-  readonly inFlight: Set<CallRun>;
+  readonly inFlight: PlaceList<CallRun>;
   /** Set once the server has begun to close: new calls are refused. */
   isClosing: boolean;
   /** Calls begun since the start. */
@@ -29,7 +30,8 @@ export interface RpcHost {
 }
 
 /** One call from its arrival to its outcome: counts, abort, the one error path, the one end. */
-export class CallRun extends ServerCall implements CallContext {
+export class CallRun extends ServerCall implements CallContext, Placed {
+  place = -1;
   readonly host: RpcHost;
   readonly session: CallSession | undefined;
   requestMessages = 0;
@@ -148,7 +150,7 @@ export class CallRun extends ServerCall implements CallContext {
   }
 
   #end(error: AppError | undefined): void {
-    this.host.inFlight.delete(this);
+    this.host.inFlight.remove(this);
     // Node keeps the stream of an ended call until its next full collection: what hangs on it would stay as long.
     this.wire.off('cancelled', this.#onCancelled);
     if (this.session?.end === undefined) return;

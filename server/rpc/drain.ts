@@ -23,7 +23,7 @@ export async function closeServer({ server, host, health, drainTimeoutMs }: Drai
   // It resolves when all connections are closed; they close after their last stream.
   server.tryShutdown(() => resolve(true));
   if (await within(host, drainTimeoutMs, isDrained)) return;
-  const calls = [...host.inFlight];
+  const calls = host.inFlight.toArray();
   host.log.warn('drain timeout: aborting calls in flight', { calls: calls.length });
   for (const run of calls) run.stop(serverClosing());
   await within(host, forceDelayMs, isDrained);

@@ -4,6 +4,7 @@ import type { CallPipeline } from '../core/call.ts';
 import type { Clock } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
+import { PlaceList } from '../core/place-list.ts';
 import type { CallRun, RpcHost } from './call-run.ts';
 import { passBytes } from './codec.ts';
 import { closeServer } from './drain.ts';
@@ -97,7 +98,7 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
     isTls: options.tls !== undefined,
     maxMessageBytes: options.maxMessageBytes,
     maxMetadataBytes: options.maxMetadataBytes,
-    inFlight: new Set<CallRun>(),
+    inFlight: new PlaceList<CallRun>(),
     isClosing: false,
     started: 0,
     failed: 0,

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createDeadlineWatch } from '../../plugins/filters/deadline-budget/deadline-watch.ts';
+import { createDeadlineWatch, type Watched } from '../../plugins/filters/deadline-budget/deadline-watch.ts';
 import { createSeededRandom } from '../../server/core/random.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 
@@ -9,12 +9,13 @@ describe('the watch over many deadlines', () => {
     const clock = createFakeClock();
     const watch = createDeadlineWatch(clock);
     const expired: number[] = [];
-    const live = new Map<number, { readonly dueMs: number; expire(): void }>();
+    const live = new Map<number, Watched>();
     for (let step = 0; step < 5000; step++) {
       const draw = random.next();
       if (draw < 0.5) {
         const now = clock.monotonic();
-        const watched = { dueMs: now + Math.floor(random.next() ** 3 * 1000), expire: () => void expired.push(step) };
+        const dueMs = now + Math.floor(random.next() ** 3 * 1000);
+        const watched = { dueMs, place: -1, expire: () => void expired.push(step) };
         live.set(step, watched);
         watch.add(watched, now);
       } else if (draw < 0.8) {

@@ -6,7 +6,7 @@ import { engineClosed } from '../filter-errors.ts';
 import type { FilterFaults } from '../filter-faults.ts';
 import type { FilterMetrics } from '../filter-metrics.ts';
 import type { LoadedFilter } from '../load/loaded-filter.ts';
-import type { Chain, Slot, Snapshot } from '../set/snapshot.ts';
+import type { Chain, RunningCall, Slot, Snapshot } from '../set/snapshot.ts';
 import { type CallRecords, lineOf } from './call-record.ts';
 import { ChainRun } from './chain-run.ts';
 import { firstSkip, Status } from './filter-status.ts';
@@ -36,13 +36,14 @@ export interface SessionDeps {
  * One call on one snapshot: its run, its record and its hooks in one object, because every byte that lives as long as
  * a call costs the garbage collector. Hooks that a chain does not have are absent: see `hookSets`.
  */
-class FilterSession extends ChainRun implements CallSession {
+class FilterSession extends ChainRun implements CallSession, RunningCall {
   declare inbound?: NonNullable<CallSession['inbound']>;
   declare requestMessage?: NonNullable<CallSession['requestMessage']>;
   declare responseMessage?: NonNullable<CallSession['responseMessage']>;
   declare outbound?: NonNullable<CallSession['outbound']>;
   declare error?: NonNullable<CallSession['error']>;
   readonly chain: Chain;
+  place = -1;
   readonly #snapshot: Snapshot;
   readonly #deps: SessionDeps;
   readonly #span: ReturnType<typeof recordingSpan>;
@@ -56,7 +57,7 @@ class FilterSession extends ChainRun implements CallSession {
     this.#snapshot = snapshot;
     this.#deps = deps;
     this.#span = span;
-    snapshot.enter(call);
+    snapshot.enter(this);
   }
 
   end(outcome: CallOutcome): void {
@@ -77,7 +78,7 @@ class FilterSession extends ChainRun implements CallSession {
       metrics.ended(record, chain);
       records.keep(record);
       this.#follower?.end();
-      this.#snapshot.leave(call);
+      this.#snapshot.leave(this);
     }
   }
 

@@ -1,6 +1,7 @@
 import type { Attributes } from '@opentelemetry/api';
 import type { Call } from '../../../server/core/call.ts';
 import type { AppError } from '../../../server/core/errors.ts';
+import { type Placed, PlaceList } from '../../../server/core/place-list.ts';
 import { linePrefix, Status, statusText } from '../call/filter-status.ts';
 import type { Criterion } from '../contract/criteria.ts';
 import type { FilterType } from '../filter.ts';
@@ -64,6 +65,11 @@ export interface Chain {
   readonly trials: readonly Trial[];
 }
 
+/** A call that runs on a set. */
+export interface RunningCall extends Placed {
+  readonly call: Call;
+}
+
 /** One immutable set of filters. Calls count themselves in and out; its filters close after the last one. */
 export interface Snapshot {
   readonly version: number;
@@ -74,8 +80,8 @@ export interface Snapshot {
   readonly disabled: ReadonlySet<string>;
   readonly trials: readonly Trial[];
   chainFor(call: Call): Chain;
-  enter(call: Call): void;
-  leave(call: Call): void;
+  enter(run: RunningCall): void;
+  leave(run: RunningCall): void;
   /** Calls that run on it now. */
   calls(): number;
   /** True once another set serves new calls. */
@@ -189,7 +195,7 @@ export function createSnapshot(
   const held = [...loaded, ...candidates];
   const known = new Map<string, Chain>();
   const unknown = new Map<string, Chain>();
-  const calls = new Set<Call>();
+  const calls = new PlaceList<RunningCall>();
   const retired = Promise.withResolvers<void>();
   let isRetired = false;
   for (const filter of held) holdFilter(filter);
@@ -214,9 +220,9 @@ export function createSnapshot(
       call.known
         ? (known.get(call.path) ?? addChain(call, known, maxKnownPaths))
         : (unknown.get(call.path) ?? addChain(call, unknown, maxUnknownPaths)),
-    enter: (call) => void calls.add(call),
-    leave: (call) => {
-      calls.delete(call);
+    enter: (run) => calls.add(run),
+    leave: (run) => {
+      calls.remove(run);
       if (calls.size === 0 && isRetired) closeFilters();
     },
     calls: () => calls.size,
@@ -224,8 +230,8 @@ export function createSnapshot(
       return isRetired;
     },
     stopCalls: (reason) => {
-      const stopped = [...calls].filter(({ stop }) => stop !== undefined);
-      for (const call of stopped) call.stop?.(reason);
+      const stopped = calls.toArray().filter(({ call }) => call.stop !== undefined);
+      for (const { call } of stopped) call.stop?.(reason);
       return stopped.length;
     },
     retire: () => {

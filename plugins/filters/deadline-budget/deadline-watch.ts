@@ -1,7 +1,7 @@
-import type { Clock } from '../../engine/filter.ts';
+import { type Clock, type Placed, PlaceList } from '../../engine/filter.ts';
 
 /** What is watched until its time is up. */
-export interface Watched {
+export interface Watched extends Placed {
   /** Monotonic ms. */
   readonly dueMs: number;
   expire(): void;
@@ -15,7 +15,7 @@ export interface DeadlineWatch {
 }
 
 export function createDeadlineWatch(clock: Clock): DeadlineWatch {
-  const all = new Set<Watched>();
+  const all = new PlaceList<Watched>();
   let armedFor = Number.POSITIVE_INFINITY;
   let cancel = () => {};
 
@@ -30,11 +30,11 @@ export function createDeadlineWatch(clock: Clock): DeadlineWatch {
     const now = clock.monotonic();
     let next = Number.POSITIVE_INFINITY;
     const due: Watched[] = [];
-    for (const watched of all) {
+    for (const watched of all.toArray()) {
       if (watched.dueMs <= now) due.push(watched);
       else next = Math.min(next, watched.dueMs);
     }
-    for (const watched of due) all.delete(watched);
+    for (const watched of due) all.remove(watched);
     arm(next, now);
     for (const watched of due) watched.expire();
   }
@@ -44,10 +44,10 @@ export function createDeadlineWatch(clock: Clock): DeadlineWatch {
       all.add(watched);
       if (watched.dueMs < armedFor) arm(watched.dueMs, nowMs);
     },
-    remove: (watched) => void all.delete(watched),
+    remove: (watched) => all.remove(watched),
     close: () => {
       cancel();
-      all.clear();
+      for (const watched of all.toArray()) all.remove(watched);
     },
   };
 }

@@ -62,6 +62,7 @@ type Counted = ReturnType<typeof createCounts>;
 
 /** A call that was let through. */
 class Admitted implements Watched {
+  place = -1;
   readonly sinceMs: number;
   readonly dueMs: number;
   readonly #call: Call;

@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { base } from './bed/bad-filters.ts';
+import { createFakeCall } from './bed/fake-call.ts';
+import { type AnyFilter, createInlinePipeline } from './bed/inline-pipeline.ts';
+
+const outcome = { code: 0, error: undefined, durationMs: 1, requestMessages: 1, responseMessages: 1 };
+const inFlight = 64;
+
+function exposedGc(): NodeJS.GCFunction {
+  setFlagsFromString('--expose-gc');
+  return runInNewContext('gc') as NodeJS.GCFunction;
+}
+
+describe('ended calls', () => {
+  it('are gone with the next small collection: they do not wait for a full one', async () => {
+    const gc = exposedGc();
+    const filter: AnyFilter = { ...base, id: 'test.a', type: 'inbound', run: () => {}, onEnd: () => {} };
+    const pipeline = await createInlinePipeline([filter]);
+    const sessions: ReturnType<typeof pipeline.open>[] = new Array(inFlight).fill(undefined);
+    const pass = (calls: number) => {
+      for (let n = 0; n < calls; n++) {
+        sessions[n % inFlight]?.end?.(outcome);
+        const session = pipeline.open(createFakeCall({ attributes: new Map([['held', new Array(30).fill(n)]]) }));
+        void session?.inbound?.();
+        sessions[n % inFlight] = session;
+      }
+    };
+    pass(2_000);
+    // What the set keeps its calls in is in the old generation afterwards.
+    gc();
+    gc();
+    const before = process.memoryUsage().heapUsed;
+    let mostMb = 0;
+    for (let round = 0; round < 20; round++) {
+      pass(500);
+      gc({ type: 'minor' });
+      mostMb = Math.max(mostMb, (process.memoryUsage().heapUsed - before) / 2 ** 20);
+    }
+    assert.ok(mostMb < 2, `${mostMb.toFixed(1)} MiB more`);
+  });
+});
