@@ -175,7 +175,7 @@ export function tooManyWebhooks(most: number): AppError {
 
 /** A node of a workflow cannot do its work: the caller's fault, as `field` or the message tells. */
 export function workflowFault(
-  reason: 'WORKFLOW_TOO_DEEP' | 'FOREACH_INVALID' | 'FOREACH_TOO_MANY_FAILED',
+  reason: 'WORKFLOW_TOO_DEEP' | 'FOREACH_INVALID' | 'FOREACH_TOO_MANY_FAILED' | 'NODE_JOB_GONE',
   message: string,
 ): AppError {
   return new AppError({ code: Code.FAILED_PRECONDITION, reason, message });

@@ -18,7 +18,7 @@ export interface JobOutboxDeps {
   readonly publisher: JobPublisher;
   readonly gate: Pick<JobGate, 'admit' | 'leave' | 'recheck'>;
   readonly limits: Pick<JobLimitsStore, 'weightOf' | 'load'>;
-  readonly workflows: Pick<WorkflowEngine, 'launch' | 'nodeEnded' | 'stop'>;
+  readonly workflows: Pick<WorkflowEngine, 'note' | 'launch' | 'nodeEnded' | 'stop'>;
   readonly clock: Clock;
   readonly log: Logger;
   /** Told of each job that has ended, at least once. */
@@ -56,8 +56,11 @@ export function createJobOutbox(deps: JobOutboxDeps): JobOutbox {
   /** Jobs whose outcome was in Redis at the last sweep, though no event has told of it yet. */
   let untold = new Set<string>();
 
-  const send = (job: JobRecord) => {
-    if (job.heldBy !== undefined) return gate.admit(job);
+  const send = async (job: JobRecord) => {
+    if (job.heldBy !== undefined) {
+      if (job.kind === workflowKind) await workflows.note(job);
+      return gate.admit(job);
+    }
     return job.kind === workflowKind ? workflows.launch(job) : enqueue(job);
   };
   const enqueue = (job: JobRecord) =>

@@ -23,7 +23,7 @@ describe('the nodes of a workflow run', () => {
   });
   const advanced: string[] = [];
   const steps = createNodeSteps({
-    store: { find: async () => undefined },
+    store: { find: async (id) => (id === 'gone' ? undefined : { ...run, id, state: 'running' }) },
     items: {
       advance: async (_run, node, state) => {
         advanced.push(node.id);
@@ -56,5 +56,11 @@ describe('the nodes of a workflow run', () => {
     assert.deepEqual([nodes?.['each']?.state, advanced], ['running', []]);
     assert.equal(await steps.takeOn(run, { ...row, nodes: nodes ?? {} }, false), undefined);
     assert.deepEqual(advanced, ['each']);
+  });
+
+  it('fail when their job is no more, instead of waiting for ever', async () => {
+    const row = rowOf(nodeOf('a'));
+    const nodes = await steps.takeOn(run, { ...row, nodes: { a: { state: 'running', job: 'gone' } } }, false);
+    assert.deepEqual([nodes?.['a']?.state, nodes?.['a']?.error?.reason], ['failed', 'NODE_JOB_GONE']);
   });
 });

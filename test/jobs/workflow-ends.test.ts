@@ -1,6 +1,12 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: references are written so
 import assert from 'node:assert/strict';
+import { systemClock } from '../../server/core/clock.ts';
+import { silentLogger } from '../../server/core/log.ts';
+import type { JobRecord } from '../../server/jobs/job-record.ts';
+import { createJobStore } from '../../server/jobs/job-store.ts';
+import { createRunRows } from '../../server/jobs/workflows/run-rows.ts';
 import type { WorkflowNode } from '../../server/jobs/workflows/workflow.ts';
+import { createWorkflowEngine, type WorkflowEngineDeps } from '../../server/jobs/workflows/workflow-engine.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { type JobsHarness, openJobsHarness } from './fixtures/harness.ts';
 import { type After, createWorkflowRuns, node, type WorkflowRuns } from './fixtures/workflow-runs.ts';
@@ -118,5 +124,37 @@ describe('a workflow run that does not just succeed', () => {
     await harness.restartServer({}, () => harness.touch('a-go'));
     const { ended } = await flows.finished(started);
     assert.deepEqual(ended.result, { n: 6 });
+  });
+
+  it('runs a node again in a restart whose result is kept no longer', async () => {
+    const id = await flows.define([
+      node('one', 'echo', { value: 5 }),
+      node('two', 'fail-until', { until: harness.path('mended'), value: '${one.result.echo}' }, ['one']),
+    ]);
+    const { ended: failed } = await flows.finished(await flows.run(id));
+    await waitUntil('all is settled', async () => (await harness.records.scan('jobs/open', {})).length === 0);
+    await harness.jobs.delete((await flows.nodesOf(failed))['one']?.job ?? '');
+    harness.touch('mended');
+    const { job } = await harness.jobs.restart(failed.id, {});
+    const { ended } = await flows.finished(job);
+    assert.equal(ended.state, 'succeeded', ended.error?.message);
+    assert.equal((await flows.nodesOf(ended))['one']?.reused, undefined);
+  });
+
+  it('leaves nothing that waits for events when it was cancelled while it began', async () => {
+    const signal = { type: 'signal' as const, eventKind: 'model.published', subject: '', when: '' };
+    const workflow = await flows.define([node('published', '', {}, [], { work: signal })]);
+    const store = { ...createJobStore(harness.records, { maxEvents: 10, retentionMs: 1_000 }) };
+    const rows = createRunRows(harness.records);
+    const cancelled = { id: 'gone', state: 'cancelled', params: { workflow } } as unknown as JobRecord;
+    const engine = createWorkflowEngine({
+      store: { ...store, find: async () => cancelled, update: async () => cancelled },
+      rows,
+      getWorkflow: (name: string) => harness.jobs.workflows.get(name),
+      ...{ clock: systemClock, log: silentLogger, retentionMs: 1_000 },
+    } as unknown as WorkflowEngineDeps);
+    await engine.launch({ ...cancelled, state: 'queued' });
+    assert.deepEqual(await rows.waitingFor('model.published'), []);
+    assert.equal((await rows.find('gone'))?.row.nodes['published']?.state, 'skipped');
   });
 });

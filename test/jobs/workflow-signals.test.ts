@@ -1,6 +1,7 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: references are written so
 import assert from 'node:assert/strict';
 import type { WorkflowNode } from '../../server/jobs/workflows/workflow.ts';
+import { createWorkflowEngine, type WorkflowEngineDeps } from '../../server/jobs/workflows/workflow-engine.ts';
 import type { Json } from '../../workers/queue/job-kind.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { type JobsHarness, openJobsHarness } from './fixtures/harness.ts';
@@ -68,5 +69,47 @@ describe('a workflow run that waits for an event', () => {
     const { ended } = await flows.finished(started);
     assert.deepEqual(ended.result, { id: 'right' });
     assert.equal((await flows.nodesOf(ended))['published']?.held, undefined);
+  });
+
+  it('takes an event that came while its strategy held it back', async () => {
+    const signal = { type: 'signal' as const, eventKind: 'model.published', subject: '', when: '' };
+    const id = await flows.define(
+      [node('first', 'hold', flows.hold('turn')), node('published', '', {}, [], { work: signal })],
+      { strategy: { kind: 'sequential' }, outputs: { id: '${published.result.eventId}' } },
+    );
+    const event = (eventId: string) =>
+      harness.jobs.onEvent({
+        ...{ eventId, kind: 'model.published', subject: 'm', profile: '', data: {}, acceptedMs: Date.now() },
+      });
+    const first = await flows.run(id);
+    await event('one');
+    const second = await flows.run(id);
+    assert.equal((await harness.jobs.get(second.id)).heldBy, 'RUN_STRATEGY');
+    assert.deepEqual(await flows.statesOf(second), { first: 'waiting', published: 'waiting' });
+    await event('two');
+    assert.deepEqual(await flows.statesOf(second), { first: 'waiting', published: 'waiting' }, 'it has not begun');
+    harness.touch('turn');
+    assert.deepEqual((await flows.finished(first)).ended.result, { id: 'one' });
+    assert.deepEqual((await flows.finished(second)).ended.result, { id: 'two' });
+  });
+});
+
+describe('an event of the bus', () => {
+  it('reaches the other runs that wait when one of them cannot be noted', async () => {
+    const offered: string[] = [];
+    const refusal = new Error('the store is full');
+    const engine = createWorkflowEngine({
+      store: {
+        find: async (id: string) => {
+          offered.push(id);
+          if (id === 'bad') throw refusal;
+          return undefined;
+        },
+      },
+      rows: { waitingFor: async () => ['bad', 'good'], find: async () => undefined },
+    } as unknown as WorkflowEngineDeps);
+    const event = { eventId: 'e', kind: 'model.published', subject: '', profile: '', data: {}, acceptedMs: 0 };
+    await assert.rejects(engine.onEvent(event), refusal, 'the bus tries it again');
+    assert.deepEqual(offered, ['bad', 'good']);
   });
 });

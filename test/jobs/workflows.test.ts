@@ -105,6 +105,19 @@ describe('a workflow', () => {
     assert.equal(missing.error?.reason, 'WORKFLOW_NOT_FOUND');
   });
 
+  it('do not run without end by way of jobs and templates either', async () => {
+    const job = node('again', 'workflow', { workflow: 'self-job' });
+    await flows.define([job], { id: 'self-job' });
+    const template = { id: 'self', kind: 'workflow', description: '', tags: [], labels: {}, priority: 0 };
+    await harness.jobs.templates.create({ ...template, params: { workflow: 'self-run' } });
+    const work = { type: 'run' as const, template: 'self', params: {}, labels: {} };
+    await flows.define([node('again', '', {}, [], { work })], { id: 'self-run' });
+    for (const id of ['self-job', 'self-run']) {
+      const { ended } = await flows.finished(await flows.run(id));
+      assert.equal(ended.error?.reason, 'WORKFLOW_TOO_DEEP', id);
+    }
+  });
+
   it('gives the earlier run for a known request id, and follows its strategy', async () => {
     const id = await flows.define([node('held', 'hold', flows.hold('one-run'))], { strategy: { kind: 'first_only' } });
     const first = await flows.run(id, {}, 'once');

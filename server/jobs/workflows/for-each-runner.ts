@@ -45,6 +45,8 @@ interface ItemLine {
 
 interface Progress {
   readonly items: Items;
+  /** Chunks before this item are written. */
+  base: number;
   readonly atWork: Map<number, string>;
   /** Ended items from `base` on. */
   readonly lines: Map<number, ItemLine>;
@@ -124,6 +126,7 @@ export function createForEachRunner({ store, objects, createJob, cancel }: ForEa
       const body = Buffer.from(lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
       await objects.put(chunkKey(runId, nodeId, now.base / chunkItems), body, { contentType: 'application/jsonl' });
       for (const index of indexes) progress.lines.delete(index);
+      progress.base = to;
       const count = (of: (line: ItemLine) => boolean) => lines.filter(of).length;
       const succeeded = count(({ state: ended }) => ended === 'succeeded');
       const failed = count(({ state: ended }) => ended === 'failed' || ended === 'timed_out');
@@ -148,6 +151,12 @@ export function createForEachRunner({ store, objects, createJob, cancel }: ForEa
     return { ...state, resultsKey };
   };
 
+  /** What is known of a node; nothing when it has come further than what is stored, which then counts. */
+  const progressOf = (runId: string, nodeId: string, { base }: ItemsState): Progress | undefined => {
+    const known = progresses.get(keyOf(runId, nodeId));
+    return known?.base === base ? known : undefined;
+  };
+
   const verify = async (progress: Progress) => {
     for (const [index, jobId] of progress.atWork) {
       const job = await store.find(jobId);
@@ -166,18 +175,18 @@ export function createForEachRunner({ store, objects, createJob, cancel }: ForEa
     advance: async (run, node, state, scope, verifies) => {
       const { foreach } = node;
       if (foreach === undefined) return state;
-      const key = keyOf(run.id, node.id);
-      const known = progresses.get(key);
+      const known = progressOf(run.id, node.id, state.items ?? emptyItems);
       const items = known?.items ?? itemsOf(foreach, scope);
       let now: ItemsState = { ...(state.items ?? emptyItems), total: items.total };
       const progress: Progress = known ?? {
         items,
+        base: now.base,
         atWork: new Map(),
         lines: new Map(),
         next: now.base,
         firstError: undefined,
       };
-      progresses.set(key, progress);
+      progresses.set(keyOf(run.id, node.id), progress);
       if (verifies) await verify(progress);
       for (;;) {
         const room = Math.min(
@@ -214,7 +223,7 @@ export function createForEachRunner({ store, objects, createJob, cancel }: ForEa
     },
     stop: async (run, node, state) => {
       const items = state.items ?? emptyItems;
-      const progress = progresses.get(keyOf(run.id, node.id)) ?? (await recall(run.id, node.id, items));
+      const progress = progressOf(run.id, node.id, items) ?? (await recall(run.id, node.id, items));
       await cancelAtWork(progress);
       const flushed = await flush(run.id, node.id, progress, items, true);
       return { ...state, items: await finish(run.id, node.id, flushed) };
@@ -244,7 +253,7 @@ export function createForEachRunner({ store, objects, createJob, cancel }: ForEa
       if (isTerminal(job.state)) lines.set(index, lineOf(job, index, null));
       else atWork.set(index, job.id);
     }
-    return { items: { total, at: () => null }, atWork, lines, next: total, firstError: undefined };
+    return { items: { total, at: () => null }, base, atWork, lines, next: total, firstError: undefined };
   }
 }
 

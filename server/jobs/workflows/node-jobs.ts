@@ -52,11 +52,12 @@ export function createNodeJobs({ templates, create }: NodeJobsDeps): CreateNodeJ
   };
   return async (run, node, scope, index) => {
     const depth = (run.node?.depth ?? 0) + 1;
-    if (node.work.type === 'workflow' && depth >= maxDepth) {
-      throw workflowFault('WORKFLOW_TOO_DEEP', `workflows nest at most ${maxDepth} deep`);
-    }
     const key = requestIdOf(run.id, node.id, index);
     const { spec, policy } = await jobOf(node, scope, run);
+    // Jobs and templates of that kind too: a workflow that runs itself must come to an end.
+    if (spec.kind === workflowKind && depth >= maxDepth) {
+      throw workflowFault('WORKFLOW_TOO_DEEP', `workflows nest at most ${maxDepth} deep`);
+    }
     const keepMs = index === undefined ? policy.keepMs && Math.max(policy.keepMs, leastKeepMs) : leastKeepMs;
     const { job } = await create(spec, {
       requestId: key,

@@ -2,6 +2,7 @@ import { failureOf } from '../../../workers/queue/job-outcome.ts';
 import type { Clock } from '../../core/clock.ts';
 import { isPermanent } from '../../core/codes.ts';
 import { AppError } from '../../core/errors.ts';
+import { workflowFault } from '../job-errors.ts';
 import { isTerminal, type JobRecord } from '../job-record.ts';
 import type { JobStore } from '../job-store.ts';
 import type { ForEachRunner } from './for-each-runner.ts';
@@ -87,8 +88,11 @@ export function createNodeSteps({ store, items, createJob, clock }: NodeStepsDep
       const after = await items.advance(run, node, state, scope, verifies);
       return hasEnded(after) ? { ...after, endMs: clock.now() } : after;
     }
-    const job = state.job === undefined ? undefined : await store.find(state.job);
-    if (job === undefined || !isTerminal(job.state)) return state;
+    if (state.job === undefined) return state;
+    const job = await store.find(state.job);
+    if (job === undefined)
+      throw workflowFault('NODE_JOB_GONE', `jobs/${state.job} was deleted before its end was seen`);
+    if (!isTerminal(job.state)) return state;
     return {
       ...state,
       state: job.state as NodeRun['state'],

@@ -91,8 +91,16 @@ export function failureOfRun({ workflow, nodes }: RunRow): { readonly id: string
   return failed[0];
 }
 
+/** The run that another one restarts. */
+export interface EarlierRun {
+  readonly id: string;
+  readonly row: RunRow;
+  /** Ids of nodes whose results are kept no longer. */
+  readonly lost?: ReadonlySet<string>;
+}
+
 /** The first row of a run; of one that restarts another, what succeeded there with all before it is kept. */
-export function beginRow(workflow: WorkflowDefinition, params: Json, earlier?: { id: string; row: RunRow }): RunRow {
+export function beginRow(workflow: WorkflowDefinition, params: Json, earlier?: EarlierRun): RunRow {
   const kept: Record<string, NodeRun> = {};
   for (const node of workflow.nodes) kept[node.id] = { state: 'waiting' };
   let grows = earlier !== undefined;
@@ -100,14 +108,16 @@ export function beginRow(workflow: WorkflowDefinition, params: Json, earlier?: {
     grows = false;
     for (const { id, after } of workflow.nodes) {
       const before = earlier?.row.nodes[id];
-      if (before?.state !== 'succeeded' || kept[id]?.reused || !after.every((edge) => kept[edge.node]?.reused))
-        continue;
+      if (before?.state !== 'succeeded' || earlier?.lost?.has(id) || kept[id]?.reused) continue;
+      if (!after.every((edge) => kept[edge.node]?.reused)) continue;
       kept[id] = { ...before, reused: true };
       grows = true;
     }
   }
-  for (const { id, foreach } of workflow.nodes) {
+  for (const { id, foreach, after } of workflow.nodes) {
     if (earlier === undefined || foreach === undefined || kept[id]?.reused) continue;
+    // What runs again before it may give other items, or other parameters for the same ones.
+    if (!after.every((edge) => kept[edge.node]?.reused)) continue;
     const before = earlier.row.nodes[id]?.items;
     if (before === undefined) continue;
     kept[id] = {

@@ -36,6 +36,8 @@ export interface WorkflowEngineDeps {
 
 /** Runs workflows on the server; what it knows is stored, so it goes on after a crash where it was. */
 export interface WorkflowEngine {
+  /** Takes down what a run will do that waits for its turn, so that events find it. Repeating it is harmless. */
+  note(run: JobRecord): Promise<void>;
   /** Starts a run, or goes on with it. */
   launch(run: JobRecord): Promise<void>;
   /** The job of a node has ended. */
@@ -85,9 +87,10 @@ export function createWorkflowEngine(deps: WorkflowEngineDeps): WorkflowEngine {
 
   /** Takes the run on until only others can take it further. */
   const work = async (runId: string, verifies: boolean): Promise<void> => {
-    for (let tries = 0; tries < maxTries; tries++) {
+    for (let conflicts = 0; conflicts < maxTries; ) {
       const run = await store.find(runId);
-      if (run === undefined || isTerminal(run.state)) return;
+      // One that waits for its turn is noted already.
+      if (run?.state !== 'running') return;
       const loaded = await rows.find(runId);
       if (loaded === undefined) return;
       const nodes = await steps.takeOn(run, loaded.row, verifies);
@@ -97,6 +100,7 @@ export function createWorkflowEngine(deps: WorkflowEngineDeps): WorkflowEngine {
       }
       const row = { ...loaded.row, nodes };
       if (await rows.replace(runId, row, loaded.version)) await tell(runId, loaded.row, row);
+      else conflicts++;
     }
     throw jobBusy(`jobs/${runId}`);
   };
@@ -151,26 +155,36 @@ export function createWorkflowEngine(deps: WorkflowEngineDeps): WorkflowEngine {
     const { workflow, params = {} } = run.params as { workflow: string; params?: Json };
     const earlier = run.restartOf === undefined ? undefined : await rows.find(run.restartOf);
     if (run.restartOf === undefined || earlier === undefined) return beginRow(await deps.getWorkflow(workflow), params);
-    return beginRow(earlier.row.workflow, earlier.row.params, { id: run.restartOf, row: earlier.row });
+    const { row } = earlier;
+    const lost = new Set<string>();
+    for (const [id, { job }] of Object.entries(row.nodes)) {
+      if (job !== undefined && (await store.find(job)) === undefined) lost.add(id);
+    }
+    return beginRow(row.workflow, row.params, { id: run.restartOf, row, lost });
+  };
+  const note = async (run: JobRecord): Promise<void> => {
+    if ((await rows.find(run.id)) !== undefined) return;
+    try {
+      await rows.create(run.id, await firstRow(run));
+    } catch (error) {
+      if (!(error instanceof AppError) || !isPermanent(error.code)) throw error;
+      await deps.endRun(run.id, failedOutcome(failureOf(error)));
+    }
   };
 
   return {
+    note,
     launch: async (run) => {
-      if ((await rows.find(run.id)) === undefined) {
-        try {
-          await rows.create(run.id, await firstRow(run));
-        } catch (error) {
-          if (!(error instanceof AppError) || !isPermanent(error.code)) throw error;
-          await deps.endRun(run.id, failedOutcome(failureOf(error)));
-          return;
-        }
-      }
+      await note(run);
       const begun = await store.update(run.id, (record) => {
         if (record.state !== 'queued') return undefined;
         const atMs = clock.now();
         return { record: { ...record, state: 'running', startMs: atMs }, events: [{ state: 'running' }], atMs };
       });
-      watchTime(begun ?? run);
+      if (begun === undefined) return;
+      // Ended while it began: whoever ended it has found no row yet.
+      if (isTerminal(begun.state)) return stop(begun);
+      watchTime(begun);
       await advance(run.id, true);
     },
     nodeEnded: async (job) => {
@@ -178,24 +192,18 @@ export function createWorkflowEngine(deps: WorkflowEngineDeps): WorkflowEngine {
       items.itemEnded(job);
       await advance(job.node.run);
     },
-    stop: async (run) => {
-      timers.get(`${run.id} limit`)?.();
-      timers.delete(`${run.id} limit`);
-      await inTurn(run.id, async () => {
-        for (let tries = 0; tries < maxTries; tries++) {
-          const loaded = await rows.find(run.id);
-          if (loaded === undefined) return;
-          const nodes = await stopNodes(run, loaded.row);
-          await rows.forgetSignals(run.id, loaded.row);
-          if (await rows.replace(run.id, { ...loaded.row, nodes }, loaded.version, deps.retentionMs)) return;
-        }
-        throw jobBusy(`jobs/${run.id}`);
-      });
-    },
+    stop,
     onEvent: async (event) => {
+      const refusals: unknown[] = [];
       for (const runId of await rows.waitingFor(event.kind)) {
-        if (await signals.offer(runId, event)) await advance(runId);
+        try {
+          if (await signals.offer(runId, event)) await advance(runId);
+        } catch (error) {
+          // The others are told all the same; the bus tries it again for this one.
+          refusals.push(error);
+        }
       }
+      if (refusals.length > 0) throw refusals[0];
     },
     close: async () => {
       closed = true;
@@ -204,6 +212,21 @@ export function createWorkflowEngine(deps: WorkflowEngineDeps): WorkflowEngine {
       await inTurn.idle();
     },
   };
+
+  async function stop(run: JobRecord): Promise<void> {
+    timers.get(`${run.id} limit`)?.();
+    timers.delete(`${run.id} limit`);
+    await inTurn(run.id, async () => {
+      for (let tries = 0; tries < maxTries; tries++) {
+        const loaded = await rows.find(run.id);
+        if (loaded === undefined) return;
+        const nodes = await stopNodes(run, loaded.row);
+        await rows.forgetSignals(run.id, loaded.row);
+        if (await rows.replace(run.id, { ...loaded.row, nodes }, loaded.version, deps.retentionMs)) return;
+      }
+      throw jobBusy(`jobs/${run.id}`);
+    });
+  }
 
   async function stopNodes(run: JobRecord, row: RunRow): Promise<RunRow['nodes']> {
     const nodes: Record<string, NodeRun> = { ...row.nodes };

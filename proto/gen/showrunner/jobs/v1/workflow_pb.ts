@@ -87,7 +87,7 @@ export type Workflow = Message<"showrunner.jobs.v1.Workflow"> & {
   updateTime?: Timestamp | undefined;
 
   /**
-   * Output only. Grows with each change, from 1; a run goes on with the workflow as it was when it began.
+   * Output only. Grows with each change, from 1; a run goes on with the workflow as it was when it was asked for.
    *
    * @generated from field: int32 revision = 10;
    */
@@ -138,7 +138,7 @@ export type WorkflowNode = Message<"showrunner.jobs.v1.WorkflowNode"> & {
     case: "run";
   } | {
     /**
-     * A run of another workflow, at most 5 deep.
+     * A run of another workflow, at most 5 deep, also by way of `job` and `run`.
      *
      * @generated from field: showrunner.jobs.v1.WorkflowCall workflow = 4;
      */
