@@ -1,4 +1,4 @@
-import type { JsonObject } from '../nbformat/json-value.ts';
+import { isJsonObject, type JsonObject } from '../nbformat/json-value.ts';
 import type { KernelExit } from './kernel-process.ts';
 
 /** What a kernel says about one execute_request. */
@@ -9,6 +9,8 @@ export interface ExecuteReply {
   readonly ename: string;
   readonly evalue: string;
   readonly traceback: readonly string[];
+  /** The cell asked the client to end the kernel, as `exit()` does in IPython; it goes on for a moment. */
+  readonly asksExit: boolean;
 }
 
 /** How a request ended: with the kernel's answer, or with the kernel. */
@@ -18,7 +20,8 @@ export type ExecuteOutcome =
 
 /** Reads the content of an execute_reply; a status that is not known counts as an error. */
 export function readExecuteReply(content: JsonObject): ExecuteReply {
-  const { status, execution_count: count, ename, evalue, traceback } = content as Readonly<Record<string, unknown>>;
+  const fields = content as Readonly<Record<string, unknown>>;
+  const { status, execution_count: count, ename, evalue, traceback, payload } = fields;
   // `abort` is how one kernel spells it.
   const known = status === 'ok' ? 'ok' : status === 'aborted' || status === 'abort' ? 'aborted' : 'error';
   return {
@@ -27,7 +30,13 @@ export function readExecuteReply(content: JsonObject): ExecuteReply {
     ename: typeof ename === 'string' ? ename : 'Error',
     evalue: typeof evalue === 'string' ? evalue : '',
     traceback: Array.isArray(traceback) ? traceback.filter((line) => typeof line === 'string') : [],
+    asksExit: Array.isArray(payload) && payload.some(isExitRequest),
   };
+}
+
+/** Source: https://jupyter-client.readthedocs.io/en/stable/messaging.html#payloads-deprecated */
+function isExitRequest(payload: unknown): boolean {
+  return isJsonObject(payload) && payload['source'] === 'ask_exit' && payload['keepkernel'] !== true;
 }
 
 /** The outcome of a request after which the kernel became idle without ever answering. */
@@ -37,4 +46,5 @@ export const missingReply: ExecuteReply = {
   ename: 'KernelProtocolError',
   evalue: 'the kernel became idle without a reply to the cell',
   traceback: [],
+  asksExit: false,
 };

@@ -12,7 +12,7 @@ export interface KernelProcess {
   /** Resolves when the process has ended; never rejects. */
   readonly exited: Promise<KernelExit>;
   hasExited(): boolean;
-  /** The last 8 KiB that the process wrote to its own stdout and stderr, which are no notebook output. */
+  /** The last lines, up to 8 KiB, that the process wrote to its own stdout and stderr, which are no notebook output. */
   logTail(): string;
   /** Signals the whole group; false when nobody is left. */
   signalGroup(signal: NodeJS.Signals): boolean;
@@ -35,7 +35,8 @@ export function spawnKernel({ argv, cwd, env, prefix = [] }: SpawnOptions): Kern
   const { promise: exited, resolve } = Promise.withResolvers<KernelExit>();
   let tail = '';
   const keepTail = (chunk: string) => {
-    tail = (tail + chunk).slice(-tailBytes);
+    // One more than is shown, so that it shows whether something was cut off.
+    tail = (tail + chunk).slice(-tailBytes - 1);
   };
   child.stdout.setEncoding('utf8').on('data', keepTail);
   child.stderr.setEncoding('utf8').on('data', keepTail);
@@ -54,7 +55,21 @@ export function spawnKernel({ argv, cwd, env, prefix = [] }: SpawnOptions): Kern
     keepTail(error.message);
     finish({ code: 127, signal: null });
   });
-  return { pid: child.pid ?? 0, exited, hasExited: () => exit !== undefined, logTail: () => tail.trim(), signalGroup };
+  return {
+    pid: child.pid ?? 0,
+    exited,
+    hasExited: () => exit !== undefined,
+    logTail: () => lastLines(tail, tailBytes).trim(),
+    signalGroup,
+  };
+}
+
+/** The end of a text, in whole lines: half of one may begin amid a secret, which nobody would find then. */
+export function lastLines(text: string, maxLength: number): string {
+  if (text.length <= maxLength) return text;
+  const end = text.slice(-maxLength);
+  const start = end.indexOf('\n');
+  return start < 0 ? '' : end.slice(start + 1);
 }
 
 function signalProcessGroup(pid: number | undefined, signal: NodeJS.Signals): boolean {

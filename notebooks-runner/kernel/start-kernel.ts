@@ -4,6 +4,7 @@ import { messageOf } from '../../server/core/errors.ts';
 import type { Logger } from '../../server/core/log.ts';
 import { kernelStartFailed } from '../errors.ts';
 import { createKernel, type Kernel } from './kernel.ts';
+import { lastLines } from './kernel-process.ts';
 import { type LaunchedKernel, type LaunchOptions, launchKernel } from './launch-kernel.ts';
 import { distrustPrefix } from './process-prefix.ts';
 import { createWireCodec } from './wire-codec.ts';
@@ -135,6 +136,6 @@ function logText(kernel: Kernel): string {
   const refused = kernel.refusedMessages();
   return [
     refused === 0 ? '' : `; ${refused} of its messages were malformed or carried a wrong signature`,
-    tail === '' ? '' : `; it wrote: ${tail.slice(-1_000)}`,
+    tail === '' ? '' : `; it wrote: ${lastLines(tail, 1_000)}`,
   ].join('');
 }

@@ -4,13 +4,18 @@ import type { Translator } from './translator.ts';
 
 const namePattern = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
 
-/** Variables that are read-only or by which a value would become code: prompts, start files, search paths. */
+/**
+ * Variables by which a value would become code (prompts, start files, search paths, and those that Bash keeps as
+ * integers, since what is assigned to them is evaluated as arithmetic, with its substitutions), that are read-only, or
+ * that do not keep what they are given. Besides, all that begins with `BASH` or `LD_`.
+ */
 const reserved = new Set(
-  `_ BASH BASHOPTS BASHPID BASH_ALIASES BASH_ARGC BASH_ARGV BASH_CMDS BASH_ENV BASH_FUNC BASH_LOADABLES_PATH
-  BASH_VERSINFO CDPATH DIRSTACK ENV EUID EXECIGNORE FUNCNAME GLOBIGNORE GROUPS HOME IFS LD_AUDIT LD_LIBRARY_PATH
-  LD_PRELOAD OPTARG OPTIND PATH POSIXLY_CORRECT PPID PROMPT_COMMAND PROMPT_DIRTRIM PS0 PS1 PS2 PS3 PS4 SHELL SHELLOPTS
+  `_ CDPATH COMP_CWORD COMP_POINT COMP_WORDBREAKS DIRSTACK ENV EPOCHREALTIME EPOCHSECONDS EUID EXECIGNORE FUNCNAME
+  FUNCNEST GLOBIGNORE GROUPS HISTCMD HISTFILE HOME IFS INPUTRC LINENO OPTARG OPTERR OPTIND PATH PIPESTATUS
+  POSIXLY_CORRECT PPID PROMPT_COMMAND PROMPT_DIRTRIM PS0 PS1 PS2 PS3 PS4 RANDOM SECONDS SHELL SHELLOPTS SRANDOM TMOUT
   TMPDIR UID`.split(/\s+/),
 );
+const reservedStart = /^(?:BASH|LD_)/;
 
 /** Bare where nothing is special, else single quotes; ANSI-C quotes for controls, which a terminal would act on. */
 function quote(text: string): string {
@@ -62,7 +67,7 @@ const literal = createLiteral(writer);
 /** Bash 4 or newer: everything is text, lists are arrays, objects associative arrays; bytes come as base64. */
 export const bashTranslator: Translator = {
   comment: '# Parameters',
-  isName: (text) => namePattern.test(text) && !reserved.has(text),
+  isName: (text) => namePattern.test(text) && !reserved.has(text) && !reservedStart.test(text),
   faultsOf: (value, field) => faultsOfLiteral(writer, value, field),
   literal,
   assignment: (name, value) => {

@@ -45,8 +45,20 @@ export function checkParameters(
   for (const name of rules.schema?.required ?? []) {
     if (!Object.hasOwn(parameters, name)) faults.push({ field: `parameters.${name}`, description: 'is required' });
   }
+  faults.push(...sameNames([...values, ...secrets], rules.translator));
   if (faults.length > 0) throw parametersInvalid(faults);
   return { values: Object.fromEntries(values), secrets: Object.fromEntries(secrets) };
+}
+
+/** Names that the language takes for one: which value would count depends on their order. */
+function sameNames(given: readonly (readonly [name: string, value: unknown])[], { nameKey }: Translator) {
+  const first = new Map<string, string>();
+  return given.flatMap(([name]): FieldViolation[] => {
+    const key = nameKey?.(name) ?? name;
+    const other = first.get(key);
+    if (other === undefined) first.set(key, name);
+    return other === undefined ? [] : [{ field: `parameters.${name}`, description: `is the same name as "${other}"` }];
+  });
 }
 
 /** A default that the defaults cell has too is not injected: it is there already. */

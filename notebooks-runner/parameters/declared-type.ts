@@ -87,12 +87,9 @@ function splitUnion(tokens: readonly Token[]): Token[][] {
 function kindOfTypeMember(member: readonly Token[]): ValueKind | undefined {
   const [first] = member;
   if (first === undefined) return undefined;
-  if (
-    member.at(-1)?.text === ']' ||
-    ((first.text === 'Array' || first.text === 'ReadonlyArray') && member.length > 1)
-  ) {
-    return 'list';
-  }
+  // A function or conditional type may end like a list.
+  if (member.some((token) => token.text === '=>' || token.text === '?')) return undefined;
+  if (isListType(member)) return 'list';
   if (first.text === 'Record' && member.length > 1) return 'object';
   if (first.text === 'Date' && member.length === 1) return 'date';
   if (first.text === 'Uint8Array') return 'bytes';
@@ -102,6 +99,15 @@ function kindOfTypeMember(member: readonly Token[]): ValueKind | undefined {
   if (first.text === 'true' || first.text === 'false') return 'boolean';
   const { text } = first;
   return text === 'string' || text === 'number' || text === 'bigint' || text === 'boolean' ? text : undefined;
+}
+
+/** `T[]`, `[A, B]`, `readonly T[]` and `Array<T>`; but `T["key"]` is the type of a property. */
+function isListType(member: readonly Token[]): boolean {
+  const [first, second] = member;
+  const start = first?.text === 'readonly' ? second : first;
+  if (start?.text === '[' && closesAtEnd(member.slice(member.indexOf(start)))) return true;
+  if (member.at(-1)?.text === ']' && member.at(-2)?.text === '[') return true;
+  return (start?.text === 'Array' || start?.text === 'ReadonlyArray') && member.at(-1)?.text === '>';
 }
 
 function literalOf(member: readonly Token[]): string | number | undefined {

@@ -5,7 +5,7 @@ import { type PythonStatement, type PythonToken, scanPython } from './scan-pytho
 
 /** Statements that bind no parameter of their own. */
 const otherStatements = new Set(
-  'assert async await break class continue def del global import nonlocal pass raise return yield @ lambda not'.split(
+  'assert await async break class continue def del global import nonlocal pass raise return yield @ lambda not'.split(
     ' ',
   ),
 );
@@ -24,14 +24,32 @@ export function inferPython(source: string): Inference | undefined {
   for (const statement of statements) {
     if (statement.indent > 0) continue;
     const [first] = statement.tokens;
-    if (first === undefined || otherStatements.has(first.text)) continue;
-    if (first.text === 'from' || blockStatements.has(first.text)) {
-      isComplete &&= first.text === 'from' && statement.tokens.at(-1)?.text !== '*';
-      continue;
+    if (first === undefined) continue;
+    for (const name of walrusNames(statement)) declarations.set(name, declare(name, [], [], '', source));
+    if (isBlock(statement)) isComplete = false;
+    else if (first.text === 'from') isComplete &&= statement.tokens.at(-1)?.text !== '*';
+    else if (!otherStatements.has(first.text) && !isTypeAlias(statement)) {
+      for (const declaration of readAssignment(statement, source)) declarations.set(declaration.name, declaration);
     }
-    for (const declaration of readAssignment(statement, source)) declarations.set(declaration.name, declaration);
   }
   return declarations.size === 0 && isComplete ? undefined : { declarations, isComplete };
+}
+
+/** Names that an expression binds by the way: `print(n := 10)`; not those in a lambda, which stay there. */
+function walrusNames({ tokens }: PythonStatement): string[] {
+  if (tokens.some((token) => token.text === 'lambda')) return [];
+  return tokens.flatMap((token, i) => (token.kind === 'name' && tokens[i + 1]?.text === ':=' ? [token.text] : []));
+}
+
+/** The head of a compound statement, also `match x:` and `async for`, whose words are no keywords elsewhere. */
+function isBlock({ tokens: [first, second, ...rest] }: PythonStatement): boolean {
+  if (first === undefined) return false;
+  if (first.text === 'async') return second?.text !== 'def';
+  return blockStatements.has(first.text) || (first.text === 'match' && rest.at(-1)?.text === ':');
+}
+
+function isTypeAlias({ tokens: [first, second] }: PythonStatement): boolean {
+  return first?.text === 'type' && second?.kind === 'name';
 }
 
 function readAssignment({ tokens, comment }: PythonStatement, source: string): Declaration[] {

@@ -30,10 +30,12 @@ function quote(text: string): string {
   return `"${escaped}"`;
 }
 
-/** Julia would turn `[1, true]` into integers and `[1, 0.5]` into floats. */
+/** Julia would turn `[1, true]` into integers, and `[1, 0.5]` and `[[1], [0.5]]` into floats. */
 function listLiteral(items: readonly string[], values: readonly ParameterValue[]): string {
-  const kinds = new Set(values.map((value) => (Number.isSafeInteger(value) ? 'integer' : kindOf(value))));
-  return `${kinds.size === 1 && !kinds.has('bigint') ? '' : 'Any'}[${items.join(', ')}]`;
+  const isInteger = (value: ParameterValue) => Number.isSafeInteger(value) && !Object.is(value, -0);
+  const kinds = new Set(values.map((value) => (isInteger(value) ? 'integer' : kindOf(value))));
+  const isUniform = kinds.size === 1 && !kinds.has('bigint') && !kinds.has('list');
+  return `${isUniform ? '' : 'Any'}[${items.join(', ')}]`;
 }
 
 const writer: LiteralWriter = {

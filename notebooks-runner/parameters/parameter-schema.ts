@@ -166,9 +166,22 @@ function isOfType(value: ParameterValue, type: SchemaType): boolean {
   }
 }
 
+/** Numbers by what they are worth, lists by their items, objects by their keys in any order. */
 function isSame(choice: JsonValue, value: ParameterValue): boolean {
-  if (typeof value === 'bigint') return typeof choice === 'number' && BigInt(Math.trunc(choice)) === value;
-  return typeof choice === 'object' ? JSON.stringify(choice) === JSON.stringify(value) : choice === value;
+  if (typeof value === 'bigint') return Number.isInteger(choice) && BigInt(Number(choice)) === value;
+  if (isList(value)) {
+    return (
+      Array.isArray(choice) && choice.length === value.length && value.every((item, i) => isSame(at(choice, i), item))
+    );
+  }
+  if (kindOf(value) !== 'object') return choice === value;
+  const entries = Object.entries(value as Readonly<Record<string, ParameterValue>>);
+  if (!isJsonObject(choice) || Object.keys(choice).length !== entries.length) return false;
+  return entries.every(([key, item]) => Object.hasOwn(choice, key) && isSame(choice[key] ?? null, item));
+}
+
+function at(list: readonly JsonValue[], index: number): JsonValue {
+  return list[index] ?? null;
 }
 
 function brokenBound(value: ParameterValue, limits: PropertySchema['bounds']): string | undefined {

@@ -6,12 +6,14 @@ const namePattern = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
 
 /** Automatic and preference variables, which mean something to PowerShell itself; names have no case there. */
 const reserved = new Set(
-  `_ args confirmpreference consolefilename debugpreference error erroractionpreference errorview event eventargs
-  eventsubscriber executioncontext false foreach home host informationpreference input iscoreclr islinux ismacos
-  iswindows lastexitcode matches myinvocation nestedpromptlevel null ofs outputencoding pid profile progresspreference
-  psboundparameters pscmdlet pscommandpath psculture psdefaultparametervalues psedition pshome psitem psscriptroot
-  psuiculture psversiontable pwd sender shellid stacktrace switch this true verbosepreference warningpreference
-  whatifpreference`.split(/\s+/),
+  `_ args confirmpreference consolefilename debugpreference enabledexperimentalfeatures error erroractionpreference
+  errorview event eventargs eventsubscriber executioncontext false foreach formatenumerationlimit home host
+  informationpreference input iscoreclr islinux ismacos iswindows lastexitcode matches maximumhistorycount myinvocation
+  nestedpromptlevel null ofs outputencoding pid profile progresspreference psboundparameters pscmdlet pscommandpath
+  psculture psdefaultparametervalues psedition psemailserver pshome psitem psmoduleautoloadingpreference
+  psnativecommandargumentpassing psnativecommanduseerroractionpreference psscriptroot pssessionapplicationname
+  pssessionconfigurationname pssessionoption psstyle psuiculture psversiontable pwd sender shellid stacktrace switch
+  this true verbosepreference warningpreference whatifpreference`.split(/\s+/),
 );
 
 /** Controls, halves of characters, line separators, and the curly quotes, which PowerShell takes for straight ones. */
@@ -63,6 +65,7 @@ const literal = createLiteral(writer);
 export const powershellTranslator: Translator = {
   comment: '# Parameters',
   isName: (text) => namePattern.test(text) && !reserved.has(text.toLowerCase()),
+  nameKey: (name) => name.toLowerCase(),
   faultsOf: (value, field) => faultsOfLiteral(writer, value, field),
   literal,
   assignment: (name, value) => `$${name} = ${literal(value)}`,

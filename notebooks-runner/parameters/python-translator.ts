@@ -27,10 +27,14 @@ const literal = createLiteral({
   bytes: (value) => `bytes.fromhex("${Buffer.from(value).toString('hex')}")`,
 });
 
+/** Python reads letters that look alike as one: `ﬁ` is `fi`. */
+const nameKey = (name: string) => name.normalize('NFKC');
+
 /** Python: one assignment per parameter. Names like `__builtins__` are refused: Python itself depends on them. */
 export const pythonTranslator: Translator = {
   comment: '# Parameters',
-  isName: (text) => namePattern.test(text) && !keywords.has(text) && !/^__.*__$/.test(text),
+  isName: (text) => namePattern.test(text) && !keywords.has(nameKey(text)) && !/^__.*__$/.test(nameKey(text)),
+  nameKey,
   faultsOf: () => [],
   literal,
   assignment: (name, value) => `${name} = ${literal(value)}`,

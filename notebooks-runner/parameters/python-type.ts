@@ -119,6 +119,10 @@ function typeOfBracket(tokens: readonly PythonToken[], nesting: number): Declare
   return inner.length === 0 || has(',') ? only('list') : typeOfPythonValue(inner, nesting + 1);
 }
 
+/** Calls that give a moment or a day, by either way to import them; others of that module give times, spans or text. */
+const datetimeCall =
+  /^(?:datetime\.)?(?:datetime|date)(?:\.(?:now|utcnow|today|strptime|combine|from\w+|utcfromtimestamp))?$/;
+
 function typeOfCall(tokens: readonly PythonToken[]): DeclaredType {
   const open = tokens.findIndex((token) => token.text === '(');
   if (open < 1 || !closesAtEnd(tokens.slice(open))) return anything;
@@ -126,7 +130,7 @@ function typeOfCall(tokens: readonly PythonToken[]): DeclaredType {
     .slice(0, open)
     .map((token) => token.text)
     .join('');
-  if (/^(?:datetime\.)?datetime(?:\.\w+)?$/.test(path)) return only('date');
+  if (datetimeCall.test(path)) return only('date');
   return /^(?:str|int|float|bool|bytes|list|tuple|set|dict)$/.test(path) ? namedType(path) : anything;
 }
 

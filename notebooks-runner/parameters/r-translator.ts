@@ -11,8 +11,8 @@ import type { Translator } from './translator.ts';
 const namePattern = /^(?:[A-Za-z]|\.(?!\d))[A-Za-z0-9._]{0,127}$/;
 
 const reserved = new Set(
-  `if else repeat while function for next break TRUE FALSE NULL Inf NaN NA NA_integer_ NA_real_ NA_character_ in T F
-  return .GlobalEnv .Last.value .Random.seed`.split(/\s+/),
+  `if else repeat while function for next break TRUE FALSE NULL Inf NaN NA NA_integer_ NA_real_ NA_complex_
+  NA_character_ in T F return .GlobalEnv .Last.value .Random.seed ...`.split(/\s+/),
 );
 
 const short: Readonly<Record<string, string>> = { '"': '\\"', '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t' };
@@ -54,7 +54,7 @@ const literal = createLiteral(writer);
 /** R. A leading underscore is no name there: refused, where Papermill renames the parameter. */
 export const rTranslator: Translator = {
   comment: '# Parameters',
-  isName: (text) => namePattern.test(text) && !reserved.has(text),
+  isName: (text) => namePattern.test(text) && !reserved.has(text) && !/^\.\.\d+$/.test(text),
   faultsOf: (value, field) => faultsOfLiteral(writer, value, field),
   literal,
   assignment: (name, value) => `${name} <- ${literal(value)}`,

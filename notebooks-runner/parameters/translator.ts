@@ -8,6 +8,8 @@ export interface Translator {
   readonly comment: string;
   /** True when the text can be bound as a variable: an identifier that is no reserved word. */
   isName(text: string): boolean;
+  /** Equal for names that the language takes for one. Default: each name is another. */
+  nameKey?(name: string): string;
   /** Every part of a value that the language cannot hold; `field` names the value. */
   faultsOf(value: ParameterValue, field: string): FieldViolation[];
   /** The value as a literal of the language; the same text always reads back as the same value. */

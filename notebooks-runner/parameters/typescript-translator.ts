@@ -36,7 +36,9 @@ export const typescriptTranslator: Translator = {
   faultsOf: () => [],
   literal,
   assignment: (name, value, keyword = 'const') => `${keyword} ${name} = ${literal(value)};`,
-  secretAssignment: (name, variable, keyword = 'const') => `${keyword} ${name} = Deno.env.get("${variable}") ?? "";`,
+  // Not Deno.env, so that it runs on the other kernels too.
+  secretAssignment: (name, variable, keyword = 'const') =>
+    `${keyword} ${name} = globalThis.process.env["${variable}"] ?? "";`,
   infer: inferTypescript,
 };
 

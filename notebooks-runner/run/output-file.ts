@@ -3,10 +3,10 @@ import { basename, dirname, join, resolve } from 'node:path';
 import type { Clock } from '../../server/core/clock.ts';
 import { AppError, messageOf } from '../../server/core/errors.ts';
 import type { Logger } from '../../server/core/log.ts';
+import { replaceFile } from '../../server/core/replace-file.ts';
 import { outputUnwritable } from '../errors.ts';
 import { isAlive } from '../kernel/kernel-folders.ts';
 import { createJournalFile, type JournalFile } from './journal-file.ts';
-import { replaceFile } from './replace-file.ts';
 
 export interface OutputFileOptions {
   readonly path: string;
@@ -46,7 +46,7 @@ export async function createOutputFile(options: OutputFileOptions): Promise<Outp
 
   async function save(isDurable: boolean): Promise<void> {
     const startedMs = clock.monotonic();
-    await replaceFile(path, temp, render(), isDurable);
+    await replaceFile(path, render(), { temp, isDurable });
     intervalMs = Math.max(options.minIntervalMs, 4 * (clock.monotonic() - startedMs));
   }
 

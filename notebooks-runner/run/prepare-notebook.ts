@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
+import { replaceFile } from '../../server/core/replace-file.ts';
 import { outputUnwritable } from '../errors.ts';
 import { findKernelspec } from '../kernel/kernelspec.ts';
 import { isJsonObject, type JsonObject } from '../nbformat/json-value.ts';
@@ -7,7 +8,6 @@ import type { Notebook } from '../nbformat/notebook.ts';
 import { writeNotebook } from '../nbformat/write-notebook.ts';
 import { injectParameters } from '../parameters/inject-parameters.ts';
 import { chooseKernelName, loadSource } from './load-source.ts';
-import { replaceFile } from './replace-file.ts';
 import type { RunNotebookOptions } from './run-options.ts';
 
 /**
@@ -30,7 +30,7 @@ export async function prepareNotebook(
   try {
     await mkdir(dirname(path), { recursive: true });
     const temp = join(dirname(path), `.${basename(path)}.${process.pid}-0.tmp`);
-    await replaceFile(path, temp, writeNotebook(notebook), true);
+    await replaceFile(path, writeNotebook(notebook), { temp });
   } catch (error) {
     throw outputUnwritable(options.outputPath, error);
   }

@@ -1,5 +1,6 @@
 import { rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
+import { replaceFile } from '../../server/core/replace-file.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from '../nbformat/json-value.ts';
 import type { CodeCell, Notebook } from '../nbformat/notebook.ts';
 import { checkNotebook, readNotebook } from '../nbformat/read-notebook.ts';
@@ -7,7 +8,6 @@ import { writeNotebook } from '../nbformat/write-notebook.ts';
 import { withMarkers } from './error-markers.ts';
 import { isInUse, journalPathOf, readJournal } from './journal-file.ts';
 import type { JournalLine } from './journal-lines.ts';
-import { replaceFile } from './replace-file.ts';
 import { readSource } from './source-guard.ts';
 
 const failure = {
@@ -35,7 +35,7 @@ export async function recoverOutput(outputPath: string): Promise<boolean> {
   const endMs = (await stat(path)).mtimeMs;
   const target = resolve(outputPath);
   const temp = join(dirname(target), `.${basename(target)}.${process.pid}-0.tmp`);
-  await replaceFile(target, temp, writeNotebook(conclude(notebook, endMs)), true);
+  await replaceFile(target, writeNotebook(conclude(notebook, endMs)), { temp });
   await rm(path, { force: true });
   return true;
 }

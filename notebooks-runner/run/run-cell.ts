@@ -17,7 +17,7 @@ export interface CellEnd {
   readonly executionCount: number | null;
   /** True for an error allowed by `raises-exception`. */
   readonly isErrorExpected: boolean;
-  /** True for `sys.exit(0)` and the like: the run ends here, successfully. */
+  /** True for `sys.exit(0)`, `exit()` and the like: the run ends here, successfully. */
   readonly isCleanExit: boolean;
   /** False when the kernel never confirmed that all output had come. */
   readonly isOutputComplete: boolean;
@@ -113,8 +113,9 @@ function judge(outcome: ExecuteOutcome, { stop, kernel, cell, mayFail }: RunCell
   const reason = stop.reason();
   if (reason !== undefined) return { ...plain, ...verdictOf(reason) };
   if (outcome.kind === 'died') return { ...plain, ...verdictOfExit(outcome.exit, kernel.logTail()) };
-  const { status, executionCount, ename, evalue, traceback } = outcome.reply;
-  if (status === 'ok') return { ...plain, status: 'succeeded', error: undefined, executionCount };
+  const { status, executionCount, ename, evalue, traceback, asksExit } = outcome.reply;
+  if (status === 'ok')
+    return { ...plain, status: 'succeeded', error: undefined, executionCount, isCleanExit: asksExit };
   if (status === 'aborted') {
     const text = 'the kernel refused the cell: it was discarding requests';
     return { ...plain, status: 'not_run', error: { ename: 'CellAborted', evalue: text, traceback: [] } };

@@ -1,4 +1,5 @@
 import type { OutputChanges } from '../outputs/output-changes.ts';
+import type { Redactor } from '../outputs/redactor.ts';
 import type { PreparedRun } from './prepare-run.ts';
 import type { RunLimits, RunNotebookOptions } from './run-options.ts';
 import type { RunEvent } from './run-record.ts';
@@ -10,6 +11,8 @@ export interface RunContext {
   readonly options: RunNotebookOptions;
   readonly limits: Required<RunLimits>;
   readonly prepared: PreparedRun;
+  /** Takes the run's secrets out of texts. */
+  readonly redactor: Redactor;
   readonly state: RunState;
   readonly changes: OutputChanges;
   readonly stop: StopRequest;

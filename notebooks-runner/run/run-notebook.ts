@@ -9,7 +9,7 @@ import type { RunContext } from './run-context.ts';
 import { type RunNotebookOptions, withDefaultLimits } from './run-options.ts';
 import type { RunEvent, RunRecord } from './run-record.ts';
 import { createRunState, type RunEnd, type RunState } from './run-state.ts';
-import { secretEnvironment } from './secrets.ts';
+import { secretEnvironment, withoutSecrets } from './secrets.ts';
 import { createStopRequest, verdictOf } from './stop-request.ts';
 import { watchedRun } from './watched-run.ts';
 
@@ -41,18 +41,19 @@ export async function runNotebook(options: RunNotebookOptions): Promise<RunRecor
   emit({ type: 'run:started', codeCells: state.cells.length });
   const stop = createStopRequest();
   const onChange = () => file?.touch();
-  const context: RunContext = { options, limits, prepared, state, changes, stop, emit, onChange };
+  const redactor = createRedactor(prepared.secrets);
+  const context: RunContext = { options, limits, prepared, redactor, state, changes, stop, emit, onChange };
   let closed = Promise.resolve();
   try {
     const end = await runInKernel(context, (ready) => {
       closed = ready.close();
     });
     state.conclude(end);
-  } catch (error) {
+  } catch (thrown) {
+    const error = withoutSecrets(thrown, redactor);
     const ename =
       error instanceof AppError && error.reason === 'KERNEL_START_FAILED' ? 'KernelStartFailed' : 'RunnerError';
-    const evalue = createRedactor(prepared.secrets).text(messageOf(error));
-    state.conclude({ status: 'failed', error: { ename, evalue, traceback: [] } });
+    state.conclude({ status: 'failed', error: { ename, evalue: redactor.text(messageOf(error)), traceback: [] } });
     await file?.finish();
     await closed;
     throw error;
@@ -105,7 +106,7 @@ async function runInKernel(context: RunContext, release: (ready: ReadyKernel) =>
     const cwd = options.cwd ?? ready.folders.work;
     await options.fillCwd?.(cwd);
     const end = await watchedRun(ready, context);
-    await takeFiles(end, options, cwd);
+    await takeFiles(end, context, cwd);
     return end;
   } catch (error) {
     const reason = stop.reason();
@@ -121,11 +122,11 @@ async function runInKernel(context: RunContext, release: (ready: ReadyKernel) =>
 }
 
 /** Files of a run that failed help to find out why: that they cannot be taken is no failure more. */
-async function takeFiles({ status }: RunEnd, options: RunNotebookOptions, cwd: string): Promise<void> {
+async function takeFiles({ status }: RunEnd, { options, redactor }: RunContext, cwd: string): Promise<void> {
   // Of a run that was stopped or killed a process may still write.
   if (status !== 'succeeded' && status !== 'failed') return;
   try {
-    await options.takeFiles?.(cwd);
+    await options.takeFiles?.(cwd, redactor.text);
   } catch (error) {
     if (status === 'succeeded') throw error;
     options.log.warn('files of a failed run not taken', { error: messageOf(error) });

@@ -25,8 +25,11 @@ export interface RunNotebookOptions {
   readonly cwd?: string | undefined;
   /** Puts files into the kernel's working directory before the first cell runs. */
   readonly fillCwd?: ((dir: string) => Promise<void>) | undefined;
-  /** Takes files out of it after the last cell of a run that succeeded or failed, before it may be removed. */
-  readonly takeFiles?: ((dir: string) => Promise<void>) | undefined;
+  /**
+   * Takes files out of it after the last cell of a run that succeeded or failed, before it may be removed; `redact`
+   * takes secrets out of a text, e.g. a file's name.
+   */
+  readonly takeFiles?: ((dir: string, redact: (text: string) => string) => Promise<void>) | undefined;
   /** Variables added to the kernel's environment, which else holds only an allow-list of `hostEnv`. */
   readonly env?: Readonly<Record<string, string>>;
   /** The host's environment, for PATH and locale. Default empty, with a standard PATH. */

@@ -1,4 +1,6 @@
+import { AppError } from '../../server/core/errors.ts';
 import { secretMissing, secretTooShort } from '../errors.ts';
+import type { Redactor } from '../outputs/redactor.ts';
 import { secretVariable } from '../parameters/secret-reference.ts';
 
 /** Where secrets come from; only names that it allows are ever asked for. */
@@ -37,4 +39,12 @@ export async function resolveSecrets(
 /** The kernel's environment variables for the secrets. */
 export function secretEnvironment(secrets: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.entries(secrets).map(([name, value]) => [secretVariable(name), value]));
+}
+
+/** The error without secrets: what a kernel wrote before it failed to start may show its environment. */
+export function withoutSecrets(error: unknown, { text, value }: Redactor): unknown {
+  if (!(error instanceof AppError) || text(error.message) === error.message) return error;
+  const { code, reason, metadata } = error;
+  // Without the cause, whose text may hold the same.
+  return new AppError({ code, reason, message: text(error.message), metadata: value({ ...metadata }) });
 }

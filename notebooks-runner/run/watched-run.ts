@@ -1,6 +1,5 @@
 import { watchKernel } from '../kernel/kernel-watch.ts';
 import type { ReadyKernel } from '../kernel/ready-kernel.ts';
-import { createRedactor } from '../outputs/redactor.ts';
 import { createRunOutputs } from '../outputs/run-outputs.ts';
 import { runCells } from './run-cells.ts';
 import type { RunContext } from './run-context.ts';
@@ -9,7 +8,7 @@ import { createWidgetState } from './widget-state.ts';
 
 /** Runs the cells under the watch of memory, disk and heartbeat; a stop interrupts the cell, then kills the kernel. */
 export async function watchedRun(ready: ReadyKernel, context: RunContext): Promise<RunEnd> {
-  const { options, limits, prepared, state, changes, stop, emit, onChange } = context;
+  const { options, limits, prepared, redactor, state, changes, stop, emit, onChange } = context;
   const { clock, log, cellTimeoutMs, idleTimeoutMs } = options;
   const { kernel, tree, folders } = ready;
   const { maxMemoryBytes, maxDiskBytes, heartbeatTimeoutMs } = limits;
@@ -21,7 +20,6 @@ export async function watchedRun(ready: ReadyKernel, context: RunContext): Promi
     changes,
   );
   const widgets = createWidgetState({ maxBytes: limits.maxCellOutputBytes, sendState: sendState(ready) });
-  const redactor = createRedactor(prepared.secrets);
   try {
     return await runCells({
       kernel,

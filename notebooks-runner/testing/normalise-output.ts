@@ -20,7 +20,7 @@ export const defaultNormalisers = ['ansi', 'space', 'address', 'path', 'port'];
 
 /** True for a name that `normaliseText` knows. */
 export function isNormaliser(name: string): boolean {
-  return name === 'ansi' || name === 'space' || Object.hasOwn(rules, name) || /^digits:\d{1,2}$/.test(name);
+  return name === 'ansi' || name === 'space' || Object.hasOwn(rules, name) || /^digits:[1-9]\d?$/.test(name);
 }
 
 /** Text without what differs from run to run. */

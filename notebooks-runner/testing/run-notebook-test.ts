@@ -1,9 +1,9 @@
 import { basename, dirname, join } from 'node:path';
 import { messageOf } from '../../server/core/errors.ts';
+import { replaceFile } from '../../server/core/replace-file.ts';
 import { type CodeCell, hasTag, type Notebook, tagsOf } from '../nbformat/notebook.ts';
 import { readNotebook } from '../nbformat/read-notebook.ts';
 import { writeNotebook } from '../nbformat/write-notebook.ts';
-import { replaceFile } from '../run/replace-file.ts';
 import { runNotebook } from '../run/run-notebook.ts';
 import type { RunNotebookOptions } from '../run/run-options.ts';
 import type { CellRecord, RunRecord } from '../run/run-record.ts';
@@ -163,5 +163,5 @@ async function updateGolden(source: SourceFile, notebook: Notebook, record: RunR
   }
   const { path } = source;
   const temp = join(dirname(path), `.${basename(path)}.${process.pid}-0.tmp`);
-  await replaceFile(path, temp, writeNotebook(notebook), true);
+  await replaceFile(path, writeNotebook(notebook), { temp });
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findNotebooks } from '../../notebooks-runner/testing/find-notebooks.ts';
-import { normaliseText } from '../../notebooks-runner/testing/normalise-output.ts';
+import { isNormaliser, normaliseText } from '../../notebooks-runner/testing/normalise-output.ts';
 import { createTempDir } from '../support/temp-dir.ts';
 import { code, notebookOf } from './notebook-bed.ts';
 import { runNotebooks } from './notebooks-command.ts';
@@ -111,4 +111,8 @@ describe('finding notebooks and normalising output', () => {
   ] as const) {
     it(`replaces what "${name}" says`, () => assert.equal(normaliseText(text, [name]), result));
   }
+
+  it('knows no other names', () => {
+    for (const name of ['digits:0', 'digits:x', 'digits:100', 'nothing', 'constructor']) assert.ok(!isNormaliser(name));
+  });
 });

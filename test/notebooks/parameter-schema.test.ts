@@ -61,6 +61,17 @@ describe('the declared schema of parameters', () => {
     ]);
   });
 
+  it('compares values of every kind with those it lists', async () => {
+    const choices = [{ x: 1, y: [1, null] }, [null], 1.5, 7];
+    const notebook = withSchema({ properties: { a: { enum: choices } } }, code('1'));
+    const given = (a: unknown) => injectParameters(notebook, { a }, 'typescript').parameters['a'];
+    assert.deepEqual(given({ y: [1, null], x: { $bigint: '1' } }), { x: '1', y: [1, null] });
+    assert.deepEqual([given([null]), given(1.5), given({ $bigint: '7' })], [[null], 1.5, '7']);
+    for (const a of [{ x: 1 }, { x: 1, y: [1], z: 1 }, [{ $float: 'nan' }], { $bigint: '1' }, [null, null], '7', {}]) {
+      assert.equal((await faultsOf({ a }, notebook)).length, 1, JSON.stringify(a));
+    }
+  });
+
   it('injects a default that the defaults cell does not have, and only that', () => {
     const injected = injectParameters(withSchema(schema, code('1')), { metric: 'mae' }, 'typescript');
     assert.equal(injected.notebook.cells[0]?.source, '// Parameters\nconst metric = "mae";\nconst minRatings = 50;');

@@ -206,6 +206,26 @@ describe('inferring parameters of a TypeScript cell', () => {
     });
   });
 
+  it('takes for a list only what is one, not what ends like one', () => {
+    const source = `
+      let property: Config["mode"] = "a", maybe: Config["mode"] | null = null
+      let choice: A extends B ? string : number[] = 1, call: () => string[] = f
+      let plain: string[] = [], matrix: number[][] = [], fixed: [number, string] = [1, "a"], either: string[] | null
+      let kept: readonly string[] = [], generic: ReadonlyArray<Array<string>> = []`;
+    assert.deepEqual(inferred(source), {
+      property: 'let any',
+      maybe: 'let any',
+      choice: 'let any',
+      call: 'let any',
+      plain: 'let list',
+      matrix: 'let list',
+      fixed: 'let list',
+      either: 'let list|null',
+      kept: 'let list',
+      generic: 'let list',
+    });
+  });
+
   it('sees declarations at the top level only', () => {
     const source = `function f() { const inner = 1 }
       const g = (a: number) => { let inside = 2; return a / inside / 2 }

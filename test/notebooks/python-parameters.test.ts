@@ -48,6 +48,9 @@ y["item"] = 2
 z += 1
 aa, (bb, *cc) = values
 dd = datetime.datetime.now()
+gg = datetime.timedelta(days=1)
+hh = datetime.date(2024, 2, 29)
+ii = datetime.now().isoformat()
 ee = 1j
 ff = a == b
 `;
@@ -79,6 +82,9 @@ ff = a == b
       bb: 'any',
       cc: 'any',
       dd: 'date',
+      gg: 'any',
+      hh: 'date',
+      ii: 'any',
       ee: 'any',
       ff: 'any',
     });
@@ -130,6 +136,19 @@ l: Annotated[int, "meta = 1"] = 3
     assert.equal(inferPython('a = 1\nif a:\n    b = 2')?.isComplete, false);
     assert.equal(inferPython('a = 1\nfrom x import *')?.isComplete, false);
     assert.equal(inferPython('a = 1\nfrom x import y')?.isComplete, true);
+    assert.equal(inferPython('a = 1\nmatch a:\n    case 1: b = 2')?.isComplete, false);
+    assert.equal(inferPython('a = 1\nasync for b in c():\n    pass')?.isComplete, false);
+    assert.equal(inferPython('a = 1\nasync def b():\n    pass')?.isComplete, true);
+  });
+
+  it('sees names that an expression binds by the way, and no types for parameters', () => {
+    assert.deepEqual(inferred('a = 1\nprint(b := 2)\n(c := 3)\nd = lambda: (e := 1)\ntype T = int\nmatch = 4'), {
+      a: whole,
+      b: 'any',
+      c: 'any',
+      d: 'any',
+      match: whole,
+    });
   });
 
   it('keeps the text of a default over lines and brackets, and the comment behind it', () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { createRedactor } from '../../notebooks-runner/outputs/redactor.ts';
 import type { RunEvent } from '../../notebooks-runner/run/run-record.ts';
 import { createEnvSecrets } from '../../notebooks-runner/run/secrets.ts';
@@ -79,6 +80,24 @@ describe('secrets as parameters', () => {
       await rejectsWith(run, Code.INVALID_ARGUMENT, 'NOTEBOOK_PARAMETERS_INVALID');
     }
   });
+
+  it('are not told by a kernel that writes its environment and does not start', async () => {
+    await using bed = await createNotebookBed();
+    // Whole in one line, and in one that the end of what it wrote begins amid.
+    const leak = 'echo "$NOTEBOOK_SECRET_DB_PASSWORD"; for i in 1 2; do head -c 467 /dev/zero | tr "\\0" x; echo; done';
+    const spec = { argv: ['sh', '-c', `${leak}; env | grep SECRET; exit 3`], display_name: '', language: 'typescript' };
+    await mkdir(join(bed.path, 'specs', 'leaky'), { recursive: true });
+    await writeFile(join(bed.path, 'specs', 'leaky', 'kernel.json'), JSON.stringify(spec));
+    const kernels = { dirs: [join(bed.path, 'specs')] };
+    const run = bed.run([code('1')], { parameters, secrets, kernels, kernelName: 'leaky' });
+    const error = await rejectsWith(run, Code.UNAVAILABLE, 'KERNEL_START_FAILED');
+    const document = await readFile(bed.outputPath, 'utf8');
+    assert.match(error.message, /xxx\nNOTEBOOK_SECRET_DB_PASSWORD=\[secret DB_PASSWORD\]/);
+    for (const text of [String(error.stack), JSON.stringify(error.metadata), String(error.cause), document]) {
+      assert.ok(!text.includes(secret.slice(0, 12)) && !text.includes(secret.slice(-6)), text);
+    }
+    assert.match(document, /KernelStartFailed/);
+  });
 });
 
 describe('the redactor', () => {
@@ -89,6 +108,37 @@ describe('the redactor', () => {
       let passed = '';
       for (let at = 0; at < text.length; at += size) passed += stream.push(text.slice(at, at + size));
       assert.equal(passed + stream.rest(), `a[secret S]b p@ss "w c${secret.slice(0, -1)}`);
+    }
+  });
+
+  it('takes the longer of two secrets that begin alike, wherever the text is cut', () => {
+    const secrets = { USER: 'alice99', LOGIN: 'alice99:s3cret-word', PIN: '99887766' };
+    const text = 'alice99 alice99:s3cret-word alice99:s3cret-wor 99887766 alice99';
+    const wanted = '[secret USER] [secret LOGIN] [secret USER]:s3cret-wor [secret PIN] [secret USER]';
+    assert.equal(createRedactor(secrets).text(text), wanted);
+    for (let size = 1; size < 30; size++) {
+      const stream = createRedactor(secrets).stream();
+      let passed = '';
+      for (let at = 0; at < text.length; at += size) passed += stream.push(text.slice(at, at + size));
+      assert.equal(passed + stream.rest(), wanted, `in pieces of ${size}`);
+    }
+  });
+
+  it('finds a secret that is shown as a number, in HTML, and in a URL as other languages write it', () => {
+    const { text, value } = createRedactor({ PIN: '99887766', S: `a&b<c>"d"'/e f(1)*` });
+    assert.deepEqual(value({ pin: 99887766, other: 5, list: [1.99887766] }), {
+      pin: '[secret PIN]',
+      other: 5,
+      list: ['1.[secret PIN]'],
+    });
+    for (const form of [
+      `a&amp;b&lt;c&gt;"d"'/e f(1)*`,
+      `a&amp;b&lt;c&gt;&quot;d&quot;&#x27;/e f(1)*`,
+      `a&amp;b&lt;c&gt;&quot;d&quot;&#39;/e f(1)*`,
+      'a%26b%3Cc%3E%22d%22%27/e%20f%281%29%2A',
+      'a%26b%3Cc%3E%22d%22%27%2Fe+f%281%29%2A',
+    ]) {
+      assert.equal(text(`x ${form} y`), 'x [secret S] y');
     }
   });
 

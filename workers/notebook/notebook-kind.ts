@@ -69,9 +69,9 @@ async function runJob(deps: NotebookKindDeps, context: JobContext, params: Noteb
   const report = progressReporter(context);
   let sideFiles: SideFiles = { files: [], omitted: 0 };
   const prefix = `notebooks/runs/${jobId}/attempt-${attempt}/`;
-  const takeFiles = async (dir: string) => {
+  const takeFiles = async (dir: string, redact: (text: string) => string) => {
     const except = new Set(params.inputs.map((input) => input.as));
-    sideFiles = await storeSideFiles(objects, { dir, prefix, except }, signal);
+    sideFiles = await storeSideFiles(objects, { dir, prefix, except, redact }, signal);
   };
   let record: RunRecord;
   try {

@@ -17,6 +17,14 @@ export interface SideFiles {
   readonly omitted: number;
 }
 
+export interface StoreSideFiles {
+  readonly dir: string;
+  readonly prefix: string;
+  readonly except: ReadonlySet<string>;
+  /** Takes secrets out of a text: a file whose name holds one is left out. */
+  redact(text: string): string;
+}
+
 const maxFiles = 100;
 const maxBytes = 256 * 1_048_576;
 /** Looked at: a notebook that makes more keeps the first ones. */
@@ -29,7 +37,7 @@ const fileSegment = /^[A-Za-z0-9_][A-Za-z0-9_. -]{0,199}$/;
  */
 export async function storeSideFiles(
   objects: Pick<ObjectStore, 'putFile'>,
-  { dir, prefix, except }: { readonly dir: string; readonly prefix: string; readonly except: ReadonlySet<string> },
+  { dir, prefix, except, redact }: StoreSideFiles,
   signal: AbortSignal,
 ): Promise<SideFiles> {
   const files: SideFile[] = [];
@@ -37,7 +45,7 @@ export async function storeSideFiles(
   for await (const path of filesBelow(dir, '', { left: maxLooked })) {
     if (except.has(path)) continue;
     const { size } = await lstat(join(dir, path));
-    const isTaken = path.split('/').every((segment) => fileSegment.test(segment));
+    const isTaken = path.split('/').every((segment) => fileSegment.test(segment)) && redact(path) === path;
     if (!isTaken || files.length === maxFiles || total + size > maxBytes) {
       omitted++;
       continue;

@@ -32,27 +32,32 @@ async function readText(path: string): Promise<string> {
   return bytes.toString('utf8');
 }
 
-/** YAML 1.2: `yes` and `on` are text, dates too. */
+/** YAML 1.2 with merge keys: `yes` and `on` are text, dates too, unless they are tagged `!!timestamp`. */
 async function readYaml(text: string, field: string): Promise<[string, unknown][]> {
   // Loaded only where it is needed, as it takes as long as the rest of the command.
-  const { parse } = await import('yaml');
+  const { parseDocument } = await import('yaml');
   let value: unknown;
   try {
-    value = parse(text, { schema: 'core', intAsBigInt: true, maxAliasCount: 100, prettyErrors: true });
+    const document = parseDocument(text, { schema: 'core', merge: true, intAsBigInt: true, prettyErrors: true });
+    // A warning is a tag that nobody knows: what it stands for would be lost.
+    const fault = document.errors[0] ?? document.warnings[0];
+    if (fault !== undefined) throw fault;
+    value = toParameter(document.toJS({ maxAliasCount: 100 }));
   } catch (error) {
-    throw invalidField(field, messageOf(error));
+    throw invalidField(field, error instanceof RangeError ? 'nests too deeply, or in itself' : messageOf(error));
   }
   if (value === null) return [];
   if (typeof value !== 'object' || Array.isArray(value)) throw invalidField(field, 'must map names to values');
-  return Object.entries(value).map(([name, item]) => [name, withNumbers(item)]);
+  return Object.entries(value);
 }
 
-/** Integers that a number holds exactly are numbers. */
-function withNumbers(value: unknown): unknown {
+/** Integers that a number holds exactly are numbers, sets lists; moments and bytes are taken as they are. */
+function toParameter(value: unknown): unknown {
   if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : value;
-  if (Array.isArray(value)) return value.map(withNumbers);
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withNumbers(item)]));
+  if (Array.isArray(value) || value instanceof Set) return Array.from(value, toParameter);
+  if (value instanceof Map) return toParameter(Object.fromEntries(value));
+  if (typeof value !== 'object' || value === null || value instanceof Date || value instanceof Uint8Array) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, toParameter(item)]));
 }
 
 const words: Readonly<Record<string, unknown>> = { True: true, False: false, None: null };

@@ -51,6 +51,8 @@ const aliases: Readonly<Record<string, string>> = {
   '--parameters-base64': '--parameters_base64',
 };
 
+const yamlOptions = new Set(['-y', '--parameters_yaml', '--parameters-yaml']);
+
 /** A parameter from the command line. */
 export interface GivenParameter {
   readonly name: string;
@@ -78,6 +80,11 @@ function takePairs(args: readonly string[]): { pairs: GivenParameter[]; rest: st
     if (arg === '--') {
       rest.push(...args.slice(i));
       break;
+    }
+    if (yamlOptions.has(arg) && i + 1 < args.length) {
+      // A document may begin with a dash, which Node would take for an option.
+      rest.push(`--parameters_yaml=${args[++i]}`);
+      continue;
     }
     if (kind === undefined) {
       rest.push((Object.hasOwn(aliases, arg) ? aliases[arg] : undefined) ?? arg);
