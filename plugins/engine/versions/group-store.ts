@@ -1,7 +1,8 @@
-import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../../../server/core/errors.ts';
 import type { Logger } from '../../../server/core/log.ts';
+import { replaceFile } from '../../../server/core/replace-file.ts';
 import type { FilterSource } from './stage-filter.ts';
 
 export type StoredStage = 'staged' | 'shadow' | 'canary' | 'active';
@@ -70,15 +71,7 @@ export function openGroupStore(dir: string, log: Logger): GroupStore {
 
   async function write(path: string, value: unknown): Promise<void> {
     await mkdir(dir, { recursive: true, mode: 0o700 });
-    const temporary = `${path}.tmp`;
-    const file = await open(temporary, 'w', 0o600);
-    try {
-      await file.writeFile(JSON.stringify(value));
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, path);
+    await replaceFile(path, JSON.stringify(value), { mode: 0o600 });
   }
 
   async function moveAside(path: string, name: string, why: string): Promise<void> {
