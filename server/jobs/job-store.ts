@@ -1,5 +1,5 @@
 import { AppError, notFound } from '../core/errors.ts';
-import type { BatchOperation, RecordsStore } from '../stores/records/records-store.ts';
+import type { BatchOperation, RecordRow, RecordsStore } from '../stores/records/records-store.ts';
 import { jobBusy } from './job-errors.ts';
 import { isTerminal, type JobEventBody, type JobEventRecord, type JobRecord } from './job-record.ts';
 
@@ -20,6 +20,7 @@ export interface JobStoreOptions {
 /**
  * Layout on the records store. `jobs/open` holds the ids of all jobs that still need something: those that have
  * not ended, and ended ones of which the queue has yet to be told. It is the outbox that a restart works off.
+ * No row of a job expires before it is taken off: whoever goes on after an outage must find what it held.
  */
 const partitions = {
   jobs: 'jobs',
@@ -32,6 +33,7 @@ const partitions = {
 const maxTries = 20;
 const countPage = 10_000;
 const maxDeleted = 500;
+const maxRewritten = 500;
 
 export interface JobStore {
   /** Stores a new job with its request row, all or nothing. False when the id or the request key is taken. */
@@ -50,8 +52,13 @@ export interface JobStore {
   delete(record: JobRecord): Promise<void>;
   /** True while the job is on the outbox. */
   isOpen(id: string): Promise<boolean>;
-  /** Takes an ended job off the outbox. */
+  /**
+   * Takes an ended job off the outbox: from now on it is kept as long as its settings say. The result of a node of a
+   * workflow run is kept until the run has ended at least.
+   */
   closeOpen(id: string): Promise<void>;
+  /** From now on the job of a node, whose run has ended, is kept as long as its settings say. */
+  expire(id: string): Promise<void>;
   /** Jobs on the outbox, without parts. Right once `countOpen` has run. */
   openCount(): number;
   countOpen(): Promise<void>;
@@ -79,14 +86,14 @@ export function createJobStore(records: RecordsStore, { maxEvents, retentionMs }
     const first = change.record.sequence + 1;
     const record = { ...change.record, sequence: change.record.sequence + change.events.length };
     const events = change.events.map((body, i): JobEventRecord => ({ sequence: first + i, atMs: change.atMs, body }));
-    const ended = isTerminal(record.state);
-    const keptMs = keepOf(record);
-    const ttl = ended ? { ttlMs: keptMs } : {};
+    // What is noted of a job after all was done adds nothing to the time that it is kept.
+    const isLate = isTerminal(record.state) && ifVersion !== 'absent' && !(await isOpen(record.id));
+    const ttl = isLate ? { ttlMs: keepOf(record) } : {};
     const partition = partitions.events(record.id);
     await records.batch([
       { kind: 'put', partition: partitions.jobs, key: record.id, value: encode(record), ifVersion, ...ttl },
       ...events.flatMap((event): BatchOperation[] => [
-        { kind: 'put', partition, key: sequenceKey(event.sequence), value: encode(event), ttlMs: keptMs },
+        { kind: 'put', partition, key: sequenceKey(event.sequence), value: encode(event), ...ttl },
         ...(event.sequence > maxEvents
           ? [{ kind: 'delete' as const, partition, key: sequenceKey(event.sequence - maxEvents) }]
           : []),
@@ -96,21 +103,40 @@ export function createJobStore(records: RecordsStore, { maxEvents, retentionMs }
     for (const listener of listeners) listener(record.id);
     return record;
   };
-  const endRequest = async (record: JobRecord): Promise<BatchOperation[]> => {
-    const { requestKey, state } = record;
-    if (requestKey === undefined || !isTerminal(state)) return [];
-    const row = await records.get(partitions.requests, requestKey);
-    if (row === undefined) return [];
-    // From now on the request row lives as long as the job.
-    return [
-      {
-        kind: 'put',
-        partition: partitions.requests,
-        key: requestKey,
-        value: row.value,
-        ttlMs: keepOf(record),
-      },
-    ];
+  const isOpen = async (id: string) => (await records.get(partitions.open, id)) !== undefined;
+  /** Lets the rows of an ended job expire; `more` is done together with the last of them. */
+  const expire = async (id: string, more: readonly BatchOperation[] = []): Promise<void> => {
+    for (let tries = 0; tries < maxTries; tries++) {
+      const loaded = await load(id);
+      if (loaded === undefined) return more.length === 0 ? undefined : records.batch(more);
+      const { record, version } = loaded;
+      const ttlMs = keepOf(record);
+      const again = (partition: string, row: RecordRow): BatchOperation => ({
+        ...{ kind: 'put', partition, key: row.key, value: row.value, ttlMs },
+      });
+      const partition = partitions.events(id);
+      const events = await records.scan(partition, { limit: countPage });
+      for (let from = 0; from < events.length; from += maxRewritten) {
+        await records.batch(events.slice(from, from + maxRewritten).map((row) => again(partition, row)));
+      }
+      const { requestKey } = record;
+      const request = requestKey === undefined ? undefined : await records.get(partitions.requests, requestKey);
+      try {
+        await records.batch([
+          { kind: 'put', partition: partitions.jobs, key: id, value: encode(record), ifVersion: version, ttlMs },
+          ...(request === undefined ? [] : [again(partitions.requests, request)]),
+          ...more,
+        ]);
+        return;
+      } catch (error) {
+        if (!isConflict(error)) throw error;
+      }
+    }
+    throw jobBusy(`jobs/${id}`);
+  };
+  const hasRunEnded = async (run: string) => {
+    const loaded = await load(run);
+    return loaded === undefined || isTerminal(loaded.record.state);
   };
 
   return {
@@ -155,7 +181,7 @@ export function createJobStore(records: RecordsStore, { maxEvents, retentionMs }
         const change = decide(loaded.record);
         if (change === undefined) return loaded.record;
         try {
-          return await write(change, loaded.version, await endRequest(change.record));
+          return await write(change, loaded.version);
         } catch (error) {
           if (!isConflict(error)) throw error;
         }
@@ -188,9 +214,21 @@ export function createJobStore(records: RecordsStore, { maxEvents, retentionMs }
       }
       for (const listener of listeners) listener(id);
     },
-    isOpen: async (id) => (await records.get(partitions.open, id)) !== undefined,
+    isOpen,
     closeOpen: async (id) => {
-      if (await records.delete(partitions.open, id)) countOne(id, -1);
+      if (!(await isOpen(id))) return;
+      const { node } = (await load(id))?.record ?? {};
+      const close: BatchOperation = { kind: 'delete', partition: partitions.open, key: id };
+      if (node === undefined || node.index !== undefined) await expire(id, [close]);
+      else {
+        await records.batch([close]);
+        // The end of a run lets those of its nodes expire that are closed by then; others see that it has ended.
+        if (await hasRunEnded(node.run)) await expire(id);
+      }
+      countOne(id, -1);
+    },
+    expire: async (id) => {
+      if (!(await isOpen(id))) await expire(id);
     },
     openCount: () => openCount,
     countOpen: async () => {

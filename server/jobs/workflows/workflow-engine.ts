@@ -222,7 +222,9 @@ export function createWorkflowEngine(deps: WorkflowEngineDeps): WorkflowEngine {
         if (loaded === undefined) return;
         const nodes = await stopNodes(run, loaded.row);
         await rows.forgetSignals(run.id, loaded.row);
-        if (await rows.replace(run.id, { ...loaded.row, nodes }, loaded.version, deps.retentionMs)) return;
+        if (!(await rows.replace(run.id, { ...loaded.row, nodes }, loaded.version, deps.retentionMs))) continue;
+        for (const { job } of Object.values(nodes)) if (job !== undefined) await store.expire(job);
+        return;
       }
       throw jobBusy(`jobs/${run.id}`);
     });
