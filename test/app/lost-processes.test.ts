@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Job, Job_State } from '../../proto/gen/showrunner/jobs/v1/job_pb.ts';
-import { descendantsOf, isAlive } from '../support/processes.ts';
+import { descendantsOf, freeze, isAlive } from '../support/processes.ts';
 import { longestTestMs, type RunningServer, startServer } from '../support/run-server.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { encodeSetOf, partsOf, startTranscode, untilSucceeded } from './fixtures/titles.ts';
@@ -30,7 +30,7 @@ async function freezeAmidChunk(server: RunningServer, job: string): Promise<numb
       return kind === 'encode-chunk' && state === Job_State.RUNNING;
     });
     for (const pid of chunks.map(workerPidOf)) {
-      process.kill(pid, 'SIGSTOP');
+      await freeze(pid);
       frozen = pid;
       if (isEncoding(pid)) return true;
       process.kill(pid, 'SIGCONT');

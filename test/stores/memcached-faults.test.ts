@@ -9,6 +9,7 @@ import { createMemcachedCache } from '../../server/stores/cache/memcached-cache.
 import { createFakeClock } from '../support/fake-clock.ts';
 import { findFreePort } from '../support/free-port.ts';
 import { startMemcached, type TestMemcached } from '../support/memcached.ts';
+import { freeze } from '../support/processes.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
@@ -64,7 +65,7 @@ describe('memcached cache and faults of the server', () => {
   it('fails commands in flight when the server dies, and comes back with it', async () => {
     store = openStore(server.url);
     await store.set('k', bytes('1'));
-    server.process.kill('SIGSTOP');
+    await freeze(server.process.pid);
     const pending = [store.get('k'), store.set('k', bytes('2')), store.getMany(['k', 'l']), store.stats()];
     const failures = pending.map((call) => rejectsWith(call, Code.UNAVAILABLE, 'CACHE_UNAVAILABLE'));
     await server.stop();
@@ -78,7 +79,7 @@ describe('memcached cache and faults of the server', () => {
   it('times out while the server hangs, and takes late answers in their order when it goes on', async () => {
     store = openStore(server.url, { commandTimeoutMs: 100 });
     for (const key of ['a', 'b', 'c']) await store.set(key, bytes(key.repeat(20_000)));
-    server.process.kill('SIGSTOP');
+    await freeze(server.process.pid);
     const late = [store.get('a'), store.getMany(['a', 'b', 'none'])];
     for (const call of late) await rejectsWith(call, Code.DEADLINE_EXCEEDED, 'CACHE_TIMEOUT');
     server.process.kill('SIGCONT');
@@ -90,7 +91,7 @@ describe('memcached cache and faults of the server', () => {
   it('fails at once after a few timeouts in a row, until the server speaks again', async () => {
     store = openStore(server.url, { commandTimeoutMs: 50 });
     await store.set('k', bytes('1'));
-    server.process.kill('SIGSTOP');
+    await freeze(server.process.pid);
     for (let i = 0; i < 3; i++) await rejectsWith(store.get('k'), Code.DEADLINE_EXCEEDED, 'CACHE_TIMEOUT');
     await rejectsWith(store.get('k'), Code.UNAVAILABLE, 'CACHE_UNAVAILABLE');
     server.process.kill('SIGCONT');
@@ -102,7 +103,7 @@ describe('memcached cache and faults of the server', () => {
     const clock = createFakeClock();
     store = openStore(server.url, { clock, commandTimeoutMs: 100 });
     await store.set('k', bytes('1'));
-    server.process.kill('SIGSTOP');
+    await freeze(server.process.pid);
     const call = rejectsWith(store.get('k'), Code.DEADLINE_EXCEEDED, 'CACHE_TIMEOUT');
     await clock.advance(100);
     await call;
@@ -121,7 +122,7 @@ describe('memcached cache and faults of the server', () => {
     store = openStore(server.url);
     await store.set('a', bytes('a'));
     await store.set('b', bytes('b'));
-    server.process.kill('SIGSTOP');
+    await freeze(server.process.pid);
     const abort = new AbortController();
     const pending = [store.get('a', abort.signal), store.getMany(['a', 'b'], abort.signal)];
     const left = pending.map((call) => assert.rejects(call, { message: 'caller left' }));
@@ -135,7 +136,7 @@ describe('memcached cache and faults of the server', () => {
   it('bounds the answers that are outstanding, given-up ones among them', async () => {
     store = openStore(server.url, { maxInFlight: 10 });
     await store.set('k', bytes('1'));
-    server.process.kill('SIGSTOP');
+    await freeze(server.process.pid);
     const abort = new AbortController();
     const waiting = Array.from({ length: 7 }, () => store.get('k', abort.signal));
     waiting.push(...[store.getMany(['a', 'b', 'k'], abort.signal)].map((call) => call.then((found) => found.get('k'))));

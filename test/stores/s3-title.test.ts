@@ -7,6 +7,7 @@ import { type HttpOrigin, startHttpOrigin } from '../../server/origin/http-origi
 import type { ObjectStore } from '../../server/stores/objects/object-store.ts';
 import type { EncodeSet, TranscodeResult } from '../../workers/transcode/encode-set.ts';
 import { createTranscodeKinds } from '../../workers/transcode/transcode-kinds.ts';
+import { freeze } from '../support/processes.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
 import { longestTestMs, startServer } from '../support/run-server.ts';
 import { runShowrunner } from '../support/showrunner.ts';
@@ -91,8 +92,8 @@ describe('a title in S3', () => {
     let published = 0;
     const failing: ObjectStore = {
       ...hasty.store,
-      put: (key, body, options) => {
-        if (key.startsWith('titles/') && ++published === 4) server.process.kill('SIGSTOP');
+      put: async (key, body, options) => {
+        if (key.startsWith('titles/') && ++published === 4) await freeze(server.process.pid);
         return hasty.store.put(key, body, options);
       },
     };

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { waitUntil } from './wait-until.ts';
 
 export interface ProcessInfo {
   readonly pid: number;
@@ -32,6 +33,24 @@ export function descendantsOf(pid: number): ProcessInfo[] {
     parents = new Set(children.map((child) => child.pid));
   }
   return found;
+}
+
+/** Stops a process with SIGSTOP. It works on until each of its threads has taken note, which is waited for. */
+export async function freeze(pid: number | undefined): Promise<void> {
+  if (pid === undefined) throw new Error('the process has not started');
+  process.kill(pid, 'SIGSTOP');
+  await waitUntil('the process stands still', () => statesOf(pid).every((state) => state.startsWith('T')));
+}
+
+/** State of each thread; of the whole process where the machine has no /proc. */
+function statesOf(pid: number): string[] {
+  if (!existsSync('/proc/self/stat')) {
+    return [execFileSync('ps', ['-p', String(pid), '-o', 'stat='], { encoding: 'utf8' }).trim()];
+  }
+  return readdirSync(`/proc/${pid}/task`).map((thread) => {
+    const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8');
+    return stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3);
+  });
 }
 
 function readProc(pid: number): ProcessInfo | undefined {
