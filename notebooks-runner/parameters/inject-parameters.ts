@@ -8,7 +8,9 @@ import { parameterToJson } from './parameter-value.ts';
 import { secretVariable } from './secret-reference.ts';
 import { translatorFor } from './translator-for.ts';
 
+/** Papermill's tag of the cell that declares parameters with their defaults. */
 export const parametersTag = 'parameters';
+/** Papermill's tag of the cell that sets them for one run. */
 export const injectedTag = 'injected-parameters';
 
 /** A notebook with its parameters in place. */

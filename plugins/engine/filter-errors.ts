@@ -7,6 +7,7 @@ export function filterFailed(filter: string, cause: unknown): AppError {
   return new AppError({ code: Code.INTERNAL, reason: 'FILTER_FAILED', message, metadata: { filter }, cause });
 }
 
+/** A filter that fails closed gave no result in time. */
 export function filterTimedOut(filter: string, timeoutMs: number): AppError {
   return new AppError({
     code: Code.UNAVAILABLE,
@@ -16,6 +17,7 @@ export function filterTimedOut(filter: string, timeoutMs: number): AppError {
   });
 }
 
+/** A filter that fails closed ran `maxConcurrent` times already. */
 export function filterOverloaded(filter: string, maxConcurrent: number): AppError {
   return new AppError({
     code: Code.UNAVAILABLE,
@@ -25,6 +27,7 @@ export function filterOverloaded(filter: string, maxConcurrent: number): AppErro
   });
 }
 
+/** A filter reads the whole request, and the request is larger than it allows. */
 export function bodyTooLarge(filter: string, maxBytes: number): AppError {
   return new AppError({
     code: Code.RESOURCE_EXHAUSTED,
@@ -53,6 +56,7 @@ export function callAborted(cause: unknown): AppError {
   });
 }
 
+/** A call came after the engine was closed. */
 export function engineClosed(): AppError {
   return new AppError({
     code: Code.UNAVAILABLE,
@@ -95,6 +99,7 @@ export function filterInvalid(file: string, faults: readonly FieldViolation[]): 
   });
 }
 
+/** The configuration does not fit the schema of the filter. */
 export function filterConfigInvalid(filter: string, faults: readonly FieldViolation[]): AppError {
   const list = faults.map((fault) => `${fault.field}: ${fault.description}`).join('; ');
   return new AppError({
@@ -106,6 +111,7 @@ export function filterConfigInvalid(filter: string, faults: readonly FieldViolat
   });
 }
 
+/** Two folders define one id. */
 export function filterDuplicate(id: string, files: readonly string[]): AppError {
   return new AppError({
     code: Code.FAILED_PRECONDITION,
@@ -139,6 +145,7 @@ export function withCode(error: AppError, code: Code): AppError {
   return new AppError({ code, reason, message, metadata, cause });
 }
 
+/** A filter that must be in every set is in no folder. */
 export function filterMissing(id: string): AppError {
   return new AppError({
     code: Code.FAILED_PRECONDITION,
@@ -160,6 +167,7 @@ export function filterRefused(filter: string, check: string, message: string, ca
   });
 }
 
+/** No group of this name is staged. */
 export function groupUnknown(group: string): AppError {
   return new AppError({
     code: Code.NOT_FOUND,
@@ -169,6 +177,7 @@ export function groupUnknown(group: string): AppError {
   });
 }
 
+/** No version of this id is loaded. */
 export function filterUnknown(id: string): AppError {
   return new AppError({
     code: Code.NOT_FOUND,

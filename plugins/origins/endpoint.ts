@@ -15,6 +15,7 @@ export interface Discovery {
   close(): void;
 }
 
+/** `host:port`, `grpc://host:port` or, with TLS, `grpcs://host:port`; IPv6 hosts in brackets. */
 export const addressForm = /^(?:grpcs?:\/\/)?(?:[\w.-]{1,253}|\[[0-9a-fA-F:]{2,39}\]):\d{1,5}$/;
 const maxEndpoints = 10_000;
 

@@ -25,6 +25,7 @@ function startTimer(ms: number, run: () => void, isKeeping: boolean): () => void
   return () => clearTimeout(timer);
 }
 
+/** The clock of the machine: wall time of `Date`, monotonic time since the process began. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),

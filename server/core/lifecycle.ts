@@ -16,6 +16,7 @@ export interface LifecycleOptions {
   readonly stepTimeoutMs?: number;
 }
 
+/** A lifecycle without steps. `stepTimeoutMs` is 15,000 by default. */
 export function createLifecycle({ log, stepTimeoutMs = 15_000 }: LifecycleOptions): Lifecycle {
   const steps: { name: string; release: () => void | Promise<void> }[] = [];
   let closing: Promise<void> | undefined;

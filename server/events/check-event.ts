@@ -6,6 +6,7 @@ import { eventKindUnknown } from './errors.ts';
 import type { NewEvent } from './event.ts';
 import type { EventKind } from './event-kinds.ts';
 
+/** Bounds of a published event: bytes of its JSON data, characters of ids and names. */
 export const eventLimits = {
   maxDataBytes: 4096,
   maxIdLength: 128,

@@ -118,6 +118,7 @@ export interface JobEventRecord {
 
 const terminalStates: ReadonlySet<JobState> = new Set(['succeeded', 'failed', 'cancelled', 'timed_out', 'skipped']);
 
+/** True of states that a job never leaves. */
 export function isTerminal(state: JobState): boolean {
   return terminalStates.has(state);
 }

@@ -3,6 +3,7 @@ import { type FieldViolation, invalidFields } from '../core/errors.ts';
 import { clientId, findResourceIds } from '../rpc/edge/resource-name.ts';
 import type { DeviceHello, NewNotification, StoredNotification } from './notification.ts';
 
+/** Bounds of a notification: bytes of payload, characters of ids and texts, entries of lists, time it is kept. */
 export const notificationLimits = {
   maxPayloadBytes: 4096,
   maxIdLength: 128,

@@ -19,16 +19,9 @@ export type Wire = Pick<
 };
 
 /** The parts of a Call that are fixed per method. */
-export interface CallTarget {
-  readonly path: string;
-  readonly service: string;
-  readonly method: string;
-  readonly kind: CallKind;
-  readonly known: boolean;
-  readonly requestType?: string | undefined;
-  readonly responseType?: string | undefined;
-  readonly idempotency: Idempotency;
-}
+export type CallTarget = Readonly<
+  Pick<Call, 'path' | 'service' | 'method' | 'kind' | 'known' | 'requestType' | 'responseType' | 'idempotency'>
+>;
 
 /** What every call of a server is given. */
 export interface CallSurroundings {

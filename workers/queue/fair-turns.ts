@@ -3,6 +3,7 @@ const turnLength = 10;
 /** Priorities of BullMQ are 1 (first) to 2,097,152: ten levels of this many turns. */
 const turnsPerLevel = 209_715;
 const levels = 10;
+/** Largest weight of an owner, who gets that many turns where an owner of weight 1 gets one. */
 export const maxWeight = 10;
 
 export interface TurnsRequest {

@@ -12,6 +12,7 @@ import type { Usage } from './usage-meter.ts';
 
 /** Most steps of a job, and most bytes of their results together. */
 const maxSteps = 1_000;
+/** Most bytes of all step results of a job together. */
 export const maxMemoBytes = 4 * 1024 * 1024;
 /** How long a job's hash stays after a server has taken its outcome over, in seconds: guards late duplicates. */
 const releasedTtlSeconds = 3_600;

@@ -11,6 +11,7 @@ export function rational(num: number, den: number): Rational {
   return { num: num / by, den: den / by };
 }
 
+/** The nearest number of floating point: for display and estimates, never for positions. */
 export function toNumber(value: Rational): number {
   return value.num / value.den;
 }

@@ -17,6 +17,7 @@ export interface WorkerLimits {
   readonly pauseMs: number;
 }
 
+/** What a worker thread gets where its filter says nothing; docs/filters.md quotes it. */
 export const defaultWorkerLimits: WorkerLimits = {
   maxHeapMb: 64,
   graceMs: 500,

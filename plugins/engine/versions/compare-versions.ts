@@ -16,6 +16,7 @@ export interface TrialLimits {
   readonly minLatencyDifferenceNs: number;
 }
 
+/** When a canary is taken back; of equally good versions fewer than 1 % are (test/filters/trials.test.ts). */
 export const defaultTrialLimits: TrialLimits = {
   minCalls: 100,
   maxZ: 3.3,

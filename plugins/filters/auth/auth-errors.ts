@@ -6,33 +6,40 @@ function unauthenticated(reason: string, message: string, cause?: unknown): AppE
   return new AppError({ code: Code.UNAUTHENTICATED, reason, message, ...(cause === undefined ? {} : { cause }) });
 }
 
+/** Neither key nor token nor certificate. */
 export function credentialsMissing(): AppError {
   const message = 'credentials are required: x-api-key, or authorization: Bearer with a key or token';
   return unauthenticated('CREDENTIALS_MISSING', message);
 }
 
+/** A credential has no form of one; `what` says which. */
 export function credentialsMalformed(what: string): AppError {
   return unauthenticated('CREDENTIALS_MALFORMED', what);
 }
 
+/** Two credentials that may differ: neither is taken. */
 export function credentialsAmbiguous(): AppError {
   return unauthenticated('CREDENTIALS_AMBIGUOUS', 'expected x-api-key or authorization, not both');
 }
 
+/** No entry has this key. */
 export function apiKeyInvalid(): AppError {
   return unauthenticated('API_KEY_INVALID', 'the API key is not known');
 }
 
+/** The certificate is trusted, and maps to nobody. */
 export function certificateUnknown(): AppError {
   return unauthenticated('CERTIFICATE_UNKNOWN', 'the client certificate names no known principal');
 }
 
+/** Nothing to check a credential by, and anonymous calls are not allowed. */
 export function authNotConfigured(): AppError {
   const message =
     'no way of authentication is configured: set API keys, a JWKS or certificates, or allow anonymous calls';
   return unauthenticated('AUTH_NOT_CONFIGURED', message);
 }
 
+/** `exp` of the token has passed. */
 export function tokenExpired(cause: unknown): AppError {
   return unauthenticated('TOKEN_EXPIRED', 'the token has expired', cause);
 }
@@ -68,6 +75,7 @@ export function jwksUnreachable(cause: unknown): AppError {
   });
 }
 
+/** The principal is known and lacks the scope of the service. */
 export function scopeMissing(scope: string): AppError {
   return new AppError({
     code: Code.PERMISSION_DENIED,

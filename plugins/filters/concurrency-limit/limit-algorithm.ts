@@ -24,6 +24,7 @@ export interface LimitBounds {
   readonly max: number;
 }
 
+/** The value, or the bound that it is beyond. */
 export function clamp(value: number, least: number, most: number): number {
   return Math.max(least, Math.min(most, value));
 }

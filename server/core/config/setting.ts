@@ -7,6 +7,7 @@ export interface Setting<T> {
   readonly secret: boolean;
 }
 
+/** A row of the table of settings. `read` throws an Error that says what was expected; `fallback` is for what is not set. */
 export function setting<T>(
   read: (text: string) => T,
   fallback: T,
@@ -16,6 +17,7 @@ export function setting<T>(
   return { read, fallback, doc, secret: options.secret ?? false };
 }
 
+/** Any text, as it stands. */
 export function text(value: string): string {
   return value;
 }
@@ -25,12 +27,14 @@ export function optionalText(value: string): string | undefined {
   return value === '' ? undefined : value;
 }
 
+/** `true` or `1`, `false` or `0`. */
 export function flag(value: string): boolean {
   if (value === 'true' || value === '1') return true;
   if (value === 'false' || value === '0') return false;
   throw new Error(`expected true or false, got "${value}"`);
 }
 
+/** A whole number from `least` to `most`. */
 export function integer(least: number, most: number): (value: string) => number {
   return (value) => {
     if (!/^-?\d{1,15}$/.test(value)) throw new Error(`expected a whole number, got "${value}"`);
@@ -40,6 +44,7 @@ export function integer(least: number, most: number): (value: string) => number 
   };
 }
 
+/** One of these words, as written. */
 export function oneOf<const T extends string>(...allowed: readonly T[]): (value: string) => T {
   return (value) => {
     const found = allowed.find((name) => name === value);
@@ -55,6 +60,7 @@ export function hostPort(value: string): string {
   return value;
 }
 
+/** A URL of one of these protocols (`https:`), as written; empty = undefined. */
 export function urlOf(...protocols: readonly string[]): (value: string) => string | undefined {
   return (value) => {
     if (value === '') return undefined;

@@ -1,6 +1,7 @@
 import { invalidField } from '../../core/errors.ts';
 import type { AppendOptions } from './event-log.ts';
 
+/** Bounds that hold for every event log, whatever keeps it; a read gives `defaultRead` entries by default. */
 export const logLimits = {
   maxLogBytes: 512,
   /** A record's value less the entry's time stamp. */

@@ -2,6 +2,7 @@ import { Code } from '../../core/codes.ts';
 import { AppError, invalidField } from '../../core/errors.ts';
 import type { BatchOperation, ScanRange } from './records-store.ts';
 
+/** Bounds that hold for every records store, whatever keeps it; a scan gives `defaultScanRows` rows by default. */
 export const recordLimits = {
   maxKeyBytes: 1024,
   maxValueBytes: 4 * 1024 * 1024,
