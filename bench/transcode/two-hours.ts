@@ -30,6 +30,7 @@ function syntheticProbe(hours: number): SourceProbe {
       ptsTicks: times(frames, 512),
       frameBytes: times(frames, 0).fill(20_000),
       keyframeTicks: times(frames / 50, 512 * 50),
+      decodeDelayTicks: 0,
     },
     audio: [],
     subtitles: [],

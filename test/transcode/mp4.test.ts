@@ -12,13 +12,15 @@ import { ffprobe, makeSource } from './sources.ts';
 const malformed = (error: unknown) => error instanceof AppError && error.reason === 'MP4_MALFORMED';
 
 /** A fragmented file of 60 frames, GOPs of 24, two frames of reordering. */
-const fragmented = async () => {
+const fragmentedPath = () => {
   const picture = ['-f', 'lavfi', '-i', 'testsrc2=s=128x72:r=25:d=2.4'];
   const codec = ['-c:v', 'libx264', '-preset', 'veryfast', '-g', '24', '-keyint_min', '24', '-sc_threshold', '0'];
   const flags = ['-flags', '+cgop', '-threads', '1', '-video_track_timescale', '12800'];
   const movflags = ['-movflags', '+frag_keyframe+empty_moov+default_base_moof'];
-  return readFile(await makeSource('fragmented.mp4', [...picture, ...codec, ...flags, ...movflags]));
+  return makeSource('fragmented.mp4', [...picture, ...codec, ...flags, ...movflags]);
 };
+
+const fragmented = async () => readFile(await fragmentedPath());
 
 describe('MP4 boxes', () => {
   it('are parsed with 32-bit, 64-bit and to-the-end sizes', () => {
@@ -49,7 +51,7 @@ describe('fragmented MP4', () => {
   it('is read sample by sample as ffprobe reads it', async () => {
     const data = await fragmented();
     const samples = readSamples(data);
-    const path = await makeSource('fragmented.mp4', []);
+    const path = await fragmentedPath();
     const report = await ffprobe(['-show_entries', 'packet=pts,dts,size,flags', '-of', 'csv=p=0', path]);
     const packets = report
       .trim()

@@ -178,7 +178,7 @@ describe('transcode of odd sources', () => {
     const tags = ['-color_primaries', 'bt2020', '-color_trc', 'smpte2084', '-colorspace', 'bt2020nc'];
     const codec = ['-c:v', 'libx265', '-preset', 'ultrafast', '-x265-params', 'log-level=none'];
     const args = [...testPicture('256x144', 1), '-pix_fmt', 'yuv420p10le', ...codec, ...tags];
-    const sourceKey = await fixture.upload(await makeSource('hdr10.mkv', args));
+    const sourceKey = await fixture.upload(await makeSource('hdr10-bare.mkv', args));
     const result = await fixture.transcode({ titleId, sourceKey, ladder: smallLadder });
     const entries = 'stream=pix_fmt,color_transfer,color_primaries';
     const playlist = join(fixture.objectsDir, result.hlsObjectKey);

@@ -20,6 +20,7 @@ export function probeOf(video: Partial<SourceVideo>): SourceProbe {
     timeBase: rational(1, 12_800),
     claimedRates: [rational(25, 1)],
     ptsTicks: times(132, (index) => index * 512),
+    decodeDelayTicks: 0,
     frameBytes: times(132, () => 1000),
     keyframeTicks: times(6, (index) => index * 512 * 25),
     ...video,

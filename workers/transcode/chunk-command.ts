@@ -29,12 +29,13 @@ export interface Picture extends DisplaySize {
  * and the way to SDR unless pictures stay HDR.
  */
 export function sharedFilters(plan: TranscodePlan, chunk: PlannedChunk, keepsHdr: boolean): string {
-  const { startTicks, timeBase, deinterlace } = plan.video;
+  const { startTicks, decodeDelayTicks, timeBase, deinterlace, heldFrames } = plan.video;
   const rate = `${plan.rate.num}/${plan.rate.den}`;
   return [
-    `setpts=round(PTS-${startTicks}*${timeBase.num}/${timeBase.den}/TB)`,
+    `setpts=round(PTS-${startTicks + decodeDelayTicks}*${timeBase.num}/${timeBase.den}/TB)`,
     ...(deinterlace ? ['bwdif=mode=send_field:parity=auto:deint=interlaced'] : []),
     `fps=${rate}`,
+    ...(heldFrames > 0 ? ['tpad=stop=-1:stop_mode=clone'] : []),
     `trim=start=${cutTime(chunk.start, plan)}:end=${cutTime(chunk.end, plan)}`,
     `setpts=N/(${rate}*TB)`,
     ...(plan.video.toneMap && !keepsHdr ? toneMap : []),
@@ -107,8 +108,10 @@ export function chunkArguments(
     chunk,
     outputs.map((output) => output.size),
   );
+  // A filter graph that is made anew in the middle counts its frames anew: the scaler takes other sizes as they come.
+  const steady = plan.video.mayChangeSize ? ['-reinit_filter', '0'] : [];
   return [
-    ...['-copyts', '-threads', '1', ...seeking, ...sourceInput(plan.source.demuxer, sourcePath)],
+    ...['-copyts', '-threads', '1', ...steady, ...seeking, ...sourceInput(plan.source.demuxer, sourcePath)],
     ...['-filter_complex_threads', '1', '-filter_complex', filters],
     ...outputs.flatMap((output, index) => ['-map', `[v${index}]`, ...output.arguments, output.path]),
   ];

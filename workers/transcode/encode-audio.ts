@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { jsonDigest } from '../../server/core/canonical-json.ts';
 import { invalidField } from '../../server/core/errors.ts';
 import type { JobContext, JobKind } from '../queue/job-kind.ts';
+import { type AudioInput, audioFormat, audioRateHz, plainAudio, sourceAudio } from './audio-input.ts';
 import { encodeRejected, encoderMismatch } from './errors.ts';
 import { judgeEncode } from './judge-encode.ts';
 import { type LoudnessReport, loudnessFilter, measureLoudness } from './loudness.ts';
@@ -12,13 +13,10 @@ import { type AudioParams, parseAudioParams } from './params.ts';
 import type { TranscodePlan } from './plan.ts';
 import type { AudioCodec, PlannedAudio } from './plan-audio.ts';
 import { loadPlan, sourcePath } from './plan-store.ts';
-import { sourceInput } from './probe-streams.ts';
-import { runFfmpeg } from './run-ffmpeg.ts';
+import { type FfmpegRuntime, runFfmpeg } from './run-ffmpeg.ts';
 import { findJson, putJsonOnce } from './stored-json.ts';
 import { runtimeFor, type TranscodeDeps } from './transcode-deps.ts';
 
-/** Sample rate of every audio track. */
-const audioRateHz = 48_000;
 /** Samples of one frame: AAC-LC, and Opus at its usual 20 ms. */
 export const frameSamples: Readonly<Record<AudioCodec, number>> = { aac: 1024, opus: 960 };
 
@@ -43,12 +41,10 @@ function audioSamples(plan: TranscodePlan): number {
  * picture; exactly as long as the video. More channels than the track has are folded down by ffmpeg's matrix: to
  * stereo front as is, centre and surrounds at -3 dB into their sides, no LFE, scaled so that the sum cannot clip.
  */
-function audioFilters(plan: TranscodePlan, audio: PlannedAudio, loudness: string): string {
-  const { startTicks, timeBase } = plan.video;
-  const layout = audio.channels === 6 ? '5.1' : 'stereo';
-  const format = `aformat=sample_fmts=fltp:sample_rates=${audioRateHz}:channel_layouts=${layout}`;
+function audioFilters(plan: TranscodePlan, audio: PlannedAudio, input: AudioInput, loudness: string): string {
+  const format = audioFormat(audio);
   const chain = [
-    `asetpts=round(PTS-${startTicks}*${timeBase.num}/${timeBase.den}/TB)`,
+    input.filters,
     `aresample=${audioRateHz}:async=1:first_pts=0`,
     format,
     // Dynamic normalisation works at 192 kHz: back to ours, or nothing to do.
@@ -56,7 +52,7 @@ function audioFilters(plan: TranscodePlan, audio: PlannedAudio, loudness: string
     'apad',
     `atrim=end_sample=${audioSamples(plan)}`,
   ];
-  return `[0:${audio.streamIndex}]${chain.join(',')}`;
+  return chain.join(',');
 }
 
 const encoders: Readonly<Record<AudioCodec, readonly string[]>> = {
@@ -64,21 +60,18 @@ const encoders: Readonly<Record<AudioCodec, readonly string[]>> = {
   opus: ['libopus', '-vbr', 'on', '-application', 'audio', '-frame_duration', '20'],
 };
 
-function sourceArguments(plan: TranscodePlan, source: string): string[] {
-  return ['-copyts', '-threads', '1', ...sourceInput(plan.source.demuxer, source)];
-}
-
 function audioArguments(
   plan: TranscodePlan,
   audio: PlannedAudio,
+  input: AudioInput,
   loudness: string,
-  source: string,
   path: string,
 ): string[] {
   const { codec, bitrateKbps, channels } = audio;
   return [
-    ...sourceArguments(plan, source),
-    ...['-filter_complex_threads', '1', '-filter_complex', `${audioFilters(plan, audio, loudness)}[a]`, '-map', '[a]'],
+    ...input.arguments,
+    ...['-filter_complex_threads', '1', '-filter_complex', `${audioFilters(plan, audio, input, loudness)}[a]`],
+    ...['-map', '[a]'],
     ...['-c:a', ...encoders[codec], '-b:a', `${bitrateKbps}k`, '-ar', String(audioRateHz), '-ac', String(channels)],
     ...['-threads:a', '1'],
     ...['-flags:a', '+bitexact', '-fflags', '+bitexact', '-map_metadata', '-1', '-map_chapters', '-1'],
@@ -94,8 +87,11 @@ function audioFaults(data: Buffer, wantedSamples: number, codec: AudioCodec): { 
   const faults: string[] = [];
   if (timescale !== audioRateHz) faults.push(`timescale is ${timescale}`);
   let ticks = 0;
-  for (const sample of samples) {
+  for (const [index, sample] of samples.entries()) {
     if (sample.decodeTicks !== ticks) faults.push(`gap at tick ${ticks}`);
+    // The last one may be cut short. ffmpeg ends with 0 after it pressed many frames into the time of one.
+    const isWhole = sample.durationTicks === frameSamples[codec];
+    if (!isWhole && index < samples.length - 1) faults.push(`frame ${index} lasts ${sample.durationTicks} samples`);
     ticks += sample.durationTicks;
   }
   const over = ticks - skipTicks - wantedSamples;
@@ -105,29 +101,47 @@ function audioFaults(data: Buffer, wantedSamples: number, codec: AudioCodec): { 
 
 const audioTimeoutMs = 7_200_000;
 
+interface AudioWork {
+  readonly runtime: FfmpegRuntime;
+  readonly context: JobContext;
+  readonly plan: TranscodePlan;
+  readonly audio: PlannedAudio;
+}
+
 async function encode(deps: TranscodeDeps, context: JobContext, plan: TranscodePlan, audio: PlannedAudio) {
   const runtime = await runtimeFor(deps, context);
   const { build } = runtime.binaries;
   if (build !== plan.encoderBuild) throw encoderMismatch(plan.encoderBuild, build);
-  const source = await sourcePath(deps.objects, plan, context.signal);
+  const work = { runtime, context, plan, audio };
+  const input = sourceAudio(plan, audio, await sourcePath(deps.objects, plan, context.signal));
+  const first = await encodeFrom(work, input);
+  if (first.faults.length === 0) return first;
+  context.log.info('decoding audio into plain samples first', { track: audio.id, cause: first.faults[0] });
+  const second = await encodeFrom(work, await plainAudio(runtime, audio, input, audioTimeoutMs));
+  if (second.faults.length > 0) throw encodeRejected(`audio ${audio.id}`, second.faults);
+  return second;
+}
+
+/** Measures, encodes and checks; what is wrong with the track is in `faults`. */
+async function encodeFrom({ runtime, context, plan, audio }: AudioWork, input: AudioInput) {
   const path = join(context.workDir, 'audio.mp4');
   const totalMs = (audioSamples(plan) / audioRateHz) * 1000;
   const report = (stage: string, from: number, to: number) => (outTimeMs: number) => {
     const done = Math.min(1, Math.max(0, outTimeMs / totalMs));
     context.progress({ fraction: from + (to - from) * done, stage });
   };
-  const measure = (input: readonly string[], chain: string, from: number, to: number) =>
-    measureLoudness(runtime, input, chain, {
+  const measure = (what: readonly string[], chain: string, from: number, to: number) =>
+    measureLoudness(runtime, what, chain, {
       timeoutMs: audioTimeoutMs,
       onOutTimeMs: report('measure loudness', from, to),
     });
   const { loudnessLufs: target } = audio;
   const before =
-    target === null ? undefined : await measure(sourceArguments(plan, source), audioFilters(plan, audio, ''), 0, 0.3);
+    target === null ? undefined : await measure(input.arguments, audioFilters(plan, audio, input, ''), 0, 0.3);
   const change = before && target !== null ? loudnessFilter(before, target) : undefined;
   const onOutTimeMs = report('encode audio', before ? 0.3 : 0, before ? 0.9 : 1);
   const end = await runFfmpeg(runtime, {
-    args: audioArguments(plan, audio, change?.filter ?? '', source, path),
+    args: audioArguments(plan, audio, input, change?.filter ?? '', path),
     timeoutMs: audioTimeoutMs,
     onProgress: ({ outTimeMs }) => onOutTimeMs(outTimeMs),
   });
@@ -135,11 +149,10 @@ async function encode(deps: TranscodeDeps, context: JobContext, plan: TranscodeP
   if (error) throw error;
   const data = await readFile(path, { signal: context.signal });
   const { frames, faults } = audioFaults(data, audioSamples(plan), audio.codec);
-  if (faults.length > 0) throw encodeRejected(`audio ${audio.id}`, faults);
-  if (!before || !change || target === null) return { path, frames, loudness: null };
+  if (faults.length > 0 || !before || !change || target === null) return { path, frames, faults, loudness: null };
   const result = await measure(['-f', 'mov', '-i', `file:${path}`], '[0:a]anull', 0.9, 1);
   const { mode, gainDb } = change;
-  return { path, frames, loudness: { targetLufs: target, source: before, result, mode, gainDb } };
+  return { path, frames, faults, loudness: { targetLufs: target, source: before, result, mode, gainDb } };
 }
 
 async function runAudio(deps: TranscodeDeps, context: JobContext, params: AudioParams): Promise<AudioRecord> {
@@ -148,7 +161,8 @@ async function runAudio(deps: TranscodeDeps, context: JobContext, params: AudioP
   const plan = await loadPlan(objects, params.plan, signal);
   const audio = plan.audio[params.track];
   if (!audio) throw invalidField('track', `the plan has ${plan.audio.length} audio tracks`);
-  const cause = { recipe: 2, source: plan.source.sha256, filters: audioFilters(plan, audio, ''), audio };
+  const filters = audioFilters(plan, audio, sourceAudio(plan, audio, ''), '');
+  const cause = { recipe: 3, source: plan.source.sha256, filters, audio };
   const folder = `transcode/audio/${jsonDigest({ ...cause, encoder: plan.encoderBuild })}`;
   const known = await findJson<AudioRecord>(objects, `${folder}/commit.json`, signal);
   if (known && (await objects.stat(known.key))?.sha256 === known.sha256) return known;

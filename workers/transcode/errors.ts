@@ -8,6 +8,7 @@ export type SourceReason =
   | 'SOURCE_NOT_VIDEO'
   | 'SOURCE_TOO_LARGE'
   | 'SOURCE_TRUNCATED'
+  | 'SOURCE_DISCONTINUOUS'
   | 'SOURCE_FORMAT_REFUSED';
 
 /** INVALID_ARGUMENT: the source cannot become a correct title; `why` tells its owner what to mend. */

@@ -53,6 +53,12 @@ export type TranscodePlan = {
     /** True for PQ and HLG sources: mapped to SDR, except for rungs that say otherwise. */
     readonly toneMap: boolean;
     readonly variableRate: boolean;
+    /** True when nothing but the scaler minds the size of a decoded picture, which may then change in the source. */
+    readonly mayChangeSize: boolean;
+    /** Frames at the end that show the last picture, because the audio goes on. */
+    readonly heldFrames: number;
+    /** Ticks that decoded pictures come later than the times that the plan was made by. */
+    readonly decodeDelayTicks: number;
     /** Upright, with square pixels. */
     readonly display: DisplaySize;
   };
@@ -116,6 +122,17 @@ function seekFor(start: number, rate: Rational, video: SourceVideo, isIndexed: b
   return seek === undefined || seek <= startTicks ? null : seek * toNumber(video.timeBase);
 }
 
+/** Audio that goes on for less after the last picture is a muxer's rounding, and is cut. */
+const leastHeldSeconds = 0.25;
+
+/** Frames of the last picture that the audio still needs. */
+function heldFramesOf({ video, audioEndSeconds }: SourceProbe, { rate, frameCount }: MeasuredRate): number {
+  if (audioEndSeconds === undefined) return 0;
+  const startSeconds = (video.ptsTicks[0] ?? 0) * toNumber(video.timeBase);
+  const left = audioEndSeconds - startSeconds - frameCount / toNumber(rate);
+  return left < leastHeldSeconds ? 0 : Math.ceil(left * toNumber(rate) - 0.01);
+}
+
 /** Rate and frames of the output: those of the source, or of its fields where they are pictures of their own. */
 export function outputRate(video: SourceVideo): MeasuredRate {
   const measured = measureRate(video.ptsTicks, video.timeBase, video.claimedRates);
@@ -128,7 +145,10 @@ export function outputRate(video: SourceVideo): MeasuredRate {
 export function planTranscode(input: PlanInput): TranscodePlan {
   const { video, audio, demuxer } = input.probe;
   const { codecs = [h264Choice], ladder = fixedLadder } = input;
-  const { rate, frameCount, variable } = outputRate(video);
+  const measured = outputRate(video);
+  const { rate, variable } = measured;
+  const heldFrames = heldFramesOf(input.probe, measured);
+  const frameCount = measured.frameCount + heldFrames;
   const frames = planFrames(frameCount, rate);
   const display = displaySize(video);
   return {
@@ -148,6 +168,9 @@ export function planTranscode(input: PlanInput): TranscodePlan {
       deinterlace: video.interlaced,
       toneMap: hdrRangeOf(video.colorTransfer) !== undefined,
       variableRate: variable,
+      mayChangeSize: video.rotation === 0 && !video.interlaced && video.hdr === undefined,
+      heldFrames,
+      decodeDelayTicks: video.decodeDelayTicks,
       display,
     },
     rungs: codecs.flatMap((choice) => chooseRungs(ladder, display, rate, choice)),

@@ -2,6 +2,8 @@ import { stat } from 'node:fs/promises';
 import { detectInterlace } from './detect-interlace.ts';
 import { sourceRefused } from './errors.ts';
 import { hdrRangeOf, readHdrSignal } from './hdr.ts';
+import { maxAudioStreams } from './plan-audio.ts';
+import { readAudioEnd, readDecodeDelay } from './probe-ends.ts';
 import { readPackets, type VideoPackets } from './probe-packets.ts';
 import { type ProbedStream, readStreams, sourceInput } from './probe-streams.ts';
 import { type Rational, rational, toNumber } from './rational.ts';
@@ -30,7 +32,7 @@ export async function probeSource(runtime: FfmpegRuntime, path: string, limits: 
   refuseSize(stream, limits);
   const timeBase = stream.timeBase;
   if (!timeBase) throw sourceRefused('SOURCE_UNREADABLE', 'the video stream has no clock');
-  const packets = await readPackets(runtime, demuxer, path, stream.index, limits.maxFrames);
+  const packets = await readPackets(runtime, demuxer, path, { index: stream.index, timeBase }, limits.maxFrames);
   if (packets.ptsTicks.length === 0) throw sourceRefused('SOURCE_NOT_VIDEO', 'the video stream has no frames');
   if (stream.frameCount !== undefined && packets.count < stream.frameCount) {
     const why = `the index lists ${stream.frameCount} frames, the file holds ${packets.count}`;
@@ -41,11 +43,18 @@ export async function probeSource(runtime: FfmpegRuntime, path: string, limits: 
   const interlaced = isMarked && (await detectInterlace(runtime, demuxer, path, stream.index));
   const range = hdrRangeOf(stream.colorTransfer);
   const hdr = range && (await readHdrSignal(runtime, range, sourceInput(demuxer, path), stream.index));
+  const audio = streams.filter((each) => each.type === 'audio' && each.channels > 0).map(audioOf);
+  const indexes = audio.slice(0, maxAudioStreams).map(({ streamIndex }) => streamIndex);
+  const fromSeconds = (packets.ptsTicks.at(-1) ?? 0) * toNumber(timeBase);
+  const audioEndSeconds = await readAudioEnd(runtime, demuxer, path, { indexes, fromSeconds });
+  const first = { index: stream.index, firstTicks: packets.ptsTicks[0] ?? 0 };
+  const decodeDelayTicks = packets.timesAreDecode ? await readDecodeDelay(runtime, demuxer, path, first) : 0;
   return {
     demuxer,
     bytes,
-    video: { ...videoOf(stream, timeBase, packets, interlaced), ...(hdr ? { hdr } : {}) },
-    audio: streams.filter((each) => each.type === 'audio' && each.channels > 0).map(audioOf),
+    video: { ...videoOf(stream, timeBase, packets, interlaced), decodeDelayTicks, ...(hdr ? { hdr } : {}) },
+    audio,
+    ...(audioEndSeconds === undefined ? {} : { audioEndSeconds }),
     subtitles: streams.filter((each) => each.type === 'subtitle').map(textOf),
     warnings: [...warnings, ...packets.warnings],
   };
@@ -73,7 +82,12 @@ function refuseDuration(ptsTicks: Float64Array, timeBase: Rational, limits: Sour
   throw sourceRefused('SOURCE_TOO_LARGE', `${Math.round(seconds)} s are more than the ${limits.maxSeconds} s allowed`);
 }
 
-function videoOf(stream: ProbedStream, timeBase: Rational, packets: VideoPackets, interlaced: boolean): SourceVideo {
+function videoOf(
+  stream: ProbedStream,
+  timeBase: Rational,
+  packets: VideoPackets,
+  interlaced: boolean,
+): Omit<SourceVideo, 'decodeDelayTicks' | 'hdr'> {
   return {
     streamIndex: stream.index,
     codec: stream.codec,

@@ -24,6 +24,8 @@ export interface SourceVideo {
   readonly claimedRates: readonly Rational[];
   /** Presentation times of the frames shown, sorted. */
   readonly ptsTicks: Float64Array;
+  /** Ticks that decoded pictures come later than `ptsTicks`: not 0 only where a file has no presentation times. */
+  readonly decodeDelayTicks: number;
   /** Coded bytes of each of those frames: where they are many, there is much to encode. */
   readonly frameBytes: Float64Array;
   /** Presentation times of the frames where decoding can start, sorted. */
@@ -63,6 +65,8 @@ export interface SourceProbe {
   readonly bytes: number;
   readonly video: SourceVideo;
   readonly audio: readonly SourceAudio[];
+  /** Seconds on the source's clock at which the last audio ends; unset where none goes on to the last picture. */
+  readonly audioEndSeconds?: number;
   readonly subtitles: readonly SourceText[];
   /** Things that are odd and no reason to refuse. */
   readonly warnings: readonly string[];

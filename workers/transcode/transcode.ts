@@ -16,6 +16,7 @@ import { loadPlan, savePlan } from './plan-store.ts';
 import { probeSource } from './probe.ts';
 import { chooseLadder, type LadderPreparation, prepareLadder } from './quality/choose-ladder.ts';
 import { findVmafBuild } from './quality/metric.ts';
+import { toNumber } from './rational.ts';
 import { defaultSourceLimits, type SourceProbe } from './source-probe.ts';
 import { findJson } from './stored-json.ts';
 import { planText } from './text/plan-text.ts';
@@ -56,7 +57,12 @@ async function inspect(deps: TranscodeDeps, context: JobContext, params: Transco
   const ladder = prepareLadder({ plan, video: probe.video, params, codecs: choices, metric });
   const unmet =
     params.hdr === 'keep' && !probe.video.hdr ? ['hdr: the source is SDR, so there is nothing to keep'] : [];
-  const warnings = [...unmet, ...warningsOf(probe)];
+  const { heldFrames } = plan.video;
+  const held =
+    heldFrames > 0
+      ? [`the last picture is held for ${(heldFrames / toNumber(plan.rate)).toFixed(2)} s: the audio goes on`]
+      : [];
+  const warnings = [...unmet, ...held, ...warningsOf(probe)];
   return { plan: await savePlan(objects, plan, signal), codecs: choices, ladder, warnings };
 }
 

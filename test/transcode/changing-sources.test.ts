@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Code } from '../../server/core/codes.ts';
+import { rejectsWith } from '../support/rejects-with.ts';
+import { ffmpeg, makeSource, numberedFrames, readFrameNumbers, sourceCodec, upTo } from './sources.ts';
+import { createTranscodeFixture, smallLadder, type TranscodeFixture } from './transcode-fixture.ts';
+
+const titleId = 'titles/changing';
+/** Without B-frames, so that two streams follow each other with no overlap. */
+const plainCodec = ['-c:v', 'libx264', '-preset', 'ultrafast', '-bf', '0', '-g', '25', '-crf', '18'];
+const transport = ['-muxdelay', '0', '-muxpreload', '0', '-f', 'mpegts'];
+
+function lavfi(...graphs: string[]): string[] {
+  return graphs.flatMap((graph) => ['-f', 'lavfi', '-i', graph]);
+}
+
+/** Transport streams one behind the other, as a receiver writes them. */
+async function joined(fixture: TranscodeFixture, ...paths: string[]): Promise<string> {
+  const path = join(fixture.dir, 'joined.ts');
+  await writeFile(path, Buffer.concat(await Promise.all(paths.map((each) => readFile(each)))));
+  return fixture.upload(path);
+}
+
+/** Loudness of the first channel in windows of 20 ms, as root mean squares. */
+async function levels(playlist: string): Promise<number[]> {
+  const pcm = await ffmpeg(['-i', playlist, '-map', '0:a:0', '-f', 's16le', '-ac', '1', '-']);
+  const window = 960;
+  return Array.from({ length: Math.floor(pcm.length / 2 / window) }, (_, index) => {
+    let sum = 0;
+    for (let at = 0; at < window; at++) sum += pcm.readInt16LE((index * window + at) * 2) ** 2;
+    return Math.sqrt(sum / window);
+  });
+}
+
+describe('sources that change midway or whose clock is odd', () => {
+  it('an AVI with B-frames, which has times of decoding alone, keeps every frame and begins with its sound', async () => {
+    await using fixture = await createTranscodeFixture();
+    const args = [...lavfi(numberedFrames('25/1', 6)), ...sourceCodec];
+    const sourceKey = await fixture.upload(await makeSource('b-frames.avi', args));
+    const result = await fixture.transcode({ titleId, sourceKey, ladder: smallLadder });
+    assert.deepEqual(await readFrameNumbers(join(fixture.objectsDir, result.hlsObjectKey)), upTo(150));
+  });
+
+  it('pictures that change their size midway come out frame by frame in one size', async () => {
+    await using fixture = await createTranscodeFixture();
+    const frames = numberedFrames('25/1', 4);
+    const small = [...lavfi(`${frames},trim=end_frame=70`), ...plainCodec, ...transport];
+    const large = `${frames},trim=start_frame=70,scale=512:288:flags=neighbor`;
+    const sourceKey = await joined(
+      fixture,
+      await makeSource('small.ts', small),
+      await makeSource('large.ts', [...lavfi(large), '-copyts', ...plainCodec, ...transport]),
+    );
+    const result = await fixture.transcode({ titleId, sourceKey, ladder: smallLadder });
+    assert.deepEqual(await readFrameNumbers(join(fixture.objectsDir, result.hlsObjectKey)), upTo(100));
+  });
+
+  it('audio that changes from stereo to 5.1 midway goes on without a hole, at its place', async () => {
+    await using fixture = await createTranscodeFixture();
+    const part = (name: string, layout: string, offset: number) => {
+      const inputs = lavfi('testsrc2=s=256x144:r=25:d=2', `sine=f=440:r=48000:d=2,aformat=channel_layouts=${layout}`);
+      const clock = ['-output_ts_offset', String(offset)];
+      return makeSource(name, [...inputs, ...plainCodec, '-c:a', 'ac3', ...clock, ...transport]);
+    };
+    const sourceKey = await joined(fixture, await part('stereo.ts', 'stereo', 0), await part('surround.ts', '5.1', 2));
+    const result = await fixture.transcode({ titleId, sourceKey, ladder: smallLadder });
+    assert.equal(result.frameCount, 100);
+    const track = result.verification.tracks.find(({ id }) => id === 'audio-main');
+    // 4 s, its priming, and the last one which may not be full.
+    assert.ok(track && track.samples >= 188 && track.samples <= 190, `${track?.samples} frames of AAC`);
+    const heard = await levels(join(fixture.objectsDir, result.hlsObjectKey));
+    // The 32 ms before AC-3 begins again are faded by it; nothing longer may be missing.
+    const silent = heard.slice(2, 197).filter((level) => level < 200).length;
+    assert.ok(silent <= 3, `${silent} windows of 20 ms are silent: ${heard.map(Math.round)}`);
+  });
+
+  it('a single picture with sound lasts as long as the sound, and says that the picture is held', async () => {
+    await using fixture = await createTranscodeFixture();
+    const inputs = lavfi('testsrc2=s=256x144:r=25:d=0.04', 'sine=f=440:r=48000:d=3');
+    const sourceKey = await fixture.upload(await makeSource('cover.mp4', [...inputs, ...sourceCodec, '-c:a', 'aac']));
+    const result = await fixture.transcode({ titleId, sourceKey, ladder: smallLadder });
+    assert.equal(result.frameCount, 75);
+    assert.deepEqual(result.warnings, ['the last picture is held for 2.96 s: the audio goes on']);
+    const heard = await levels(join(fixture.objectsDir, result.hlsObjectKey));
+    assert.ok(Math.min(...heard.slice(2, 145)) > 500, `${heard}`);
+  });
+
+  it('files put end to end, whose clocks lie over each other, are refused and not cut to the first', async () => {
+    await using fixture = await createTranscodeFixture();
+    const args = [...lavfi(numberedFrames('25/1', 2)), ...sourceCodec, '-f', 'mpegts'];
+    const path = await makeSource('again.ts', args);
+    const params = { titleId, sourceKey: await joined(fixture, path, path), ladder: smallLadder };
+    const error = await rejectsWith(fixture.run(params), Code.INVALID_ARGUMENT, 'SOURCE_DISCONTINUOUS');
+    assert.match(error.message, /runs back from \d+\.\d\d s to \d+\.\d\d s/);
+  });
+
+  it('a pause of the picture is kept and told', async () => {
+    await using fixture = await createTranscodeFixture();
+    const pause = `testsrc2=s=64x36:r=5:d=14,select='not(between(n,6,59))'`;
+    const args = [...lavfi(pause), '-fps_mode', 'vfr', ...sourceCodec];
+    const sourceKey = await fixture.upload(await makeSource('pause.mkv', args));
+    const result = await fixture.transcode({ titleId, sourceKey, ladder: [{ height: 36, crf: 30, maxrateKbps: 200 }] });
+    assert.equal(result.frameCount, 70);
+    assert.deepEqual(result.warnings, ['the picture of 1.0 s is held for 11.0 s: the source has none until then']);
+  });
+});
