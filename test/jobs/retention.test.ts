@@ -1,30 +1,21 @@
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
-import { silentLogger } from '../../server/core/log.ts';
 import type { JobRecord } from '../../server/jobs/job-record.ts';
 import { createJobStore, type JobStore } from '../../server/jobs/job-store.ts';
-import type { RecordsStore } from '../../server/stores/records/records-store.ts';
-import { openSqliteRecords } from '../../server/stores/records/sqlite-records.ts';
+import { createEmbeddedStores } from '../support/embedded-stores.ts';
 import { createShiftedClock } from '../support/shifted-clock.ts';
-import { createTempDir, type TempDir } from '../support/temp-dir.ts';
 
 const dayMs = 86_400_000;
 const keepMs = 60_000;
 
 describe('jobs that are kept for a minute after their end', () => {
   const clock = createShiftedClock();
-  let temp: TempDir;
-  let records: RecordsStore;
+  let stores: Awaited<ReturnType<typeof createEmbeddedStores>>;
   let store: JobStore;
   before(async () => {
-    temp = await createTempDir();
-    records = await openSqliteRecords({ path: join(temp.path, 'records.db'), clock, log: silentLogger });
-    store = createJobStore(records, { maxEvents: 100, retentionMs: 30 * dayMs });
+    stores = await createEmbeddedStores(clock);
+    store = createJobStore(stores.records, { maxEvents: 100, retentionMs: 30 * dayMs });
   });
-  after(async () => {
-    await records.close();
-    await temp[Symbol.asyncDispose]();
-  });
+  after(() => stores[Symbol.asyncDispose]());
 
   const create = async (id: string, more: Partial<JobRecord> = {}) => {
     const common = { kind: 'noop', queueClass: 'work', params: {}, labels: {}, priority: 0, attempts: [], createMs: 0 };

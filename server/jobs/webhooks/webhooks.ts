@@ -7,7 +7,7 @@ import type { Random } from '../../core/random.ts';
 import type { RecordsStore } from '../../stores/records/records-store.ts';
 import { tooManyWebhooks, webhookExists, webhookUrlRefused } from '../job-errors.ts';
 import { decode, encode, isConflict } from '../job-store.ts';
-import { createScheduleClock } from '../schedules/schedule-clock.ts';
+import { createScheduleClock, type ScheduleClock } from '../schedules/schedule-clock.ts';
 import { type DeliveryEnd, deliver } from './deliver.ts';
 import { isWanted, type JobNotice, type WebhookRecord } from './webhook.ts';
 
@@ -20,7 +20,7 @@ export interface WebhooksDeps {
   readonly origins: readonly string[];
   /** Wait before the second try, doubled for each further one up to an hour, in ms. Default 1,000. */
   readonly baseBackoffMs?: number;
-  /** Deliveries that may wait. Default 10,000. */
+  /** Deliveries of one webhook that may wait. Default 10,000. */
   readonly maxPending?: number;
   /** Limit of one try, in ms. Default 5,000. */
   readonly timeoutMs?: number;
@@ -65,6 +65,8 @@ const maxBackoffMs = 3_600_000;
 const rememberMs = 86_400_000;
 const scanRows = 1_000;
 const retryMs = 1_000;
+/** Deliveries of one webhook that are tried at once. */
+const triesAtOnce = 4;
 /** A delivery that is late by more is another server's no longer. */
 const goneAfterMs = 60_000;
 
@@ -78,7 +80,10 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
   });
   const pending = new Map<string, Set<string>>();
   const lastErrors = new Map<string, string>();
-  let waiting = 0;
+  const dues = new Map<string, ScheduleClock>();
+  /** Tries of webhooks that were deleted meanwhile. */
+  let ending: Promise<unknown> = Promise.resolve();
+  let started = false;
   let closed = false;
   let cancelTakeOver: () => void = () => {};
   let takingOver: Promise<void> = Promise.resolve();
@@ -87,11 +92,8 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
     if (isKept(webhook, key)) return;
     const keys = pending.get(webhook) ?? new Set();
     pending.set(webhook, keys.add(key));
-    waiting++;
   };
-  const forget = (webhook: string, key: string) => {
-    if (pending.get(webhook)?.delete(key)) waiting--;
-  };
+  const forget = (webhook: string, key: string) => void pending.get(webhook)?.delete(key);
   const findHook = async (id: string) => {
     const row = await records.get(hooks, id);
     return row === undefined ? undefined : decode<WebhookRecord>(row.value);
@@ -118,11 +120,19 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
     const row = decode<DeliveryRow>(stored.value);
     const { url, secret } = hook;
     // Its origin may have been taken off the list since.
-    if (!isAllowed(url, origins)) return settle(key, row, { end: 'refused' });
-    const result = await deliver({ id: key, url, secret, body: row.body, nowMs: clock.now(), timeoutMs });
-    return settle(key, row, result);
+    const result: DeliveryEnd = isAllowed(url, origins)
+      ? await deliver({ id: key, url, secret, body: row.body, nowMs: clock.now(), timeoutMs })
+      : { end: 'refused' };
+    try {
+      return await settle(key, row, stored.version, result);
+    } catch (error) {
+      if (!isConflict(error)) throw error;
+      // Another server has taken it on, or is done with it.
+      forget(webhook, key);
+      return undefined;
+    }
   };
-  const settle = async (key: string, row: DeliveryRow, result: DeliveryEnd): Promise<number | undefined> => {
+  const settle = async (key: string, row: DeliveryRow, ifVersion: bigint, result: DeliveryEnd) => {
     lastErrors.set(row.webhook, result.end === 'failed' ? result.error : '');
     if (result.end === 'taken') {
       counters.add('delivered');
@@ -139,21 +149,26 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
     counters.add('retried');
     const ceiling = Math.min(maxBackoffMs, baseBackoffMs * 2 ** (failures - 1));
     const nextMs = clock.now() + Math.round(ceiling * (0.5 + random.next() / 2));
-    await records.put(outbox, key, encode({ ...row, failures, nextMs }));
+    await records.put(outbox, key, encode({ ...row, failures, nextMs }), { ifVersion });
     return nextMs;
   };
-  const due = createScheduleClock({
-    clock,
-    parallel: 4,
-    onDue: async (key) => {
-      try {
-        return await attempt(key);
-      } catch (error) {
-        log.warn('webhook delivery could not be stored', { delivery: key, error: messageOf(error) });
-        return clock.now() + retryMs;
-      }
-    },
-  });
+  const onDue = async (key: string) => {
+    try {
+      return await attempt(key);
+    } catch (error) {
+      log.warn('webhook delivery could not be stored', { delivery: key, error: messageOf(error) });
+      return clock.now() + retryMs;
+    }
+  };
+  /** Each webhook has its own: one that is slow or away holds up none of the others. */
+  const dueOf = (webhook: string): ScheduleClock => {
+    const known = dues.get(webhook);
+    if (known !== undefined) return known;
+    const due = createScheduleClock({ clock, parallel: triesAtOnce, onDue });
+    dues.set(webhook, due);
+    if (started) due.start();
+    return due;
+  };
 
   /** Takes on what is stored, due before a time and not taken on yet. */
   const load = async (beforeMs: number): Promise<void> => {
@@ -163,7 +178,7 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
         const { webhook, nextMs } = decode<DeliveryRow>(value);
         if (nextMs > beforeMs || isKept(webhook, key)) continue;
         keep(webhook, key);
-        due.set(key, clock.now());
+        dueOf(webhook).set(key, clock.now());
       }
       if (rows.length < scanRows) return;
       from = `${rows.at(-1)?.key}\0`;
@@ -196,13 +211,12 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
     status: (id) => ({ pending: pending.get(id)?.size ?? 0, lastError: lastErrors.get(id) ?? '' }),
     delete: async (id) => {
       if (!(await records.delete(hooks, id))) throw notFound('webhook', `webhooks/${id}`);
-      for (const key of pending.get(id) ?? []) {
-        due.set(key, undefined);
-        await records.delete(outbox, key);
-        waiting--;
-      }
+      const ended = dues.get(id)?.close();
+      dues.delete(id);
+      for (const key of pending.get(id) ?? []) await records.delete(outbox, key);
       pending.delete(id);
       lastErrors.delete(id);
+      ending = Promise.all([ending, ended]);
     },
     tell: async (notice) => {
       for (const hook of await list()) {
@@ -210,7 +224,7 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
         const key = `${hook.id}/${notice.id}`;
         if ((await records.get(done, key)) !== undefined) continue;
         const isNew = !isKept(hook.id, key);
-        if (isNew && waiting >= maxPending) {
+        if (isNew && (pending.get(hook.id)?.size ?? 0) >= maxPending) {
           if ((await records.get(outbox, key)) === undefined) counters.add('dropped');
           continue;
         }
@@ -229,19 +243,20 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
           if (isConflict(error)) continue;
           throw error;
         }
-        due.set(key, clock.now());
+        dueOf(hook.id).set(key, clock.now());
       }
     },
     start: async () => {
       await load(Number.POSITIVE_INFINITY);
-      due.start();
+      started = true;
+      for (const due of dues.values()) due.start();
       takeOverLater();
     },
     close: async () => {
       closed = true;
       cancelTakeOver();
-      await due.close();
       await takingOver;
+      await Promise.all([ending, ...[...dues.values()].map((due) => due.close())]);
     },
     counters,
   };
