@@ -139,7 +139,7 @@ function endStage(stages: readonly StageRecord[], endMs: number): readonly Stage
 }
 
 /** Order of stream positions `ms-number`. */
-function comparePositions(a: string, b: string): number {
+export function comparePositions(a: string, b: string): number {
   const [aMs = 0, aNumber = 0] = a.split('-').map(Number);
   const [bMs = 0, bNumber = 0] = b.split('-').map(Number);
   return aMs - bMs || aNumber - bNumber;

@@ -82,12 +82,21 @@ export function createJobs(options: JobsOptions): Jobs {
     ...options.webhooks,
   });
   const notices = createNotices(webhooks, log);
-  const sla = createSlaWatch({ store, clock, log, onMiss: (job, promise) => notices.tell(missNotice(job, promise)) });
+  // Parts and nodes of workflows are the business of what they belong to.
+  const isTold = (job: JobRecord) => job.parent === undefined;
+  const sla = createSlaWatch({
+    store,
+    clock,
+    log,
+    onMiss: async (job, promise) => {
+      if (isTold(job)) await notices.tell(missNotice(job, promise));
+    },
+  });
   const outbox = createJobOutbox({
     store,
     onSettled: async (job) => {
       await sla.settle(job);
-      if (job.parent === undefined) await notices.tell(endNotice(job));
+      if (isTold(job)) await notices.tell(endNotice(job));
     },
     onOpen: (job) => sla.add(job),
     queue,

@@ -89,8 +89,9 @@ export function createJobOutbox(deps: JobOutboxDeps): JobOutbox {
       if (!isPart) await queue.release(job.id);
     }
     await workflows.nodeEnded(job);
-    await deps.onSettled(job);
+    // Others may start before the end is told, which may have to wait for whoever is told.
     await gate.leave(job);
+    await deps.onSettled(job);
     await store.closeOpen(job.id);
   };
 
@@ -147,6 +148,8 @@ export function createJobOutbox(deps: JobOutboxDeps): JobOutbox {
     const found = new Set<string>();
     const refused: Refused = { jobs: 0 };
     await limits.load();
+    // What other servers have made and ended.
+    await store.countOpen();
     for (let after: string | undefined; ; ) {
       const ids = await store.openIds(after, pageSize);
       after = ids.at(-1);

@@ -4,7 +4,7 @@ import type { QueueEvent } from '../../workers/queue/queue-events.ts';
 import type { Clock } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
-import { applyEvent } from './apply-event.ts';
+import { applyEvent, comparePositions } from './apply-event.ts';
 import type { JobPublisher } from './job-publisher.ts';
 import { isTerminal, type JobRecord } from './job-record.ts';
 import type { JobStore } from './job-store.ts';
@@ -112,10 +112,14 @@ async function countParts({ store }: JobPumpDeps, events: readonly QueueEvent[])
   for (const [parent, notes] of Map.groupBy(added, (event) => event.child.parent)) {
     await store.update(parent, (record) => {
       if (isTerminal(record.state)) return undefined;
-      const parts = record.parts ?? { total: 0, done: 0, baseFraction: 0 };
+      const { upTo = '0-0', ...parts } = record.parts ?? { total: 0, done: 0, baseFraction: 0 };
+      // Others were counted before a crash, or by another server.
+      const fresh = notes.filter(({ position }) => comparePositions(position, upTo) > 0);
+      const newest = fresh.at(-1)?.position;
+      if (newest === undefined) return undefined;
       const baseFraction = record.progress?.fraction ?? 0;
       return {
-        record: { ...record, parts: { ...parts, total: parts.total + notes.length, baseFraction } },
+        record: { ...record, parts: { ...parts, total: parts.total + fresh.length, baseFraction, upTo: newest } },
         events: [],
         atMs: 0,
       };

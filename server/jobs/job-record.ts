@@ -99,7 +99,13 @@ export interface JobRecord {
   /** Stages that it reported, the last 32. */
   readonly stages?: readonly StageRecord[];
   /** Parts that were queued and that have ended. */
-  readonly parts?: { readonly total: number; readonly done: number; readonly baseFraction: number };
+  readonly parts?: {
+    readonly total: number;
+    readonly done: number;
+    readonly baseFraction: number;
+    /** Position of the newest queue event that told of one. */
+    readonly upTo?: string;
+  };
 }
 
 /** What happened, as a watcher sees it. */

@@ -59,7 +59,7 @@ export interface JobStore {
   closeOpen(id: string): Promise<void>;
   /** From now on the job of a node, whose run has ended, is kept as long as its settings say. */
   expire(id: string): Promise<void>;
-  /** Jobs on the outbox, without parts. Right once `countOpen` has run. */
+  /** Jobs on the outbox, without parts, as `countOpen` found them and this server has changed them since. */
   openCount(): number;
   countOpen(): Promise<void>;
   readCursor(): Promise<string>;
@@ -232,13 +232,14 @@ export function createJobStore(records: RecordsStore, { maxEvents, retentionMs }
     },
     openCount: () => openCount,
     countOpen: async () => {
-      openCount = 0;
+      let found = 0;
       for (let from = ''; ; ) {
         const rows = await records.scan(partitions.open, { limit: countPage, ...(from === '' ? {} : { from }) });
-        for (const row of rows) countOne(row.key, 1);
-        if (rows.length < countPage) return;
+        found += rows.filter(({ key }) => !isPartId(key)).length;
+        if (rows.length < countPage) break;
         from = `${rows.at(-1)?.key}\0`;
       }
+      openCount = found;
     },
     readCursor: async () => {
       const row = await records.get(partitions.cursors, 'queue-events');

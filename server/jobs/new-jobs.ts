@@ -38,7 +38,8 @@ export function createNewJobs(deps: NewJobsDeps): Pick<Jobs, 'create' | 'restart
   const { store, kinds, admissions, gate, limits, workflows, clock, maxOpenJobs, signal, onStored } = deps;
 
   const create: Jobs['create'] = async (given, createOptions = {}) => {
-    const { requestId = '', owner = '', requestScope = owner, requestContent = given } = createOptions;
+    const { requestId = '', owner = '', requestContent = given } = createOptions;
+    const { requestScope = scopeOfOwner(owner) } = createOptions;
     const { queueClass } = checkJob(given, kinds, 'job');
     if (requestId.length > maxRequestIdChars || !requestId.isWellFormed()) {
       throw invalidField('request_id', `must be at most ${maxRequestIdChars} characters`);
@@ -113,7 +114,7 @@ export function createNewJobs(deps: NewJobsDeps): Pick<Jobs, 'create' | 'restart
         requestId,
         requestContent: { restart: id },
         ...(job.owner === undefined ? {} : { owner: job.owner }),
-        requestScope: owner,
+        requestScope: scopeOfOwner(owner),
         restartOf: id,
         policy: {
           ...(template === undefined ? {} : { template }),
@@ -128,6 +129,11 @@ export function createNewJobs(deps: NewJobsDeps): Pick<Jobs, 'create' | 'restart
   };
 
   return { create, restart };
+}
+
+/** Request ids of an owner: neither those of an owner of another name nor those of slots and nodes are among them. */
+function scopeOfOwner(owner: string): string {
+  return `@${encodeURIComponent(owner)}`;
 }
 
 function promisesOf({ startWithinMs, finishWithinMs }: Sla = {}, fromMs: number): Partial<JobRecord> {

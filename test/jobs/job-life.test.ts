@@ -24,6 +24,19 @@ describe('the life of a job', () => {
     assert.equal(attempt?.number, 1);
   });
 
+  it('keeps request ids of different owners apart, whatever they are called', async () => {
+    const create = async (options: object) =>
+      (await harness.jobs.create({ kind: 'noop', params: {}, labels: {}, priority: 0 }, options)).job.id;
+    const ids = [
+      await create({ owner: 'a', requestId: 'b/c' }),
+      await create({ owner: 'a/b', requestId: 'c' }),
+      await create({ owner: 'schedules', requestId: 'nightly/1' }),
+      await create({ owner: 'a', requestId: 'nightly/1', requestScope: 'schedules' }),
+    ];
+    assert.equal(new Set(ids).size, 4);
+    assert.equal(await create({ owner: 'a/b', requestId: 'c' }), ids[1]);
+  });
+
   it('gives the first job for a request id that is used again, and refuses it for another job', async () => {
     const first = await harness.create('echo', { value: 1 }, 'request-1');
     const again = await harness.jobs.create(

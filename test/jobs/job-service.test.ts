@@ -97,6 +97,15 @@ describe('JobService', () => {
     assert.equal(late[0], 9n);
   });
 
+  it('refuses to watch from a place that no event has had', async () => {
+    const { job } = await client.createJob({ job: { kind: 'noop' } });
+    await harness.untilEnded(job?.name.slice('jobs/'.length) ?? '');
+    const watch = (afterSequence: bigint) => client.watchJob({ name: job?.name ?? '', afterSequence }).next();
+    await rejectsWith(watch(1_000n), Code.INVALID_ARGUMENT, 'INVALID_FIELDS');
+    const { sequence = 0 } = await harness.jobs.get(job?.name.slice('jobs/'.length) ?? '');
+    assert.equal((await watch(BigInt(sequence))).done, true, 'its end was seen');
+  });
+
   it('refuses names, jobs and schedules that are malformed', async () => {
     await rejectsWith(client.getJob({ name: 'job/x' }), Code.INVALID_ARGUMENT, 'INVALID_FIELDS');
     await rejectsWith(client.getJob({ name: 'jobs/nosuchjob' }), Code.NOT_FOUND, 'JOB_NOT_FOUND');

@@ -32,6 +32,16 @@ describe('runs of a template', () => {
     harness.touch(job.labels['run'] ?? '');
     return harness.untilEnded(job.id);
   };
+  /** A template of KIND_STRICT_SEQUENTIAL; `start` makes a run that fails so often. */
+  const defineStrict = async (log: string) => {
+    const limits = { retries: { platform: { maxRetries: 0, backoffMs: 0, maxBackoffMs: 0 } } };
+    const { id } = await define({ kind: 'strict_sequential' }, { kind: 'flaky', limits });
+    const start = async (failures: number) => {
+      const params: Json = { log: harness.path(log), failures };
+      return (await harness.jobs.runTemplate(id, { params, labels: {}, requestId: '', owner: '' })).job;
+    };
+    return { id, start };
+  };
   const heldBy = async ({ id }: JobRecord) => (await harness.jobs.get(id)).heldBy;
   const stateOf = async ({ id }: JobRecord) => (await harness.jobs.get(id)).state;
 
@@ -55,12 +65,7 @@ describe('runs of a template', () => {
   });
 
   it('wait after a failed one with STRICT_SEQUENTIAL, until it is restarted or they are unblocked', async () => {
-    const limits = { retries: { platform: { maxRetries: 0, backoffMs: 0, maxBackoffMs: 0 } } };
-    const { id } = await define({ kind: 'strict_sequential' }, { kind: 'flaky', limits });
-    const start = async (failures: number) => {
-      const params: Json = { log: harness.path('strict'), failures };
-      return (await harness.jobs.runTemplate(id, { params, labels: {}, requestId: '', owner: '' })).job;
-    };
+    const { id, start } = await defineStrict('strict');
     const failed = await start(1);
     await harness.untilState(failed.id, 'failed');
     const scope = `template/${id}`;
@@ -74,6 +79,17 @@ describe('runs of a template', () => {
     assert.equal(await stateOf(waiting), 'queued');
     await harness.jobs.gate.unblock(scope);
     await harness.untilState(waiting.id, 'succeeded');
+  });
+
+  it('go on with STRICT_SEQUENTIAL when the failed one is no more', async () => {
+    const { id, start } = await defineStrict('gone');
+    const failed = await start(1);
+    await harness.untilEnded(failed.id);
+    await waitUntil('it blocks', async () => (await harness.jobs.gate.blockedBy(`template/${id}`)) === failed.id);
+    const next = await start(0);
+    assert.equal(await heldBy(next), 'RUN_STRATEGY');
+    await harness.jobs.delete(failed.id);
+    assert.equal((await harness.untilEnded(next.id)).state, 'succeeded');
   });
 
   it('are skipped while one runs with FIRST_ONLY', async () => {

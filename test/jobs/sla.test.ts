@@ -63,6 +63,28 @@ describe('promises of jobs', () => {
     assert.equal(ended?.slaMisses.length, 2);
   });
 
+  it('are noted of a node of a workflow, but told to nobody', async () => {
+    const told: string[] = [];
+    harness.jobs.onNotice(async ({ job }) => void told.push(job));
+    const sla = { mustStartWithin: { seconds: 0n, nanos: 1e6 } };
+    await client.createTemplate({ template: { name: 'templates/node', kind: 'hold', sla } });
+    const params = { log: harness.path('log'), until: harness.path('never') };
+    const run = { template: 'templates/node', params };
+    await client.createWorkflow({
+      workflow: { name: 'workflows/w', nodes: [{ id: 'n', work: { case: 'run', value: run } }] },
+    });
+    const { job } = await client.runWorkflow({ name: 'workflows/w' });
+    const view = await client.getWorkflowRun({ name: job?.name ?? '' });
+    const node = view.run?.nodes[0]?.job ?? '';
+    const misses = async () => (await harness.jobs.get(node.slice('jobs/'.length))).slaMissed;
+    await waitUntil('it was missed', async () => (await misses())?.includes('start') === true);
+    assert.deepEqual(
+      told.filter((name) => name === node),
+      [],
+    );
+    await client.cancelJob({ name: job?.name ?? '' });
+  });
+
   it('are told once too when they were missed while no server was there', async () => {
     const must = { mustStartMs: 1_000, mustFinishMs: 2_000, createMs: 0, labels: {}, attempts: [] };
     const ended = { ...must, id: 'late', kind: 'noop', state: 'succeeded', startMs: 900, endMs: 2_001 };

@@ -116,6 +116,11 @@ export function createJobGate({ records, store, limits, clock, launch, drop }: J
     return true;
   };
 
+  /** A failed run that is no more can be restarted no more: it blocks nobody. */
+  const unblocked = async (row: GateRow): Promise<GateRow> => {
+    const { blockedBy, ...rest } = row;
+    return blockedBy === undefined || (await store.find(blockedBy)) !== undefined ? row : rest;
+  };
   /** The first waiting run that may start; also runs that wait and are no more. */
   const nextOf = async (row: GateRow) => {
     const gone: string[] = [];
@@ -144,11 +149,12 @@ export function createJobGate({ records, store, limits, clock, launch, drop }: J
   const promote = async (scope: string): Promise<void> => {
     for (;;) {
       let started: JobRecord | undefined;
-      const row = await change(scope, async (before) => {
+      const row = await change(scope, async (stored) => {
+        const before = await unblocked(stored);
         const { gone, next } = await nextOf(before);
         started = next?.job;
         const without = gone.reduce((kept, id) => depart(kept, id, false), before);
-        if (next === undefined) return gone.length === 0 ? undefined : { row: without, more: [] };
+        if (next === undefined) return without === stored ? undefined : { row: without, more: [] };
         const keys = next.applied.map((limit) => limit.permits);
         return { row: letThrough(without, next.job.id), more: await permitOperations(keys, next.job.id, true) };
       });

@@ -464,7 +464,7 @@ export type WatchJobRequest = Message<"showrunner.jobs.v1.WatchJobRequest"> & {
   name: string;
 
   /**
-   * Send events with a greater sequence; 0 = from the first.
+   * Send events with a greater sequence; 0 = from the first. INVALID_ARGUMENT when no event has had it.
    *
    * @generated from field: uint64 after_sequence = 2;
    */
