@@ -1,5 +1,7 @@
 import { AppError } from '../../../server/core/errors.ts';
 import { filterUnknown } from '../filter-errors.ts';
+import { createImportProbe } from '../isolation/import-probe.ts';
+import { defaultWorkerLimits } from '../isolation/worker-host.ts';
 import { type LoadOptions, loadFilters } from './load-filters.ts';
 import type { LoadedFilter } from './loaded-filter.ts';
 import { type FilterFolder, readFolders } from './read-folders.ts';
@@ -31,6 +33,7 @@ export interface FolderLoader {
     stored: Readonly<Record<string, unknown>>,
     isWatched: boolean,
   ): Promise<LoadedFilter[] | undefined>;
+  close(): Promise<void>;
 }
 
 /** Times that folders are read when they change meanwhile. */
@@ -56,6 +59,9 @@ export function createFolderLoader(
   check: (filters: readonly LoadedFilter[]) => void,
 ): FolderLoader {
   const { dirs, log } = options;
+  const { clock, openTimeoutMs, workerLimits: limits = defaultWorkerLimits } = options;
+  // A set that does not serve yet has no calls that a bad file could cost.
+  const probe = createImportProbe({ clock, log, openTimeoutMs, limits });
   let refusedFingerprint = '';
 
   async function loadAll(config: LoadOptions['config']): Promise<LoadedFilter[]> {
@@ -87,7 +93,12 @@ export function createFolderLoader(
     // The watcher reports one save many times: refused content is tried again by hand only.
     if (isWatched && fingerprint === refusedFingerprint) return undefined;
     try {
-      const filters = await loadFilters(folders, current, { ...options, config: { ...options.config, ...stored } });
+      const filters = await loadFilters(
+        folders,
+        current,
+        { ...options, config: { ...options.config, ...stored } },
+        probe,
+      );
       await checkOrClose(filters, current);
       refusedFingerprint = '';
       return filters;
@@ -116,5 +127,6 @@ export function createFolderLoader(
       }
     },
     loadNext: (current, stored, isWatched) => loadNext(current, stored, isWatched, maxReads),
+    close: () => probe.close(),
   };
 }

@@ -6,11 +6,13 @@ import type { Capabilities } from '../contract/capabilities.ts';
 import type { TextMatcher } from '../contract/glob.ts';
 import type { Filter } from '../filter.ts';
 import { filterDuplicate, filterLoadFailed, filterMissing, filterOrderInvalid } from '../filter-errors.ts';
+import type { ImportProbe } from '../isolation/import-probe.ts';
 import { isolateFilter } from '../isolation/isolated-filter.ts';
-import { declarationOf } from '../isolation/isolation-protocol.ts';
+import { type DeclaredFilter, declarationOf } from '../isolation/isolation-protocol.ts';
 import { defaultWorkerLimits, type WorkerLimits } from '../isolation/worker-host.ts';
 import { runSelfTests } from '../kit/self-test.ts';
 import { orderFaults, type Placed } from '../set/running-order.ts';
+import { withDeadline } from '../with-deadline.ts';
 import { checkFilter } from './check-filter.ts';
 import { importFilter } from './import-filter.ts';
 import { type LoadedFilter, type OpenFilterOptions, openFilter } from './loaded-filter.ts';
@@ -42,38 +44,48 @@ interface Staged {
 
 const maxTries = 3;
 
+/** Runs the filter's own code in the server's thread. */
+async function importHere(source: FilterFolder, { clock, openTimeoutMs }: LoadOptions): Promise<unknown> {
+  // A top-level await that never settles must not block reloads for good.
+  const expired = () => filterLoadFailed(source.file, `import took over ${openTimeoutMs} ms`);
+  const module = await withDeadline({ clock, timeoutMs: openTimeoutMs, expired }, () => importFilter(source));
+  return module.filter;
+}
+
 /** The definition that serves: one that is to run in a worker passes everything on to it. */
+async function define(source: FilterFolder, options: LoadOptions, probe: ImportProbe | undefined) {
+  if (probe === undefined) return place(source, await importHere(source, options), options);
+  const declared = await probe.declare(source, false);
+  if (declared.isolation !== 'worker' && !options.isIsolated?.(declared.id)) {
+    return checkFilter(await importHere(source, options), source.file);
+  }
+  // Its code never runs in the server's thread.
+  const isIsolated = declared.isolation !== 'worker';
+  return isolate(source, isIsolated ? await probe.declare(source, true) : declared, isIsolated, options);
+}
+
+function isolate(source: FilterFolder, declared: DeclaredFilter, isIsolated: boolean, options: LoadOptions) {
+  const { clock, log, openTimeoutMs, workerLimits: limits = defaultWorkerLimits } = options;
+  return isolateFilter(declared, { source, isIsolated, limits, clock, log, openTimeoutMs });
+}
+
 function place(source: FilterFolder, exported: unknown, options: LoadOptions): Filter<unknown, unknown> {
   const id = (exported as { id?: unknown } | undefined)?.id;
   const isIsolated = typeof id === 'string' && (options.isIsolated?.(id) ?? false);
   const definition = checkFilter(exported, source.file, isIsolated ? 'worker' : undefined);
   if (!isIsolated && definition.isolation !== 'worker') return definition;
-  const { clock, log, openTimeoutMs, workerLimits: limits = defaultWorkerLimits } = options;
-  return isolateFilter(declarationOf(definition, 'worker'), { source, isIsolated, limits, clock, log, openTimeoutMs });
+  return isolate(source, declarationOf(definition, 'worker'), isIsolated, options);
 }
 
 /** Imports a filter. A folder that changes meanwhile (a save, a deployment) is read again: no mix of versions is run. */
-async function importSettled(found: FilterFolder, options: LoadOptions): Promise<Staged> {
+async function stage(found: FilterFolder, options: LoadOptions, probe: ImportProbe | undefined): Promise<Staged> {
   let source = found;
   for (let tries = 1; ; tries++) {
-    const module = await importFilter(source);
+    const definition = await define(source, options, probe);
     const hash = await hashFolder(source.folder);
-    if (hash === source.hash) return { source, definition: place(source, module.filter, options) };
+    if (hash === source.hash) return { source, definition };
     if (tries === maxTries) throw filterLoadFailed(source.file, 'keeps changing while it is loaded');
     source = { ...source, hash };
-  }
-}
-
-/** Time-limits the import: a top-level await that never settles must not block reloads for good. */
-async function stage(source: FilterFolder, options: LoadOptions): Promise<Staged> {
-  const { clock, openTimeoutMs } = options;
-  const { promise, reject } = Promise.withResolvers<never>();
-  const expired = () => reject(filterLoadFailed(source.file, `import took over ${openTimeoutMs} ms`));
-  const cancel = clock.schedule(openTimeoutMs, expired);
-  try {
-    return await Promise.race([importSettled(source, options), promise]);
-  } finally {
-    cancel();
   }
 }
 
@@ -93,18 +105,20 @@ function checkSet(files: readonly (Placed & { readonly file: string })[], requir
 
 /**
  * Loads a whole set, all or nothing: folders with unchanged content keep their filter from `current`, the others are
- * imported, checked and opened. On any fault the newly opened ones are closed again and the first fault is thrown.
+ * imported (first by `probe`, when there is one), checked and opened. On any fault the newly opened ones are closed
+ * again and the first fault is thrown.
  */
 export async function loadFilters(
   folders: readonly FilterFolder[],
   current: readonly LoadedFilter[],
   options: LoadOptions,
+  probe?: ImportProbe,
 ): Promise<LoadedFilter[]> {
   const kept: LoadedFilter[] = [];
   const staged: Staged[] = [];
   for (const source of folders) {
     const same = current.find((filter) => filter.file === source.file && filter.hash === source.hash);
-    if (same === undefined) staged.push(await stage(source, options));
+    if (same === undefined) staged.push(await stage(source, options, probe));
     else kept.push(same);
   }
   checkSet(

@@ -330,6 +330,7 @@ class Sets implements FilterSets {
   async #closeAll(): Promise<void> {
     await this.#queue;
     await this.#saving.catch(() => {});
+    await this.#folders.close();
     const retired = this.current.retire();
     const released = [this.groups.close(), ...this.base.map(releaseFilter)];
     await Promise.all([retired, ...released, ...this.#retiring.values()]);
