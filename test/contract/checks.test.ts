@@ -17,6 +17,7 @@ function run(command: string, ...args: string[]): void {
 describe('the code', () => {
   it('type-checks', () => run('tsc', '--noEmit'));
   it('is linted and formatted', () => run('biome', 'check', '--error-on-warnings', '.'));
+  it('has import rules that are those of the table', () => run('node', 'scripts/write-import-rules.ts', '--check'));
 });
 
 describe('README', () => {
