@@ -675,6 +675,8 @@ export const EventService: GenService<{
 /**
  * Versioned data by topic: the latest complete, immutable version matters, not each message (after Gutenberg).
  *
+ * Not served yet: every method is UNIMPLEMENTED/METHOD_UNKNOWN, and reflection does not list the service.
+ *
  * Errors of every method: INVALID_ARGUMENT/INVALID_FIELDS; NOT_FOUND/TOPIC_NOT_FOUND; NOT_FOUND/VERSION_NOT_FOUND.
  *
  * @generated from service showrunner.events.v1.VersionService

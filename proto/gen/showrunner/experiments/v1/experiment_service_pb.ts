@@ -481,6 +481,8 @@ export const GetResultsResponseSchema: GenMessage<GetResultsResponse> = /*@__PUR
 /**
  * Allocation of units to variants, exposure logging and statistics.
  *
+ * Not served yet: every method is UNIMPLEMENTED/METHOD_UNKNOWN, and reflection does not list the service.
+ *
  * Errors of every method: INVALID_ARGUMENT/INVALID_FIELDS; NOT_FOUND/EXPERIMENT_NOT_FOUND.
  *
  * @generated from service showrunner.experiments.v1.ExperimentService
