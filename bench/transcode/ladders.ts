@@ -1,17 +1,13 @@
 import { createSeededRandom } from '../../server/core/random.ts';
 import type { EncodeSet, TranscodeResult } from '../../workers/transcode/encode-set.ts';
 import type { TranscodePlan } from '../../workers/transcode/plan.ts';
-import { bdRate } from '../../workers/transcode/quality/bd-rate.ts';
 import type { LadderReport } from '../../workers/transcode/quality/ladder-report.ts';
 import type { QualityReport } from '../../workers/transcode/quality/score-title-kind.ts';
-import { bolaRule, throughputRule } from '../../workers/transcode/simulate/abr-rules.ts';
-import {
-  type PlayedTitle,
-  type SessionReport,
-  simulateSession,
-} from '../../workers/transcode/simulate/simulate-session.ts';
-import { linkModels, makeTrace } from '../../workers/transcode/simulate/throughput-trace.ts';
 import type { BenchRow } from '../report.ts';
+import { bdRate } from './bd-rate.ts';
+import { bolaRule, throughputRule } from './simulate/abr-rules.ts';
+import { type PlayedTitle, type SessionReport, simulateSession } from './simulate/simulate-session.ts';
+import { linkModels, makeTrace } from './simulate/throughput-trace.ts';
 import { contents } from './sources.ts';
 import type { TranscodeStack } from './stack.ts';
 

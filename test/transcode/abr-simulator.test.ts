@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
+import { bolaRule, bolaScores, throughputRule } from '../../bench/transcode/simulate/abr-rules.ts';
+import { type AbrRule, type PlayedTitle, simulateSession } from '../../bench/transcode/simulate/simulate-session.ts';
+import { downloadSeconds, linkModels, makeTrace } from '../../bench/transcode/simulate/throughput-trace.ts';
 import { createSeededRandom } from '../../server/core/random.ts';
-import { bolaRule, bolaScores, throughputRule } from '../../workers/transcode/simulate/abr-rules.ts';
-import { type AbrRule, type PlayedTitle, simulateSession } from '../../workers/transcode/simulate/simulate-session.ts';
-import { downloadSeconds, linkModels, makeTrace } from '../../workers/transcode/simulate/throughput-trace.ts';
 
 const near = (actual: number, expected: number, what = '') =>
   assert.ok(Math.abs(actual - expected) < 1e-9, `${what} ${actual}, not ${expected}`);
