@@ -1,5 +1,5 @@
 import { Code } from '../server/core/codes.ts';
-import { AppError, type FieldViolation } from '../server/core/errors.ts';
+import { AppError, type FieldViolation, messageOf } from '../server/core/errors.ts';
 
 /** The document is not a notebook we can run; `field` is the path of the fault, e.g. `cells[3].outputs[0]`. */
 export function notebookInvalid(field: string, description: string): AppError {
@@ -59,7 +59,7 @@ export function outputUnwritable(path: string, cause: unknown): AppError {
   return new AppError({
     code: Code.FAILED_PRECONDITION,
     reason: 'NOTEBOOK_OUTPUT_UNWRITABLE',
-    message: `output notebook "${path}" cannot be written`,
+    message: `output notebook "${path}" cannot be written: ${messageOf(cause)}`,
     metadata: { path },
     cause,
   });

@@ -1,7 +1,7 @@
 import { notebookInvalid } from '../errors.ts';
 import { isJsonObject, type JsonObject } from './json-value.ts';
 import type { CodeCell, TextCell } from './notebook.ts';
-import { readOutput } from './read-output.ts';
+import { readBundle, readOutput } from './read-output.ts';
 import { joinText } from './text-lines.ts';
 
 /** A cell as read: documents before 4.5 have no ids. */
@@ -20,14 +20,14 @@ export function readCell(value: unknown, path: string, warnings: string[]): Cell
   }
   const common = {
     ...readId(value['id'], path),
-    metadata: readCellMetadata(value['metadata'], path),
+    metadata: readCellMetadata(value['metadata'], path, warnings),
     source: joinText(value['source'], `${path}.source`),
   };
   if (type === 'code') return { ...common, cell_type: type, ...readExecution(value, path, warnings) };
   const attachments = value['attachments'];
   if (attachments === undefined) return { ...common, cell_type: type };
   if (!isJsonObject(attachments)) throw notebookInvalid(`${path}.attachments`, 'must be an object');
-  return { ...common, cell_type: type, attachments: structuredClone(attachments) };
+  return { ...common, cell_type: type, attachments: readAttachments(attachments, `${path}.attachments`) };
 }
 
 function readId(id: unknown, path: string): { id?: string } {
@@ -38,13 +38,24 @@ function readId(id: unknown, path: string): { id?: string } {
   return { id };
 }
 
-function readCellMetadata(metadata: unknown, path: string): JsonObject {
+function readCellMetadata(metadata: unknown, path: string, warnings: string[]): JsonObject {
   if (!isJsonObject(metadata)) throw notebookInvalid(`${path}.metadata`, 'must be an object');
   const tags = metadata['tags'];
   if (tags !== undefined && (!Array.isArray(tags) || tags.some((tag) => typeof tag !== 'string'))) {
     throw notebookInvalid(`${path}.metadata.tags`, 'must be a list of strings');
   }
-  return structuredClone(metadata);
+  const copy = structuredClone(metadata);
+  if (tags === undefined) return copy;
+  // Nbformat knows no tag twice and none with a comma, by which Jupyter separates them where they are typed.
+  const repaired = [...new Set(tags.flatMap((tag) => String(tag).split(',')).map((tag) => tag.trim()))].filter(Boolean);
+  if (repaired.join() !== tags.join()) warnings.push(`${path}.metadata.tags: repaired to ${repaired.join(', ')}`);
+  return { ...copy, tags: repaired };
+}
+
+function readAttachments(value: JsonObject, path: string): JsonObject {
+  return Object.fromEntries(
+    Object.entries(value).map(([name, item]) => [name, readBundle(item, `${path}["${name}"]`)]),
+  );
 }
 
 function readExecution(

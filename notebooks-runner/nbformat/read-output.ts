@@ -37,7 +37,7 @@ export function readOutput(value: unknown, path: string, warnings: string[]): Ou
 }
 
 /** Makes a MIME bundle of kernel or document data: lists of lines become one string, JSON types stay as they are. */
-function readBundle(value: unknown, path: string): MimeBundle {
+export function readBundle(value: unknown, path: string): MimeBundle {
   const bundle: Record<string, JsonValue> = {};
   for (const [mime, content] of Object.entries(readObject(value, path))) {
     bundle[mime] = isJsonMime(mime) ? content : joinText(content, `${path}["${mime}"]`);

@@ -1,5 +1,5 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { Clock } from '../../server/core/clock.ts';
 import { AppError, messageOf } from '../../server/core/errors.ts';
 import type { Logger } from '../../server/core/log.ts';
@@ -7,6 +7,7 @@ import { replaceFile } from '../../server/core/replace-file.ts';
 import { outputUnwritable } from '../errors.ts';
 import { isAlive } from '../kernel/kernel-folders.ts';
 import { createJournalFile, type JournalFile } from './journal-file.ts';
+import { outputTarget } from './output-target.ts';
 
 export interface OutputFileOptions {
   readonly path: string;
@@ -37,7 +38,7 @@ export interface OutputFile {
  */
 export async function createOutputFile(options: OutputFileOptions): Promise<OutputFile> {
   const { clock, log, render } = options;
-  const path = resolve(options.path);
+  const path = await outputTarget(options.path);
   const temp = join(dirname(path), `.${basename(path)}.${process.pid}-${Math.floor(clock.monotonic() * 1000)}.tmp`);
   let intervalMs = options.minIntervalMs;
   let cancelTimer: (() => void) | undefined;

@@ -1,5 +1,5 @@
 import { mkdir } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { replaceFile } from '../../server/core/replace-file.ts';
 import { outputUnwritable } from '../errors.ts';
 import { findKernelspec } from '../kernel/kernelspec.ts';
@@ -8,6 +8,7 @@ import type { Notebook } from '../nbformat/notebook.ts';
 import { writeNotebook } from '../nbformat/write-notebook.ts';
 import { injectParameters } from '../parameters/inject-parameters.ts';
 import { chooseKernelName, loadSource } from './load-source.ts';
+import { outputTarget } from './output-target.ts';
 import type { RunNotebookOptions } from './run-options.ts';
 
 /**
@@ -26,7 +27,7 @@ export async function prepareNotebook(
   notebook.metadata['papermill'] = noted;
   notebook.metadata['kernelspec'] = { display_name: spec.displayName, language: spec.language, name: spec.name };
   if (options.outputPath === undefined) return notebook;
-  const path = resolve(options.outputPath);
+  const path = await outputTarget(options.outputPath);
   try {
     await mkdir(dirname(path), { recursive: true });
     const temp = join(dirname(path), `.${basename(path)}.${process.pid}-0.tmp`);

@@ -1,5 +1,5 @@
 import { rm, stat } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { replaceFile } from '../../server/core/replace-file.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from '../nbformat/json-value.ts';
 import type { CodeCell, Notebook } from '../nbformat/notebook.ts';
@@ -8,6 +8,7 @@ import { writeNotebook } from '../nbformat/write-notebook.ts';
 import { withMarkers } from './error-markers.ts';
 import { isInUse, journalPathOf, readJournal } from './journal-file.ts';
 import type { JournalLine } from './journal-lines.ts';
+import { outputTarget } from './output-target.ts';
 import { readSource } from './source-guard.ts';
 
 const failure = {
@@ -22,7 +23,8 @@ const failure = {
  * the run had ended well, still goes on, or left no journal.
  */
 export async function recoverOutput(outputPath: string): Promise<boolean> {
-  const path = journalPathOf(resolve(outputPath));
+  const target = await outputTarget(outputPath);
+  const path = journalPathOf(target);
   if (await isInUse(path)) return false;
   const journal = await readJournal(path);
   if (journal === undefined) return false;
@@ -33,7 +35,6 @@ export async function recoverOutput(outputPath: string): Promise<boolean> {
   }
   for (const line of journal.lines) apply(notebook, parseLine(line));
   const endMs = (await stat(path)).mtimeMs;
-  const target = resolve(outputPath);
   const temp = join(dirname(target), `.${basename(target)}.${process.pid}-0.tmp`);
   await replaceFile(target, writeNotebook(conclude(notebook, endMs)), { temp });
   await rm(path, { force: true });

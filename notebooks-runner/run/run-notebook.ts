@@ -27,7 +27,8 @@ export async function runNotebook(options: RunNotebookOptions): Promise<RunRecor
   const { inputPath, outputPath, labels, clock, log } = options;
   const limits = withDefaultLimits(options.limits);
   const prepared = await prepareRun(options, limits.maxSourceBytes);
-  for (const warning of prepared.warnings) log.warn('notebook repaired', { warning });
+  // The record and the document name them too.
+  for (const warning of prepared.warnings) log.info('notebook repaired', { warning });
   const changes = outputPath === undefined ? noChanges : createOutputChanges();
   const state = createRunState({
     prepared,

@@ -39,7 +39,10 @@ export async function isUnchanged(source: SourceFile): Promise<boolean> {
 }
 
 /** Throws NOTEBOOK_OUTPUT_IS_SOURCE when both paths lead to one file, also by links. */
-export async function refuseSamePath(source: SourceFile, outputPath: string): Promise<void> {
+export async function refuseSamePath(
+  source: Pick<SourceFile, 'path' | 'device' | 'inode'>,
+  outputPath: string,
+): Promise<void> {
   const target = resolve(outputPath);
   const found = await statIfThere(target);
   if (found !== undefined && found.dev === source.device && found.ino === source.inode)

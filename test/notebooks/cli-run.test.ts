@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { readNotebook } from '../../notebooks-runner/nbformat/read-notebook.ts';
 import { journalPathOf } from '../../notebooks-runner/run/journal-file.ts';
 import { readValue } from '../../server/cli/notebooks/given-parameters.ts';
@@ -77,6 +79,17 @@ describe('showrunner notebooks run', function () {
     assert.equal(printed(codeCells(readNotebook(child.lines.join('\n')).notebook)[2]), 'hello you\n');
   });
 
+  it('writes into a pipe, which stays one, as it does to stdout', async function () {
+    await using at = await bed();
+    const pipe = join(at.path, 'pipe');
+    await promisify(execFile)('mkfifo', [pipe]).catch(() => this.skip());
+    const [run, text] = await Promise.all([runNotebooks(['run', at.source, pipe]), readFile(pipe, 'utf8')]);
+    assert.equal(run.code, 0, run.errors);
+    assert.equal(printed(codeCells(readNotebook(text).notebook)[1]), 'hello nobody\n');
+    assert.ok((await stat(pipe)).isFIFO());
+    assert.deepEqual((await readdir(at.path)).sort(), ['in.ipynb', 'pipe']);
+  });
+
   it('shows what a notebook takes', async () => {
     await using at = await bed();
     const help = await runNotebooks(['run', at.source, '--help-notebook']);
@@ -118,6 +131,8 @@ describe('showrunner notebooks run', function () {
       [[at.source, at.output, '-y', 'a: &a [*a]'], 1, /./],
       [[at.source, join(at.path, '{nobody}.ipynb')], 1, /which no parameter gives/],
       [[at.source, at.source], 1, /never changed/],
+      [[at.source, at.output, '--html', at.source], 1, /never changed/],
+      [[at.source, at.output, '--stdout-file', at.source], 1, /never changed/],
       [[join(at.path, 'absent.ipynb'), at.output], 1, /cannot be read/],
       [[at.source, at.output, '-k', 'nope'], 1, /no kernel "nope"/],
     ] as const;

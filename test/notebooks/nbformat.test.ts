@@ -49,6 +49,11 @@ const malformed: readonly [what: string, document: unknown, field: string][] = [
     'cells[1].outputs[1].data["text/plain"]',
   ],
   ['attachments that are no object', withCell({ cell_type: 'markdown', attachments: [] }), 'cells[1].attachments'],
+  [
+    'an attachment that is no bundle',
+    withCell({ cell_type: 'raw', attachments: { 'a.png': 'x' } }),
+    'cells[1].attachments["a.png"]',
+  ],
   ['a document nested without end', `${'{"a":'.repeat(5000)}1${'}'.repeat(5000)}`, ''],
 ];
 
@@ -92,6 +97,14 @@ describe('reading a notebook', () => {
     );
   });
 
+  it('makes tags that nbformat knows of others, and says so', () => {
+    const { notebook, warnings } = readNotebook(
+      JSON.stringify(notebookOf(code('1', 'a', 'a', 'b, c', ''), code('2', 'a'))),
+    );
+    assert.deepEqual(notebook.cells[0]?.metadata['tags'], ['a', 'b', 'c']);
+    assert.deepEqual(warnings, ['cells[0].metadata.tags: repaired to a, b, c']);
+  });
+
   it('gives back on reading what it wrote, JSON MIME types as objects', () => {
     const outputs = [
       { output_type: 'stream', name: 'stdout', text: ['a\n', 'b\n'] },
@@ -105,7 +118,7 @@ describe('reading a notebook', () => {
     ];
     const cells = [
       { ...good, outputs },
-      { ...good, id: 'm', cell_type: 'markdown', attachments: { 'a.png': {} } },
+      { ...good, id: 'm', cell_type: 'markdown', attachments: { 'a.png': { 'image/png': ['AA\n', 'AA'] } } },
     ];
     const { notebook } = readNotebook(JSON.stringify({ ...notebookOf(), cells }));
     const text = writeNotebook(notebook);

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { access, chmod, link, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { access, chmod, link, mkdir, readdir, readFile, readlink, stat, symlink, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { readNotebook } from '../../notebooks-runner/nbformat/read-notebook.ts';
+import { journalPathOf } from '../../notebooks-runner/run/journal-file.ts';
+import { recoverOutput } from '../../notebooks-runner/run/recover-output.ts';
 import { Code } from '../../server/core/codes.ts';
 import { createSeededRandom } from '../../server/core/random.ts';
 import { startChildScript } from '../support/child-script.ts';
@@ -73,6 +77,41 @@ describe('the source notebook', () => {
 });
 
 describe('the output notebook', () => {
+  it('goes where a link leads, which stays a link, also after its runner was killed', async () => {
+    await using bed = await createNotebookBed();
+    const real = join(bed.path, 'real.ipynb');
+    await mkdir(dirname(bed.outputPath));
+    await writeFile(real, 'old');
+    await symlink(real, bed.outputPath);
+    await bed.run([code('1')]);
+    assert.equal(await readlink(bed.outputPath), real);
+    assert.deepEqual(readNotebook(await readFile(real)).notebook, await bed.readOutput());
+    assert.deepEqual(await readdir(dirname(bed.outputPath)), ['output.ipynb']);
+    // What a killed run leaves beside the file is found by the link too.
+    const document = JSON.parse(await readFile(real, 'utf8'));
+    const ended = {
+      ...document,
+      metadata: { ...document.metadata, showrunner: { status: 'running', start_time: 'x' } },
+    };
+    const header = { journal: 1, owner: { pid: 2 ** 30, startTime: '' }, document: ended };
+    await writeFile(journalPathOf(real), `${JSON.stringify(header)}\n`);
+    assert.equal(await recoverOutput(bed.outputPath), true);
+    assert.equal(await readlink(bed.outputPath), real);
+    assert.match(await readFile(real, 'utf8'), /RunnerKilled/);
+  });
+
+  it('takes the place of no device, pipe or socket', async () => {
+    await using bed = await createNotebookBed();
+    const path = join(bed.path, 'socket');
+    await using server = createServer();
+    server.listen(path);
+    await once(server, 'listening');
+    const run = bed.run([code('1')], { outputPath: path });
+    const error = await rejectsWith(run, Code.FAILED_PRECONDITION, 'NOTEBOOK_OUTPUT_UNWRITABLE');
+    assert.match(error.message, /is a device, a pipe or a socket/);
+    assert.ok((await stat(path)).isSocket());
+  });
+
   it('is refused where it cannot be written, before a kernel starts', async () => {
     await using bed = await createNotebookBed();
     await mkdir(bed.outputPath, { recursive: true });

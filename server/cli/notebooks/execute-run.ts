@@ -1,12 +1,15 @@
-import { writeFile } from 'node:fs/promises';
+import { stat, writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { HeadStart } from '../../../notebooks-runner/kernel/head-start.ts';
+import type { Notebook } from '../../../notebooks-runner/nbformat/notebook.ts';
 import { writeNotebook } from '../../../notebooks-runner/nbformat/write-notebook.ts';
+import { isSink } from '../../../notebooks-runner/run/output-target.ts';
 import { prepareNotebook } from '../../../notebooks-runner/run/prepare-notebook.ts';
 import { runNotebook } from '../../../notebooks-runner/run/run-notebook.ts';
 import type { RunNotebookOptions } from '../../../notebooks-runner/run/run-options.ts';
 import type { RunRecord } from '../../../notebooks-runner/run/run-record.ts';
 import { createEnvSecrets } from '../../../notebooks-runner/run/secrets.ts';
+import { refuseSamePath } from '../../../notebooks-runner/run/source-guard.ts';
 import { systemClock } from '../../core/clock.ts';
 import { createLogger, type LogLevel } from '../../core/log.ts';
 import type { LaunchAheadOptions } from './launch-ahead.ts';
@@ -34,14 +37,21 @@ export interface ExecuteRunOptions {
 
 /** Prepares or runs the notebook and gives the exit code. */
 export async function executeRun(request: ExecuteRunOptions): Promise<number> {
-  const { given, parameters, names, inputPath, outputPath, ahead } = request;
+  const { given, parameters, names, inputPath, ahead } = request;
+  // What is no file is written at the end, as stdout is: nothing can be put in its place.
+  const { outputPath: target = '' } = request;
+  const sink = target === '-' || (await isSink(target)) ? target : '';
+  const outputPath = sink === '' ? request.outputPath : undefined;
   const { values } = given;
   const log = createLogger({ level: readLevel(values['log-level']) });
+  const html = values.html === undefined ? undefined : fillPath(values.html, names);
+  if (inputPath !== '-') await refuseSource(inputPath, [html, values['stdout-file'], values['stderr-file']]);
   const options: RunNotebookOptions = {
     ...request.options,
     ...readRunOptions(given, request.env),
     ...(inputPath === '-' ? { notebook: await loadNotebook(inputPath) } : { inputPath }),
-    outputPath: outputPath === '-' ? undefined : outputPath,
+    outputPath,
+    labels: { input: inputPath, output: target },
     ...(values.resume !== undefined && Object.keys(parameters).length === 0 ? {} : { parameters }),
     signal: request.signal,
     clock: systemClock,
@@ -49,18 +59,31 @@ export async function executeRun(request: ExecuteRunOptions): Promise<number> {
   };
   if (values['prepare-only'] === true) {
     const notebook = await prepareNotebook(options);
-    if (outputPath === '-') process.stdout.write(writeNotebook(notebook));
+    await writeSink(sink, notebook);
     return 0;
   }
   const pool = ahead?.poolFor({ clock: systemClock, log });
   const record = await runShown({ ...options, pool }, given, inputPath);
-  if (outputPath === '-') process.stdout.write(writeNotebook(record.notebook));
-  if (values.html !== undefined) {
+  await writeSink(sink, record.notebook);
+  if (html !== undefined) {
     // Loaded only where it is needed, as it takes a tenth of a second.
     const { renderNotebookHtml } = await import('../../../notebooks-runner/html/render-notebook-html.ts');
-    await writeFile(fillPath(values.html, names), renderNotebookHtml(record.notebook, { title: basename(inputPath) }));
+    await writeFile(html, renderNotebookHtml(record.notebook, { title: basename(inputPath) }));
   }
   return report(record);
+}
+
+/** No file that the run writes may be its own source. */
+async function refuseSource(inputPath: string, written: readonly (string | undefined)[]): Promise<void> {
+  const source = await stat(inputPath).catch(() => undefined);
+  if (source === undefined) return;
+  const file = { path: inputPath, device: source.dev, inode: source.ino };
+  for (const path of written) if (path !== undefined) await refuseSamePath(file, path);
+}
+
+async function writeSink(path: string, notebook: Notebook): Promise<void> {
+  if (path === '-') process.stdout.write(writeNotebook(notebook));
+  else if (path !== '') await writeFile(path, writeNotebook(notebook));
 }
 
 function readRunOptions({ values }: RunArguments, env: NodeJS.ProcessEnv) {
