@@ -1,7 +1,8 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { type BenchReport, type BenchRow, median } from './report.ts';
+import type { BenchReport, BenchRow } from './report.ts';
+import { median } from './statistics.ts';
 
 const run = promisify(execFile);
 const rounds = 3;

@@ -14,7 +14,8 @@ import { createJobQueue } from '../workers/queue/job-queue.ts';
 import { openRedis } from '../workers/redis/private-redis.ts';
 import { measureForEach } from './jobs/foreach.ts';
 import { measureSchedules } from './jobs/schedules.ts';
-import { type BenchReport, type BenchRow, median } from './report.ts';
+import type { BenchReport, BenchRow } from './report.ts';
+import { median } from './statistics.ts';
 
 const kinds = ['noop', 'hold'].map((name) => ({ name, queueClass: 'bench', parseParams: () => ({}) }));
 const parallelCreates = 64;

@@ -5,6 +5,7 @@ import { capacityOf, type ScenarioName, scenarios } from './limiters/scenarios.t
 import { type SecondOf, simulateLimiter } from './limiters/simulate-limiter.ts';
 import { renderChart, type Series } from './limiters/svg-chart.ts';
 import type { BenchReport, BenchRow } from './report.ts';
+import { mean } from './statistics.ts';
 
 interface Runs {
   readonly contestant: Contestant;
@@ -17,10 +18,6 @@ const fixedLimits = [10, 12, 15, 20, 30, 100, 120, 150];
 /** Seconds of the steady overload: early, and more than 500 windows later. */
 const early = [60, 100] as const;
 const late = [560, 600] as const;
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
-}
 
 function goodput(seconds: readonly SecondOf[]): number {
   return seconds.reduce((sum, { good }) => sum + good, 0);

@@ -14,7 +14,8 @@ import { silentLogger } from '../server/core/log.ts';
 import { killLoop } from './notebooks/kill-loop.ts';
 import { type Language, notebookOf, printLines } from './notebooks/notebook-documents.ts';
 import { peakMemory } from './notebooks/peak-memory.ts';
-import { type BenchReport, type BenchRow, median } from './report.ts';
+import type { BenchReport, BenchRow } from './report.ts';
+import { median } from './statistics.ts';
 
 const run = promisify(execFile);
 const command = join(import.meta.dirname, '..', 'scripts', 'showrunner.js');

@@ -1,6 +1,7 @@
-import { type BenchReport, type BenchRow, median } from './report.ts';
+import type { BenchReport, BenchRow } from './report.ts';
 import { callStream, callUnary, measure, type ServerUnderTest, startServer, stopServers } from './rpc/load.ts';
 import { type ServerVariant, streamLength } from './rpc/service.ts';
+import { median } from './statistics.ts';
 
 /** Many short rounds: what else the machine does then falls on all variants of a round alike. */
 const rounds = 25;

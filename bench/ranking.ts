@@ -9,7 +9,8 @@ import { createPacer } from '../server/ranking/maths/pacer.ts';
 import { readMovielens } from './ranking/movielens.ts';
 import { plainDotScan, plainHalfStep, plainSolveRow } from './ranking/plain-kernels.ts';
 import { servingRows } from './ranking/serving-rows.ts';
-import { type BenchReport, type BenchRow, median } from './report.ts';
+import type { BenchReport, BenchRow } from './report.ts';
+import { median } from './statistics.ts';
 
 const d = 64;
 const rounds = 7;

@@ -6,7 +6,8 @@ import { systemClock } from '../server/core/clock.ts';
 import { silentLogger } from '../server/core/log.ts';
 import type { RecordsStore } from '../server/stores/records/records-store.ts';
 import { openSqliteRecords } from '../server/stores/records/sqlite-records.ts';
-import { type BenchReport, type BenchRow, median } from './report.ts';
+import type { BenchReport, BenchRow } from './report.ts';
+import { median } from './statistics.ts';
 
 const rounds = 5;
 const putsPerRound = 4_000;

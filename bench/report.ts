@@ -22,12 +22,6 @@ export interface BenchReport {
   readonly rows: readonly BenchRow[];
 }
 
-/** The middle value; of an even count the lower middle. */
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.floor((sorted.length - 1) / 2)] ?? Number.NaN;
-}
-
 function short(value: number): string {
   if (Math.abs(value) >= 1000) return Math.round(value).toLocaleString('en-US');
   return value >= 10 ? value.toFixed(1) : value.toPrecision(3);

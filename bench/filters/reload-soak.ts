@@ -10,6 +10,7 @@ import { createFilterEngine } from '../../plugins/engine/engine.ts';
 import { systemClock } from '../../server/core/clock.ts';
 import { silentLogger } from '../../server/core/log.ts';
 import { systemRandom } from '../../server/core/random.ts';
+import { percentile } from '../statistics.ts';
 import { benchCall, benchOutcome, writeBenchFilter } from './bench-call.ts';
 
 const reloads = Number(process.argv[2] ?? 1000);
@@ -23,11 +24,6 @@ async function heapBytes(): Promise<number> {
     globalThis.gc?.();
   }
   return process.memoryUsage().heapUsed;
-}
-
-function quantile(values: readonly number[], share: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
 }
 
 function write(version: number): void {
@@ -91,10 +87,10 @@ try {
   const grownBytes = (await heapBytes()) - baseBytes;
   const live = made.filter((ref) => ref.deref() !== undefined).length;
   const times = {
-    swapMsP50: quantile(swaps, 0.5),
-    swapMsP99: quantile(swaps, 0.99),
-    pauseMsP50: quantile(pauses, 0.5),
-    pauseMsP99: quantile(pauses, 0.99),
+    swapMsP50: percentile(swaps, 0.5),
+    swapMsP99: percentile(swaps, 0.99),
+    pauseMsP50: percentile(pauses, 0.5),
+    pauseMsP99: percentile(pauses, 0.99),
   };
   process.stdout.write(JSON.stringify({ calls, failed, live, grownBytes, ...times }));
   await engine.close();

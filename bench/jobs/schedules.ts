@@ -15,7 +15,8 @@ import { openSqliteRecords } from '../../server/stores/records/sqlite-records.ts
 import type { Json } from '../../workers/queue/job-kind.ts';
 import { createJobQueue } from '../../workers/queue/job-queue.ts';
 import { openRedis } from '../../workers/redis/private-redis.ts';
-import { type BenchRow, median } from '../report.ts';
+import type { BenchRow } from '../report.ts';
+import { median, percentile } from '../statistics.ts';
 
 const scheduleCount = 10_000;
 /** Of which this many run hourly and the others every two hours: 1.74 runs a second, 150,000 a day. */
@@ -269,9 +270,4 @@ function startRow(measure: string, times: readonly number[]): BenchRow {
 function lagRow(measure: string, lags: readonly number[]): BenchRow {
   const ours = percentile(lags, 0.99);
   return { measure, ours, unit: 'ms', goal: `< ${lagGoalMs} ms`, reached: ours < lagGoalMs };
-}
-
-function percentile(values: readonly number[], share: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN;
 }

@@ -9,6 +9,7 @@ import { openFolderObjects } from '../../server/stores/objects/folder-objects.ts
 import { openSqliteRecords } from '../../server/stores/records/sqlite-records.ts';
 import { createTrainKind } from '../../workers/train/train-kind.ts';
 import type { BenchRow } from '../report.ts';
+import { percentile } from '../statistics.ts';
 import { movielensFolder } from './movielens.ts';
 
 const calls = 3_000;
@@ -92,8 +93,4 @@ async function nearlineRows(ranking: Ranking): Promise<BenchRow[]> {
     times.push(performance.now() - started);
   }
   return [{ measure: 'play event until durable and folded in: p50', ours: percentile(times, 0.5), unit: 'ms' }];
-}
-
-function percentile(values: readonly number[], share: number): number {
-  return values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) * share)] ?? Number.NaN;
 }

@@ -1,4 +1,5 @@
-import { type BenchReport, type BenchRow, median } from '../report.ts';
+import type { BenchReport, BenchRow } from '../report.ts';
+import { median } from '../statistics.ts';
 import { callStream, callUnary, measure, type ServerUnderTest, startServer, stopServers } from './load.ts';
 import { type ServerVariant, streamLength } from './service.ts';
 

@@ -11,6 +11,7 @@ import { probeSource } from '../../workers/transcode/probe.ts';
 import { defaultLimits } from '../../workers/transcode/run-ffmpeg.ts';
 import { defaultSourceLimits } from '../../workers/transcode/source-probe.ts';
 import type { BenchRow } from '../report.ts';
+import { mean } from '../statistics.ts';
 import { type Spent, spend } from './cpu-time.ts';
 import { clip, ffmpeg, longSeconds, longSource } from './sources.ts';
 import { type TranscodeStack, workerCount } from './stack.ts';
@@ -52,10 +53,6 @@ async function frameScores(source: string, encoded: string): Promise<number[]> {
   const graph = '[0:v:0]setpts=N/(25*TB)[a];[1:v:0]setpts=N/(25*TB)[b];[a][b]ssim=stats_file=-';
   const report = await ffmpeg(['-i', encoded, '-i', source, '-filter_complex', graph, '-f', 'null', '-']);
   return [...report.matchAll(/ Y:([\d.]+)/g)].map((match) => Number(match[1]));
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 async function joinRows(plan: TranscodePlan, source: string, chunked: string, whole: string): Promise<BenchRow[]> {
