@@ -199,3 +199,24 @@ describe('showrunner jobs', function () {
     assert.deepEqual([code, errors.split("'", 1)[0]], [2, 'showrunner: Unknown option ']);
   });
 });
+
+describe('a watch of showrunner jobs that begins late', function () {
+  this.timeout(60_000);
+
+  it('shows a job to its end though its first events are no longer kept', async () => {
+    const harness = await openJobsHarness({ maxEvents: 2 });
+    await harness.startWorker({ work: 1 });
+    const server = await startServices(createJobService(harness.jobs));
+    try {
+      const { id } = await harness.create('echo', { value: 1 });
+      await harness.untilEnded(id);
+      const args = ['watch', `jobs/${id}`, '--address', server.address];
+      const { code, output, errors } = await runCommand(jobsCommand, args, {});
+      assert.equal(code, 0, errors);
+      assert.match(output, new RegExp(`^jobs/${id} succeeded$`, 'm'));
+    } finally {
+      await server.close();
+      await harness.close();
+    }
+  });
+});

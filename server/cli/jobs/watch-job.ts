@@ -33,13 +33,18 @@ const resumeMs = 500;
 const maxResumes = 120;
 
 /** Follows a stream to its end, over restarts of the server. `follow` calls back for each message. */
-async function following({ call }: Turn, follow: (onMessage: () => void) => Promise<void>): Promise<void> {
+async function following(
+  { call }: Turn,
+  follow: (onMessage: () => void) => Promise<void>,
+  isExpired: (error: unknown) => boolean = () => false,
+): Promise<void> {
   for (let failures = 0; ; failures++) {
     try {
       return await follow(() => {
         failures = 0;
       });
     } catch (error) {
+      if (isExpired(error)) continue;
       const isAway = error instanceof AppError && error.code === Code.UNAVAILABLE;
       if (!isAway || call.signal.aborted || failures >= maxResumes) throw error;
       await systemClock.sleep(resumeMs, call.signal);
@@ -51,17 +56,29 @@ async function showProgress(turn: Turn, name: string): Promise<void> {
   const { client, call } = turn;
   const bar = createProgressBar(process.stdout, name);
   let afterSequence = 0n;
+  /** A long job's first events are no longer kept: what it does now is what is to be seen. */
+  const isExpired = (error: unknown) => {
+    const oldest =
+      error instanceof AppError && error.reason === 'EVENTS_EXPIRED' ? error.metadata['oldest'] : undefined;
+    if (oldest === undefined || BigInt(oldest) <= afterSequence + 1n) return false;
+    afterSequence = BigInt(oldest) - 1n;
+    return true;
+  };
   try {
-    await following(turn, async (onMessage) => {
-      for await (const { event } of client.watchJob({ name, afterSequence }, { ...call, deadlineMs: longestMs })) {
-        onMessage();
-        if (event === undefined) continue;
-        afterSequence = event.sequence;
-        const { case: what, value } = event.event;
-        if (what === 'progress') bar.update(value.fraction, value.stage, value.message);
-        else if (what === 'state' && value === Job_State.SUCCEEDED) bar.update(1, 'done', '');
-      }
-    });
+    await following(
+      turn,
+      async (onMessage) => {
+        for await (const { event } of client.watchJob({ name, afterSequence }, { ...call, deadlineMs: longestMs })) {
+          onMessage();
+          if (event === undefined) continue;
+          afterSequence = event.sequence;
+          const { case: what, value } = event.event;
+          if (what === 'progress') bar.update(value.fraction, value.stage, value.message);
+          else if (what === 'state' && value === Job_State.SUCCEEDED) bar.update(1, 'done', '');
+        }
+      },
+      isExpired,
+    );
   } finally {
     bar.end();
   }
