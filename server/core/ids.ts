@@ -44,7 +44,9 @@ export function newId(nowMs: number): string {
   return lastTime + tails.slice(from, used);
 }
 
-/** A text that sorts after all ids of earlier milliseconds and before those of this one. */
+const maxTimeMs = 32 ** timeLength - 1;
+
+/** A text that sorts after all ids of earlier milliseconds and before those of this one (until the year 3084). */
 export function leastIdAt(atMs: number): string {
-  return encode(Math.max(0, Math.floor(atMs)), timeLength);
+  return encode(Math.min(maxTimeMs, Math.max(0, Math.floor(atMs))), timeLength);
 }

@@ -268,5 +268,6 @@ describe('the least id of a time', () => {
   it('lies between ids of earlier and of later milliseconds', () => {
     const now = 1_790_000_000_123;
     assert.ok(newId(now - 1) < leastIdAt(now) && leastIdAt(now) < newId(now));
+    for (const far of [Date.UTC(3100, 0), Date.UTC(9999, 11)]) assert.ok(newId(now) < leastIdAt(far), 'also far ahead');
   });
 });

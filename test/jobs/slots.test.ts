@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { Code } from '../../server/core/codes.ts';
 import { createSeededRandom } from '../../server/core/random.ts';
 import { createDueHeap } from '../../server/jobs/schedules/due-heap.ts';
+import { createScheduleClock } from '../../server/jobs/schedules/schedule-clock.ts';
 import { latestSlot, nextSlot, type SlotRule, slotsBetween } from '../../server/jobs/schedules/slots.ts';
+import { createFakeClock } from '../support/fake-clock.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
 
 const cron = (expression: string, timeZone = 'Europe/Berlin', more: Partial<SlotRule> = {}): SlotRule => ({
@@ -150,6 +152,14 @@ describe('the latest slot', () => {
 });
 
 describe('the heap of what is due', () => {
+  it('holds little more than what counts, however often times are replaced', () => {
+    const clock = createScheduleClock({ clock: createFakeClock(), onDue: async () => undefined });
+    for (let i = 0; i < 10_000; i++) clock.set(`job-${i % 100}`, Number.MAX_SAFE_INTEGER - i);
+    for (let i = 0; i < 100; i++) clock.set(`job-${i}`, undefined);
+    assert.equal(clock.size, 0);
+    assert.ok(clock.held() <= 1_200, `${clock.held()} entries`);
+  });
+
   it('gives the soonest first, whatever the order in which times came', () => {
     const random = createSeededRandom(3);
     const heap = createDueHeap();

@@ -5,12 +5,13 @@ import { isPermanent } from '../../core/codes.ts';
 import { AppError, invalidField, messageOf, notFound } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
 import type { RecordsStore } from '../../stores/records/records-store.ts';
-import type { JobKindInfo } from '../check-job.ts';
+import { checkJob, type JobKindInfo } from '../check-job.ts';
 import type { Created } from '../create-job-options.ts';
 import { jobBusy, scheduleExists } from '../job-errors.ts';
 import { decode, encode, isConflict } from '../job-store.ts';
 import type { JobTemplates, TemplateJob } from '../templates/job-templates.ts';
 import { checkSchedule, jobOfSlot } from './check-schedule.ts';
+import { beginSchedule, changeSchedule, isSameSpec, isUsedUp } from './schedule-changes.ts';
 import { createScheduleClock } from './schedule-clock.ts';
 import type { ScheduleRecord, ScheduleSpec } from './schedule-record.ts';
 import { latestSlot, nextSlot, slotsBetween } from './slots.ts';
@@ -183,14 +184,13 @@ export function createJobSchedules(deps: JobSchedulesDeps): JobSchedules {
     create: async (spec, owner) => {
       const now = clock.now();
       await checkSchedule(spec, kinds, templates, now);
-      const schedule = begin({ ...spec, createMs: now, runs: 0, ...(owner === '' ? {} : { owner }) }, now);
+      const schedule = beginSchedule({ ...spec, createMs: now, runs: 0, ...(owner === '' ? {} : { owner }) }, now);
       try {
         await records.put(partition, spec.id, encode(schedule), { ifVersion: 'absent' });
       } catch (error) {
         if (!isConflict(error)) throw error;
         const there = await find(spec.id);
-        if (there === undefined || digestOf(there.schedule) !== digestOf(spec))
-          throw scheduleExists(`schedules/${spec.id}`);
+        if (there === undefined || !isSameSpec(there.schedule, spec)) throw scheduleExists(`schedules/${spec.id}`);
         return there.schedule;
       }
       serve(schedule);
@@ -205,7 +205,7 @@ export function createJobSchedules(deps: JobSchedulesDeps): JobSchedules {
       for (let tries = 0; tries < maxTries; tries++) {
         const found = await find(spec.id);
         if (found === undefined) throw notFound('schedule', `schedules/${spec.id}`);
-        const schedule = replace(found.schedule, spec, now);
+        const schedule = changeSchedule(found.schedule, spec, now);
         try {
           await records.put(partition, spec.id, encode(schedule), { ifVersion: found.version });
           serve(schedule);
@@ -236,12 +236,15 @@ export function createJobSchedules(deps: JobSchedulesDeps): JobSchedules {
       const slots: BackfilledSlot[] = [];
       for (const slotMs of (newestFirst ? all.toReversed() : all).slice(0, limit)) {
         const key = String(slotMs);
-        const there = dryRun ? await deps.findJob(schedule, key) : undefined;
+        // Also in a dry run, which must tell what would keep the job from being made.
+        const jobOfIt = await jobOfSlot(schedule, templates, slotMs);
         if (dryRun) {
+          checkJob(jobOfIt.spec, kinds, 'schedule.template');
+          const there = await deps.findJob(schedule, key);
           slots.push({ slotMs, existed: there !== undefined, ...(there === undefined ? {} : { job: there }) });
           continue;
         }
-        const { job, existed } = await makeJob(schedule, await jobOfSlot(schedule, templates, slotMs), key, undefined);
+        const { job, existed } = await makeJob(schedule, jobOfIt, key, undefined);
         slots.push({ slotMs, job: job.id, existed });
       }
       return { slots, total: all.length };
@@ -258,37 +261,4 @@ export function createJobSchedules(deps: JobSchedulesDeps): JobSchedules {
       await due.close();
     },
   };
-}
-
-/** A schedule that begins now: slots up to now do not count, but what it has made counts against its limit. */
-function begin(schedule: Omit<ScheduleRecord, 'watermarkMs' | 'anchorMs' | 'nextMs'>, now: number): ScheduleRecord {
-  const begun = { ...schedule, anchorMs: now, watermarkMs: now };
-  const nextMs = isUsedUp(schedule) ? undefined : nextSlot(begun, now);
-  return { ...begun, ...(nextMs === undefined ? {} : { nextMs }) };
-}
-
-/** Keeps the watermark unless the slots are other ones, or the schedule was paused. */
-function replace(old: ScheduleRecord, spec: ScheduleSpec, now: number): ScheduleRecord {
-  const { createMs, runs, owner, lastJob, watermarkMs, anchorMs, nextMs } = old;
-  const kept = {
-    createMs,
-    runs,
-    ...(owner === undefined ? {} : { owner }),
-    ...(lastJob === undefined ? {} : { lastJob }),
-  };
-  const slotsOf = ({ timing, startMs, endMs, limit }: ScheduleSpec) => jsonDigest({ timing, startMs, endMs, limit });
-  if (old.paused || slotsOf(old) !== slotsOf(spec)) {
-    // Never before the watermark: the clock may have been set back.
-    return begin({ ...spec, ...kept }, Math.max(now, watermarkMs));
-  }
-  return { ...spec, ...kept, watermarkMs, anchorMs, ...(nextMs === undefined ? {} : { nextMs }) };
-}
-
-function isUsedUp({ limit, runs }: Pick<ScheduleRecord, 'limit' | 'runs'>): boolean {
-  return limit !== undefined && runs >= limit;
-}
-
-function digestOf(spec: ScheduleSpec): string {
-  const { id, timing, startMs, endMs, limit, catchUp, make, strategy, sla, paused, startWithinMs } = spec;
-  return jsonDigest({ id, timing, startMs, endMs, limit, catchUp, make, strategy, sla, paused, startWithinMs });
 }

@@ -17,6 +17,8 @@ export interface ScheduleClock {
   set(id: string, atMs: number | undefined): void;
   /** Ids that have a time. */
   readonly size: number;
+  /** Entries held for them, for tests. */
+  held(): number;
   start(): void;
   /** Waits for what is being dealt with. */
   close(): Promise<void>;
@@ -24,6 +26,7 @@ export interface ScheduleClock {
 
 /** The wall clock is looked at this often at least, so that a jump of it is noticed, in ms. */
 const maxSleepMs = 500;
+const maxReplaced = 1_000;
 
 export function createScheduleClock({
   clock,
@@ -31,7 +34,7 @@ export function createScheduleClock({
   parallel = 16,
   onLag = () => {},
 }: ScheduleClockOptions): ScheduleClock {
-  const due = createDueHeap();
+  let due = createDueHeap();
   /** What counts: entries of the heap that say otherwise were replaced. */
   const times = new Map<string, number>();
   const busy = new Map<string, Promise<void>>();
@@ -41,12 +44,20 @@ export function createScheduleClock({
   const set = (id: string, atMs: number | undefined) => {
     if (atMs === undefined) {
       times.delete(id);
+      dropReplaced();
       return;
     }
     if (times.get(id) === atMs) return;
     times.set(id, atMs);
     due.add(id, atMs);
+    dropReplaced();
     arm();
+  };
+  /** Entries that were replaced lie in the heap until their time: not more of them than of those that count. */
+  const dropReplaced = () => {
+    if (due.size <= 2 * times.size + maxReplaced) return;
+    due = createDueHeap();
+    for (const [id, atMs] of times) due.add(id, atMs);
   };
   const arm = () => {
     cancelTimer();
@@ -87,6 +98,7 @@ export function createScheduleClock({
     get size() {
       return times.size;
     },
+    held: () => due.size,
     start: () => {
       running = true;
       arm();

@@ -62,6 +62,7 @@ export function createSlaWatch({ store, clock, log, onMiss }: SlaWatchDeps): Sla
   return {
     add: (job) => due.set(job.id, nextOf(job)),
     settle: async (job) => {
+      due.set(job.id, undefined);
       for (const promise of lateAtEnd(job)) if (!job.slaMissed?.includes(promise)) await tell(job, promise);
     },
     start: due.start,

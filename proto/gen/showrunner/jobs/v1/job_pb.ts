@@ -858,7 +858,7 @@ export const RunStrategy_Kind = {
   SEQUENTIAL: 1,
 
   /**
-   * One at a time; after a failed run none starts until it was restarted with success or UnblockTemplate.
+   * One at a time; after a failed run none starts until it was restarted with success, deleted, or UnblockTemplate.
    *
    * @generated from enum value: KIND_STRICT_SEQUENTIAL = 2;
    */

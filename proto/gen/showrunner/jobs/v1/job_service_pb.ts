@@ -2065,7 +2065,8 @@ export const JobService: GenService<{
     output: typeof DeleteScheduleResponseSchema;
   },
   /**
-   * Replaces a schedule. With other times, or after a pause, it begins now: slots of the past are not made up for.
+   * Replaces a schedule. With another cron, interval or start, or after a pause, it begins now: slots of the past are
+   * not made up for. Otherwise it keeps its place and rhythm.
    *
    * @generated from rpc showrunner.jobs.v1.JobService.UpdateSchedule
    */
