@@ -42,6 +42,25 @@ describe('sources that change midway or whose clock is odd', () => {
     assert.deepEqual(await readFrameNumbers(join(fixture.objectsDir, result.hlsObjectKey)), upTo(150));
   });
 
+  it('of 120 frames a second every other one is shown, though the container rounds their times', async () => {
+    await using fixture = await createTranscodeFixture();
+    const args = [...lavfi(numberedFrames('120/1', 1)), ...sourceCodec];
+    const sourceKey = await fixture.upload(await makeSource('fast.mkv', args));
+    const result = await fixture.transcode({ titleId, sourceKey, ladder: smallLadder });
+    assert.equal(result.frameRate, '60/1');
+    const even = upTo(60).map((frame) => frame * 2);
+    assert.deepEqual(await readFrameNumbers(join(fixture.objectsDir, result.hlsObjectKey)), even);
+  });
+
+  it('a stream that is refreshed bit by bit, where decoders begin late after a seek, keeps every frame', async () => {
+    await using fixture = await createTranscodeFixture();
+    const refresh = [...plainCodec, '-x264-params', 'intra-refresh=1'];
+    const args = [...lavfi(numberedFrames('25/1', 4)), ...refresh];
+    const sourceKey = await fixture.upload(await makeSource('refreshed.mp4', args));
+    const result = await fixture.transcode({ titleId, sourceKey, ladder: smallLadder });
+    assert.deepEqual(await readFrameNumbers(join(fixture.objectsDir, result.hlsObjectKey)), upTo(100));
+  });
+
   it('pictures that change their size midway come out frame by frame in one size', async () => {
     await using fixture = await createTranscodeFixture();
     const frames = numberedFrames('25/1', 4);

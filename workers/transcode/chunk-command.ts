@@ -29,13 +29,15 @@ export interface Picture extends DisplaySize {
  * and the way to SDR unless pictures stay HDR.
  */
 export function sharedFilters(plan: TranscodePlan, chunk: PlannedChunk, keepsHdr: boolean): string {
-  const { startTicks, decodeDelayTicks, timeBase, deinterlace, heldFrames } = plan.video;
+  const { startTicks, decodeDelayTicks, timeBase, deinterlace, heldFrames, roundedFrames, shiftSeconds } = plan.video;
   const rate = `${plan.rate.num}/${plan.rate.den}`;
+  const shift = shiftSeconds > 0 ? `+${shiftSeconds.toFixed(6)}/TB` : '';
+  const repeats = heldFrames + roundedFrames;
   return [
-    `setpts=round(PTS-${startTicks + decodeDelayTicks}*${timeBase.num}/${timeBase.den}/TB)`,
+    `setpts=round(PTS-${startTicks + decodeDelayTicks}*${timeBase.num}/${timeBase.den}/TB${shift})`,
     ...(deinterlace ? ['bwdif=mode=send_field:parity=auto:deint=interlaced'] : []),
     `fps=${rate}`,
-    ...(heldFrames > 0 ? ['tpad=stop=-1:stop_mode=clone'] : []),
+    ...(repeats > 0 ? [`tpad=stop=${repeats}:stop_mode=clone`] : []),
     `trim=start=${cutTime(chunk.start, plan)}:end=${cutTime(chunk.end, plan)}`,
     `setpts=N/(${rate}*TB)`,
     ...(plan.video.toneMap && !keepsHdr ? toneMap : []),

@@ -60,15 +60,36 @@ async function encode(work: ChunkWork, rungs: readonly Rung[], paths: readonly s
   });
 }
 
-async function check(work: ChunkWork, rung: Rung, path: string) {
+async function inspect(work: ChunkWork, rung: Rung, path: string) {
   const { plan, chunk, context } = work;
   const data = await readFile(path, { signal: context.signal });
   const samples = readSamples(data);
   const faults = chunkFaults(samples, { ...plan, frames: chunk.end - chunk.start, codec: rung.codec });
   // A build without 10 bit falls back to 8, where dark steps show.
   if (rung.hdr && !readTrackInfo(data).codec.startsWith('hvc1.2.')) faults.push('not in 10 bit');
-  if (faults.length > 0) throw encodeRejected(`${rung.id} of ${chunkName(chunk)}`, faults);
+  return { data, samples, faults };
+}
+
+async function check(work: ChunkWork, rung: Rung, path: string) {
+  const { data, samples, faults } = await inspect(work, rung, path);
+  if (faults.length > 0) throw encodeRejected(`${rung.id} of ${chunkName(work.chunk)}`, faults);
   return { data, samples };
+}
+
+/**
+ * Encodes rungs together. Where the first, whose pictures are those of all, lacks some after a seek, all are encoded
+ * once more from the source's start: its keyframes are no places to begin at (a stream that is refreshed bit by bit).
+ */
+async function encodeWhole(work: ChunkWork, rungs: readonly Rung[], paths: readonly string[]) {
+  const cost = await encode(work, rungs, paths);
+  const [rung] = rungs;
+  if (work.chunk.seekSeconds === null || rung === undefined) return { work, cost };
+  const { faults } = await inspect(work, rung, paths[0] ?? '');
+  if (faults.length === 0) return { work, cost };
+  work.context.log.info('encoding again without a seek', { chunk_start: work.chunk.start, cause: faults[0] });
+  const whole = { ...work, chunk: { ...work.chunk, seekSeconds: null } };
+  const again = await encode(whole, rungs, paths);
+  return { work: whole, cost: { ...again, cpuSeconds: cost.cpuSeconds + again.cpuSeconds } };
 }
 
 /** A rung with a lower cap; encoders without a buffer model get a coarser aim too, which their headers do not show. */
@@ -111,11 +132,11 @@ async function withinCap(work: ChunkWork, rung: Rung, path: string, cost: Encode
 async function encodeMissing(deps: TranscodeDeps, work: ChunkWork, rungs: readonly Rung[]): Promise<ChunkRung[]> {
   const { plan, chunk, context } = work;
   const paths = rungs.map((rung) => join(context.workDir, `${rung.id}.mp4`));
-  const cost = await encode(work, rungs, paths);
+  const { work: used, cost } = await encodeWhole(work, rungs, paths);
   const pixels = rungs.reduce((sum, rung) => sum + rung.width * rung.height, 0);
   const made: ChunkRung[] = [];
   for (const [index, rung] of rungs.entries()) {
-    const { encoded, cpuSeconds } = await withinCap(work, rung, paths[index] ?? '', cost);
+    const { encoded, cpuSeconds } = await withinCap(used, rung, paths[index] ?? '', cost);
     const record = await storeRung(deps.objects, rungFolder(plan, chunk, rung), encoded, context.signal);
     const share = (cost.cpuSeconds * rung.width * rung.height) / pixels;
     made.push({ ...record, id: rung.id, cpuSeconds: share + cpuSeconds, reused: false });

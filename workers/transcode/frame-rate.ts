@@ -13,10 +13,12 @@ export const maxRate = 60;
 export interface MeasuredRate {
   /** Constant output rate, at most 60. */
   readonly rate: Rational;
-  /** Output frames from the first to the last presentation time at that rate. */
+  /** Output frames from the first presentation time to the end of the last frame at that rate. */
   readonly frameCount: number;
   /** True when frame distances differ by more than the clock's rounding. */
   readonly variable: boolean;
+  /** Rate of most of the source; above `rate` where that is capped. */
+  readonly sourceRate: Rational;
 }
 
 interface Dominant {
@@ -80,16 +82,22 @@ function capped(rate: Rational): Rational {
  */
 export function measureRate(ptsTicks: Float64Array, timeBase: Rational, claims: readonly Rational[]): MeasuredRate {
   const dominant = dominantDistance(ptsTicks, timeBase);
-  if (!dominant) return { rate: capped(claims[0] ?? rational(25, 1)), frameCount: 1, variable: false };
+  if (!dominant) {
+    const rate = capped(claims[0] ?? rational(25, 1));
+    return { rate, frameCount: 1, variable: false, sourceRate: rate };
+  }
   // Both ends of the span are rounded to a tick; nothing finer than 1/5000 is worth a different rate.
   const tolerance = Math.max(0.0002, 1.5 / dominant.spanTicks);
-  const rate = capped(snap(1 / dominant.seconds, tolerance, claims));
+  const sourceRate = snap(1 / dominant.seconds, tolerance, claims);
+  const rate = capped(sourceRate);
   const first = ptsTicks[0] ?? 0;
   const last = ptsTicks.at(-1) ?? 0;
   const seconds = (last - first) * toNumber(timeBase);
   return {
     rate,
-    frameCount: Math.round(seconds * toNumber(rate)) + 1,
+    // To the end of the last frame: at half the rate it may have no frame of its own.
+    frameCount: Math.max(1, Math.round((seconds + 1 / toNumber(sourceRate)) * toNumber(rate))),
     variable: dominant.agreeing < dominant.total,
+    sourceRate,
   };
 }

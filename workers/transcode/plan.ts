@@ -57,6 +57,10 @@ export type TranscodePlan = {
     readonly mayChangeSize: boolean;
     /** Frames at the end that show the last picture, because the audio goes on. */
     readonly heldFrames: number;
+    /** Frames more than those that may be missing at the end, where rounding to the output's rate decides. */
+    readonly roundedFrames: number;
+    /** Added to the times of a source that is faster than the output: which frame of each group is shown is then not left to rounding. */
+    readonly shiftSeconds: number;
     /** Ticks that decoded pictures come later than the times that the plan was made by. */
     readonly decodeDelayTicks: number;
     /** Upright, with square pixels. */
@@ -147,6 +151,7 @@ export function planTranscode(input: PlanInput): TranscodePlan {
   const { codecs = [h264Choice], ladder = fixedLadder } = input;
   const measured = outputRate(video);
   const { rate, variable } = measured;
+  const isReduced = toNumber(measured.sourceRate) > maxRate;
   const heldFrames = heldFramesOf(input.probe, measured);
   const frameCount = measured.frameCount + heldFrames;
   const frames = planFrames(frameCount, rate);
@@ -170,6 +175,8 @@ export function planTranscode(input: PlanInput): TranscodePlan {
       variableRate: variable,
       mayChangeSize: video.rotation === 0 && !video.interlaced && video.hdr === undefined,
       heldFrames,
+      roundedFrames: variable || isReduced ? 1 : 0,
+      shiftSeconds: isReduced ? 0.25 / toNumber(measured.sourceRate) : 0,
       decodeDelayTicks: video.decodeDelayTicks,
       display,
     },
