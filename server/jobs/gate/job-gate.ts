@@ -1,9 +1,9 @@
 import type { Clock } from '../../core/clock.ts';
+import { createTurns } from '../../core/turns.ts';
 import type { BatchOperation, RecordsStore } from '../../stores/records/records-store.ts';
 import { jobBusy } from '../job-errors.ts';
 import { isTerminal, type JobRecord } from '../job-record.ts';
 import { decode, encode, isConflict, type JobStore } from '../job-store.ts';
-import { createTurns } from '../turns.ts';
 import type { AppliedLimit, JobLimitsStore } from './job-limits-store.ts';
 import {
   arrive,

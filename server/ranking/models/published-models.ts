@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Clock } from '../../core/clock.ts';
 import { messageOf } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
+import { createTurns } from '../../core/turns.ts';
 import type { ObjectStore } from '../../stores/objects/object-store.ts';
 import type { RecordsStore } from '../../stores/records/records-store.ts';
 import type { RankingCounters } from '../counters.ts';
@@ -57,7 +58,7 @@ const mostFallbacks = 5;
 export async function openPublishedModels(deps: PublishedModelsDeps): Promise<PublishedModels> {
   const { records, registry, clock, log } = deps;
   let serving: ServingModel | undefined;
-  let queue: Promise<unknown> = Promise.resolve();
+  const inTurn = createTurns();
 
   const history = async (limit: number) => {
     const rows = await records.scan(partition, { reverse: true, limit });
@@ -92,12 +93,8 @@ export async function openPublishedModels(deps: PublishedModelsDeps): Promise<Pu
   }
   return {
     current: () => serving,
-    publish: (modelId) => {
-      // One at a time: two publications at once would load two models and race for the swap.
-      const result = queue.then(() => publish(modelId));
-      queue = result.catch(() => undefined);
-      return result;
-    },
+    // One at a time: two publications at once would load two models and race for the swap.
+    publish: (modelId) => inTurn('publish', () => publish(modelId)),
     versionOf: async (modelId) => {
       const row = await records.get(versionsPartition, modelId);
       return row === undefined ? 0 : decodeJson<Publication>(row.value).version;

@@ -1,4 +1,5 @@
 import type { Clock } from '../../core/clock.ts';
+import { createTurns } from '../../core/turns.ts';
 import type { BatchOperation, RecordsStore } from '../../stores/records/records-store.ts';
 import type { RankingCounters } from '../counters.ts';
 import { nearlineOverloaded, profileConflict } from '../errors.ts';
@@ -50,7 +51,7 @@ export async function openNearline(deps: NearlineDeps): Promise<Nearline> {
   const { records, clock, counters, currentModel, maxEvents = 200, maxPending = 10_000 } = deps;
   const profiles = createProfileStore(records, counters);
   const trending = await openTrending({ records, clock, counters });
-  const tails = new Map<string, Promise<unknown>>();
+  const inTurn = createTurns();
   let pending = 0;
 
   const listFor = (profile: string, events: readonly ProfileEvent[]): NearlineList | undefined => {
@@ -111,14 +112,10 @@ export async function openNearline(deps: NearlineDeps): Promise<Nearline> {
       const kept = { id, title, timeMs, positive: isPositive(event), ...(genres.length > 0 ? { genres } : {}) };
       pending += 1;
       // Events of one profile go one after the other, those of others beside them.
-      const result = (tails.get(profile) ?? Promise.resolve()).then(() => apply(profile, kept));
-      const tail = result.catch(() => undefined);
-      tails.set(profile, tail);
       try {
-        return await result;
+        return await inTurn(profile, () => apply(profile, kept));
       } finally {
         pending -= 1;
-        if (tails.get(profile) === tail) tails.delete(profile);
       }
     },
   };
