@@ -7,16 +7,9 @@ import { rejectsWith } from '../support/rejects-with.ts';
 import { createShiftedClock, type ShiftedClock } from '../support/shifted-clock.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { type JobsHarness, openJobsHarness } from './fixtures/harness.ts';
+import { job, nightly } from './fixtures/nightly.ts';
 
 const hourMs = 3_600_000;
-const job = { kind: 'echo', params: { value: '${slot.time} ${slot.date}' }, labels: { by: 'cron' }, priority: 3 };
-const nightly: ScheduleSpec = {
-  id: 'nightly',
-  timing: { cron: '0 0 3 * * *', timeZone: 'Europe/Berlin' },
-  catchUp: 'latest',
-  make: { job },
-  paused: false,
-};
 const everySecond = { timing: { cron: '* * * * * *', timeZone: '' } };
 
 describe('a schedule', () => {

@@ -1,4 +1,3 @@
-// biome-ignore-all lint/suspicious/noTemplateCurlyInString: references are written so
 import assert from 'node:assert/strict';
 import { silentLogger } from '../../server/core/log.ts';
 import { createJobs } from '../../server/jobs/create-jobs.ts';
@@ -8,16 +7,9 @@ import { createShiftedClock, type ShiftedClock } from '../support/shifted-clock.
 import { waitUntil } from '../support/wait-until.ts';
 import { type JobsHarness, openJobsHarness } from './fixtures/harness.ts';
 import { testKinds } from './fixtures/kinds.ts';
+import { nightly } from './fixtures/nightly.ts';
 
 const hourMs = 3_600_000;
-const job = { kind: 'echo', params: { value: '${slot.time} ${slot.date}' }, labels: { by: 'cron' }, priority: 3 };
-const nightly: ScheduleSpec = {
-  id: 'nightly',
-  timing: { cron: '0 0 3 * * *', timeZone: 'Europe/Berlin' },
-  catchUp: 'latest',
-  make: { job },
-  paused: false,
-};
 
 describe('the watermark of a schedule', () => {
   let harness: JobsHarness;
