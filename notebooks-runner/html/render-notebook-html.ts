@@ -2,7 +2,7 @@ import { escapeMarkup } from '../../server/core/escape-markup.ts';
 import { isJsonObject, type JsonObject } from '../nbformat/json-value.ts';
 import { type Cell, type CodeCell, hasTag, type Notebook, type TextCell } from '../nbformat/notebook.ts';
 import { markerTag } from '../run/error-markers.ts';
-import { renderOutput } from './render-output.ts';
+import { cutText, renderOutput } from './render-output.ts';
 import { safeMarkdown } from './safe-html.ts';
 
 /** What a page of a notebook may do: show itself. To be sent as the header `Content-Security-Policy` too. */
@@ -20,6 +20,8 @@ pre{font:13px/1.45 ui-monospace,monospace;overflow-x:auto;white-space:pre-wrap;o
 export interface NotebookPageOptions {
   /** Default `Notebook`. */
   readonly title?: string;
+  /** No cell is rendered once there are more characters than this: the page is then too long, and not whole. */
+  readonly maxLength?: number;
 }
 
 /**
@@ -27,8 +29,12 @@ export interface NotebookPageOptions {
  * and tables are sanitised, SVG is shown as a picture, other MIME types are left out. Failing cells have the anchor
  * `papermill-error-cell`, sources that the notebook hides (report mode) are folded.
  */
-export function renderNotebookHtml(notebook: Notebook, { title = 'Notebook' }: NotebookPageOptions = {}): string {
-  const body = notebook.cells.map(renderCell).join('\n');
+export function renderNotebookHtml(
+  notebook: Notebook,
+  { title = 'Notebook', maxLength = Number.POSITIVE_INFINITY }: NotebookPageOptions = {},
+): string {
+  let body = '';
+  for (const cell of notebook.cells) if (body.length <= maxLength) body += `${renderCell(cell)}\n`;
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="${escapeMarkup(metaPolicy())}"><meta name="referrer" content="no-referrer">
@@ -63,7 +69,7 @@ function renderCell(cell: Cell): string {
   if (hasTag(cell, markerTag)) return '';
   if (cell.cell_type === 'code') return renderCode(cell);
   if (cell.cell_type === 'raw') return `<pre class="raw">${escapeMarkup(cell.source)}</pre>`;
-  return `<div class="markdown">${safeMarkdown(cell.source, (src) => attachmentOf(cell, src))}</div>`;
+  return `<div class="markdown">${safeMarkdown(cutText(cell.source), (src) => attachmentOf(cell, src))}</div>`;
 }
 
 const endedBadly = new Set(['failed', 'timed_out', 'killed', 'cancelled']);

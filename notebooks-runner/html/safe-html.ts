@@ -1,5 +1,6 @@
 import MarkdownIt from 'markdown-it';
 import sanitizeHtml from 'sanitize-html';
+import { escapeMarkup } from '../../server/core/escape-markup.ts';
 
 /** Tags of text, tables and pictures; nothing that runs, loads or submits. */
 const allowedTags = [
@@ -11,14 +12,36 @@ const allowedTags = [
   ),
 ];
 
+/** Tags open at once: to close one takes a look at all of them, so that more would take for ever. */
+const maxOpenTags = 500;
+
+class TooDeep extends Error {}
+
 const markdown = new MarkdownIt({ html: true, linkify: false, typographer: false });
 
 /**
  * HTML of a notebook without anything active: scripts, styles, forms, frames, event handlers and foreign pictures go.
- * `resolveImage` gives the data URI for a picture's `src` (attachments); pictures without one are removed.
+ * `resolveImage` gives the data URI for a picture's `src` (attachments); pictures without one are removed. What nests
+ * beyond reason is shown as text.
  */
 export function safeHtml(html: string, resolveImage: (src: string) => string | undefined = () => undefined): string {
+  try {
+    return sanitize(html, resolveImage);
+  } catch (error) {
+    if (!(error instanceof TooDeep)) throw error;
+    return `<pre class="plain">${escapeMarkup(html)}</pre>`;
+  }
+}
+
+function sanitize(html: string, resolveImage: (src: string) => string | undefined): string {
+  let open = 0;
   return sanitizeHtml(html, {
+    onOpenTag: () => {
+      if (++open > maxOpenTags) throw new TooDeep();
+    },
+    onCloseTag: () => {
+      open--;
+    },
     allowedTags,
     allowedAttributes: {
       a: ['href', 'title', 'rel'],

@@ -67,7 +67,9 @@ export function createNotebookService(deps: NotebookServiceDeps): ServiceRegistr
     },
     getRunPage: async ({ run }, { signal }) => {
       const outputKey = await outputKeyOf(run);
-      const html = Buffer.from(renderNotebookHtml(await source.read(outputKey, signal), { title: outputKey }));
+      const html = Buffer.from(
+        renderNotebookHtml(await source.read(outputKey, signal), { title: outputKey, maxLength: maxPageBytes }),
+      );
       if (html.length > maxPageBytes) throw pageTooLarge(outputKey, html.length, maxPageBytes);
       return { html, contentSecurityPolicy: notebookPagePolicy, outputKey };
     },
