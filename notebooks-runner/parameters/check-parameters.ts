@@ -1,12 +1,12 @@
 import type { FieldViolation } from '../../server/core/errors.ts';
 import { parametersInvalid } from '../errors.ts';
-import type { DeclaredType } from './declared-type.ts';
-import type { Inference } from './inference.ts';
+import type { DeclaredType } from './inference/declared-type.ts';
+import type { Inference } from './inference/inference.ts';
 import { faultsBySchema, type ParameterSchema } from './parameter-schema.ts';
 import { faultsOfValue, kindOf, type Parameters, type ParameterValue } from './parameter-value.ts';
 import { holdsNestedSecret, isSecretName, secretNameOf } from './secret-reference.ts';
 import { decodeTaggedValues } from './tagged-value.ts';
-import type { Translator } from './translator.ts';
+import type { Translator } from './translators/translator.ts';
 
 /** What the notebook says about its parameters. */
 export interface ParameterRules {

@@ -2,11 +2,11 @@ import type { JsonValue } from '../nbformat/json-value.ts';
 import { type Cell, type CodeCell, hasTag, type Notebook } from '../nbformat/notebook.ts';
 import { newCellId } from '../nbformat/upgrade-cells.ts';
 import { checkParameters, type ParameterRules } from './check-parameters.ts';
-import type { Inference } from './inference.ts';
+import type { Inference } from './inference/inference.ts';
 import { readParameterSchema } from './parameter-schema.ts';
 import { parameterToJson } from './parameter-value.ts';
 import { secretVariable } from './secret-reference.ts';
-import { translatorFor } from './translator-for.ts';
+import { translatorFor } from './translators/translator-for.ts';
 
 /** Papermill's tag of the cell that declares parameters with their defaults. */
 export const parametersTag = 'parameters';

@@ -1,5 +1,5 @@
 import type { Notebook } from '../nbformat/notebook.ts';
-import type { Declaration } from './inference.ts';
+import type { Declaration } from './inference/inference.ts';
 import { inferParameters } from './inject-parameters.ts';
 import { type PropertySchema, readParameterSchema } from './parameter-schema.ts';
 

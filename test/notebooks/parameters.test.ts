@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Notebook } from '../../notebooks-runner/nbformat/notebook.ts';
 import { checkNotebook } from '../../notebooks-runner/nbformat/read-notebook.ts';
-import { inferTypescript } from '../../notebooks-runner/parameters/infer-typescript.ts';
+import { inferTypescript } from '../../notebooks-runner/parameters/inference/infer-typescript.ts';
 import { injectParameters } from '../../notebooks-runner/parameters/inject-parameters.ts';
 import type { Parameters } from '../../notebooks-runner/parameters/parameter-value.ts';
 import { Code } from '../../server/core/codes.ts';

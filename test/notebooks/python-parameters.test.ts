@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { inferPython } from '../../notebooks-runner/parameters/infer-python.ts';
+import { inferPython } from '../../notebooks-runner/parameters/inference/infer-python.ts';
 
 function inferred(source: string): Record<string, string> | undefined {
   const inference = inferPython(source);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { translatorFor } from '../../notebooks-runner/parameters/translator-for.ts';
+import { translatorFor } from '../../notebooks-runner/parameters/translators/translator-for.ts';
 
 describe('parameters in a real Bash', () => {
   it('arrive exactly as they were given, whatever they hold', async function () {

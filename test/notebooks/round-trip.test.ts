@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import type { ParameterValue } from '../../notebooks-runner/parameters/parameter-value.ts';
-import { translatorFor } from '../../notebooks-runner/parameters/translator-for.ts';
+import { translatorFor } from '../../notebooks-runner/parameters/translators/translator-for.ts';
 import { code, createNotebookBed } from './notebook-bed.ts';
 
 /** Values that break naive rendering, by a name that both languages take. */

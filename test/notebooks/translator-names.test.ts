@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { checkNotebook } from '../../notebooks-runner/nbformat/read-notebook.ts';
 import { injectParameters } from '../../notebooks-runner/parameters/inject-parameters.ts';
 import type { ParameterValue } from '../../notebooks-runner/parameters/parameter-value.ts';
-import { translatorFor } from '../../notebooks-runner/parameters/translator-for.ts';
+import { translatorFor } from '../../notebooks-runner/parameters/translators/translator-for.ts';
 import { Code } from '../../server/core/codes.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
 import { code, notebookOf } from './notebook-bed.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { ParameterValue } from '../../notebooks-runner/parameters/parameter-value.ts';
-import { translatorFor } from '../../notebooks-runner/parameters/translator-for.ts';
+import { translatorFor } from '../../notebooks-runner/parameters/translators/translator-for.ts';
 
 const values: Readonly<Record<string, ParameterValue>> = {
   nothing: null,

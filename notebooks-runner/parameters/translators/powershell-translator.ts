@@ -1,5 +1,5 @@
+import { isList, type ParameterValue } from '../parameter-value.ts';
 import { byteList, createLiteral, faultsOfLiteral, floatText, isInt64, type LiteralWriter } from './literal-writer.ts';
-import { isList, type ParameterValue } from './parameter-value.ts';
 import type { Translator } from './translator.ts';
 
 const namePattern = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;

@@ -1,4 +1,4 @@
-import type { ValueKind } from './parameter-value.ts';
+import type { ValueKind } from '../parameter-value.ts';
 import { bracketStep, type Token } from './scan-tokens.ts';
 
 /** What a declaration allows; `kinds` undefined = anything (the type is not known). */

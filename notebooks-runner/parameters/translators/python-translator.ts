@@ -1,4 +1,4 @@
-import { inferPython } from './infer-python.ts';
+import { inferPython } from '../inference/infer-python.ts';
 import { quoteText } from './literal-text.ts';
 import { createLiteral } from './literal-writer.ts';
 import type { Translator } from './translator.ts';

@@ -1,4 +1,4 @@
-import { languageUnsupported } from '../errors.ts';
+import { languageUnsupported } from '../../errors.ts';
 import { bashTranslator } from './bash-translator.ts';
 import { csharpTranslator } from './csharp-translator.ts';
 import { fsharpTranslator } from './fsharp-translator.ts';

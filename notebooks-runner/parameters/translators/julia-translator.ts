@@ -1,3 +1,4 @@
+import { isList, kindOf, type ParameterValue } from '../parameter-value.ts';
 import {
   byteList,
   createLiteral,
@@ -7,7 +8,6 @@ import {
   type LiteralWriter,
   refuseText,
 } from './literal-writer.ts';
-import { isList, kindOf, type ParameterValue } from './parameter-value.ts';
 import type { Translator } from './translator.ts';
 
 const namePattern = /^[\p{L}_][\p{L}\p{N}_]{0,127}!?$/u;

@@ -1,5 +1,5 @@
-import type { FieldViolation } from '../../server/core/errors.ts';
-import { isList, type ParameterValue } from './parameter-value.ts';
+import type { FieldViolation } from '../../../server/core/errors.ts';
+import { isList, type ParameterValue } from '../parameter-value.ts';
 
 /** How one programming language writes values; list items and object values come already written. */
 export interface LiteralWriter {

@@ -1,5 +1,5 @@
+import type { ValueKind } from '../parameter-value.ts';
 import { anything, type DeclaredType, only } from './declared-type.ts';
-import type { ValueKind } from './parameter-value.ts';
 import { type PythonToken, scanPython } from './scan-python.ts';
 
 const whole: DeclaredType = { kinds: new Set<ValueKind>(['number', 'bigint']), choices: undefined, isInteger: true };

@@ -1,4 +1,4 @@
-import { inferTypescript } from './infer-typescript.ts';
+import { inferTypescript } from '../inference/infer-typescript.ts';
 import { quoteText } from './literal-text.ts';
 import { createLiteral } from './literal-writer.ts';
 import type { Translator } from './translator.ts';

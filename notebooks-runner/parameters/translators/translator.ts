@@ -1,6 +1,6 @@
-import type { FieldViolation } from '../../server/core/errors.ts';
-import type { Inference } from './inference.ts';
-import type { ParameterValue } from './parameter-value.ts';
+import type { FieldViolation } from '../../../server/core/errors.ts';
+import type { Inference } from '../inference/inference.ts';
+import type { ParameterValue } from '../parameter-value.ts';
 
 /** How parameters are written in one programming language. */
 export interface Translator {
