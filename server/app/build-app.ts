@@ -78,18 +78,15 @@ export async function buildApp(config: Config, log: Logger, env: Environment): P
     return await build(config, log, env, lifecycle);
   } catch (error) {
     await lifecycle.close().catch(() => {});
-    throw error;
+    // What the system refuses at the start lies in the state folder: all else that is opened has errors of its own.
+    throw error instanceof Error && 'syscall' in error ? stateDirUnusable(config.STATE_DIR, error) : error;
   }
 }
 
 async function openStores(config: Config, log: Logger, lifecycle: Lifecycle) {
   const clock = systemClock;
   const dir = config.STATE_DIR;
-  try {
-    mkdirSync(dir, { recursive: true, mode: 0o700 });
-  } catch (error) {
-    throw stateDirUnusable(dir, error);
-  }
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
   const lock = lockStateDir(dir);
   lifecycle.defer('state folder', () => lock.release());
   const records = await openSqliteRecords({ path: join(dir, 'records.db'), clock, log });

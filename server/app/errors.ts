@@ -5,12 +5,12 @@ import { AppError, messageOf } from '../core/errors.ts';
 export const settingsFault = (message: string, cause?: unknown) =>
   new AppError({ code: Code.INVALID_ARGUMENT, reason: 'CONFIG_INVALID', message, cause });
 
-/** FAILED_PRECONDITION: the state folder cannot be made, e.g. because a file stands there. */
+/** FAILED_PRECONDITION: the state folder cannot be made or used, e.g. because a file stands where a folder should. */
 export const stateDirUnusable = (dir: string, cause: unknown) =>
   new AppError({
     code: Code.FAILED_PRECONDITION,
     reason: 'STATE_DIR_UNUSABLE',
-    message: `State folder "${dir}" cannot be made (${messageOf(cause)}); set SHOWRUNNER_STATE_DIR to another one.`,
+    message: `State folder "${dir}" cannot be used (${messageOf(cause)}); mend it or set SHOWRUNNER_STATE_DIR to another one.`,
     metadata: { dir },
     cause,
   });

@@ -1,5 +1,5 @@
 import { Code } from '../core/codes.ts';
-import { AppError } from '../core/errors.ts';
+import { AppError, messageOf } from '../core/errors.ts';
 
 /** Error numbers that mean "no room": full device, quota, file size limit of the process. */
 const noRoom = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
@@ -21,7 +21,7 @@ export function diskFailed(path: string, cause: unknown): AppError {
   return new AppError({
     code: Code.UNAVAILABLE,
     reason: 'DISK_FAILED',
-    message: `reading or writing ${path} failed`,
+    message: `reading or writing ${path} failed: ${messageOf(cause)}`,
     metadata: { path },
     cause,
   });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type App, buildApp } from '../../server/app/build-app.ts';
 import { Code } from '../../server/core/codes.ts';
 import { readConfig } from '../../server/core/config/read-config.ts';
+import { AppError } from '../../server/core/errors.ts';
 import { silentLogger } from '../../server/core/log.ts';
 import { descendantsOf, isAlive } from '../support/processes.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
@@ -156,6 +157,26 @@ describe('serve', function () {
       'STATE_DIR_UNUSABLE',
     );
     assert.match(error.message, /a-file.*SHOWRUNNER_STATE_DIR/);
+  });
+
+  it('names what stands in the way in the state folder', async () => {
+    for (const name of ['redis', 'objects', 'owner.lock', 'api-key']) {
+      const dir = join(temp.path, `with-${name}`);
+      const path = join(dir, name);
+      // A file where a folder should be, and the other way round.
+      if (['redis', 'objects'].includes(name)) {
+        mkdirSync(dir);
+        writeFileSync(path, '');
+      } else mkdirSync(path, { recursive: true });
+      const refused = build({ SHOWRUNNER_STATE_DIR: dir });
+      const error = await refused.then(
+        () => assert.fail(`it started with ${name}`),
+        (thrown: unknown) => thrown,
+      );
+      assert.ok(error instanceof AppError, name);
+      assert.match(error.reason, /^(STATE_DIR_UNUSABLE|DISK_FAILED)$/, name);
+      assert.match(error.message, /EEXIST|ENOTDIR|EISDIR|unable to open/, name);
+    }
   });
 
   it('does not start with a filter that does not load, and starts on the same folder once it is mended', async () => {

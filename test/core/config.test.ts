@@ -52,6 +52,26 @@ describe('configuration', () => {
     }
   });
 
+  it('takes addresses of Redis and memcached that are whole, and repeats no password', () => {
+    for (const url of ['redis://h', 'rediss://u:p@h:1/3', 'unix:/run/redis.sock', '']) {
+      assert.equal(readConfig({ SHOWRUNNER_REDIS_URL: url }).REDIS_URL, url || undefined);
+    }
+    assert.equal(readConfig({ SHOWRUNNER_MEMCACHED_URL: 'memcached://h:1' }).MEMCACHED_URL, 'memcached://h:1');
+    for (const [name, url] of [
+      ['REDIS_URL', 'redis://:hunter2@'],
+      ['REDIS_URL', 'redis://u:hunter2@h/first'],
+      ['REDIS_URL', 'unix:redis.sock'],
+      ['MEMCACHED_URL', 'memcached://'],
+      ['MEMCACHED_URL', 'memcached://h:1/pool'],
+    ] as const) {
+      assert.throws(
+        () => readConfig({ [`SHOWRUNNER_${name}`]: url }),
+        (error: Error) => error.message.includes(`SHOWRUNNER_${name}: expected`) && !error.message.includes('hunter2'),
+        url,
+      );
+    }
+  });
+
   it('reads a file and lets the environment win', () => {
     const folder = mkdtempSync(join(tmpdir(), 'showrunner-config-'));
     try {

@@ -72,6 +72,27 @@ export function urlOf(...protocols: readonly string[]): (value: string) => strin
   };
 }
 
+/** `redis://[user:password@]host[:port][/db]`, `rediss://…` or `unix:/path`. */
+export function redisUrl(value: string): string | undefined {
+  const url = urlOf('redis:', 'rediss:', 'unix:')(value);
+  const { protocol, hostname, pathname } = new URL(url ?? 'unix:/');
+  const isWhole = protocol === 'unix:' ? pathname.startsWith('/') : hostname !== '' && /^\/?\d*$/.test(pathname);
+  // The URL may hold a password: it is not repeated.
+  if (!isWhole) throw new Error('expected redis://host[:port][/db], rediss://host[:port][/db] or unix:/path');
+  return url;
+}
+
+/** `memcached://host[:port]`. */
+export function memcachedUrl(value: string): string | undefined {
+  const url = urlOf('memcached:')(value);
+  if (url === undefined) return undefined;
+  const { hostname, pathname, search, hash, username } = new URL(url);
+  if (hostname === '' || !/^\/?$/.test(pathname) || search !== '' || hash !== '' || username !== '') {
+    throw new Error(`expected memcached://host[:port], got "${value}"`);
+  }
+  return url;
+}
+
 /** `name=number,name=number`: numbers of 0 to 64 by name. */
 export function counts(value: string): Readonly<Record<string, number>> {
   const pairs = value.split(',').filter((pair) => pair.trim() !== '');

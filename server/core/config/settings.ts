@@ -1,4 +1,17 @@
-import { counts, flag, hostPort, integer, oneOf, optionalText, origins, setting, text, urlOf } from './setting.ts';
+import {
+  counts,
+  flag,
+  hostPort,
+  integer,
+  memcachedUrl,
+  oneOf,
+  optionalText,
+  origins,
+  redisUrl,
+  setting,
+  text,
+  urlOf,
+} from './setting.ts';
 
 /**
  * Every setting of showrunner. Read once in main.ts from the environment as SHOWRUNNER_<NAME>, or from the
@@ -28,13 +41,9 @@ export const settings = {
     {},
     'Jobs that one worker process runs at once, per queue class, e.g. `encode=1,transcode=4`; 1 where not named, 0 = none.',
   ),
-  REDIS_URL: setting(
-    urlOf('redis:', 'rediss:', 'unix:'),
-    undefined,
-    'Redis or Valkey for jobs; empty = start a private one.',
-  ),
+  REDIS_URL: setting(redisUrl, undefined, 'Redis or Valkey for jobs; empty = start a private one.'),
   MEMCACHED_URL: setting(
-    urlOf('memcached:'),
+    memcachedUrl,
     undefined,
     'memcached://host:port for the cache service; empty = in-process cache.',
   ),
