@@ -26,12 +26,17 @@ export function readExecuteReply(content: JsonObject): ExecuteReply {
   const known = status === 'ok' ? 'ok' : status === 'aborted' || status === 'abort' ? 'aborted' : 'error';
   return {
     status: known,
-    executionCount: typeof count === 'number' && Number.isInteger(count) ? count : null,
+    executionCount: readExecutionCount(count),
     ename: typeof ename === 'string' ? ename : 'Error',
     evalue: typeof evalue === 'string' ? evalue : '',
     traceback: Array.isArray(traceback) ? traceback.filter((line) => typeof line === 'string') : [],
     asksExit: Array.isArray(payload) && payload.some(isExitRequest),
   };
+}
+
+/** The count that a kernel gives; null for what nbformat takes for none. */
+export function readExecutionCount(count: unknown): number | null {
+  return typeof count === 'number' && Number.isSafeInteger(count) && count >= 0 ? count : null;
 }
 
 /** Source: https://jupyter-client.readthedocs.io/en/stable/messaging.html#payloads-deprecated */

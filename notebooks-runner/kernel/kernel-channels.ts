@@ -70,12 +70,21 @@ export function openKernelChannels(options: ChannelsOptions): KernelChannels {
     });
   }
 
+  /** One message that cannot be handled must not stop those behind it. */
+  function deliver(channel: IncomingChannel, message: WireMessage): void {
+    try {
+      onMessage(channel, message);
+    } catch (error) {
+      log.error('kernel message not handled', { channel, type: message.type, error: messageOf(error) });
+    }
+  }
+
   async function drain(channel: IncomingChannel, socket: AsyncIterable<Buffer[]> & { closed: boolean }): Promise<void> {
     try {
       for await (const frames of socket) {
         if (channel === 'iopub' && options.hasNagle) acknowledge();
         const message = codec.decode(frames);
-        if (message !== undefined) onMessage(channel, message);
+        if (message !== undefined) deliver(channel, message);
       }
     } catch (error) {
       if (!socket.closed) log.error('kernel channel failed', { channel, error: messageOf(error) });

@@ -1,4 +1,5 @@
 import type { Clock } from '../../server/core/clock.ts';
+import { readExecutionCount } from '../kernel/execute-reply.ts';
 import type { WireMessage } from '../kernel/wire-codec.ts';
 import type { JsonObject } from '../nbformat/json-value.ts';
 import type { Output } from '../nbformat/notebook.ts';
@@ -119,7 +120,7 @@ export function createCellRouter(options: CellRouterOptions): CellRouter {
     const content = message.type === 'stream' ? message.content : redactor.value(message.content);
     switch (message.type) {
       case 'execute_input':
-        if (message.parentId === sink.requestId) sink.executionCount = countOf(content);
+        if (message.parentId === sink.requestId) sink.executionCount = readExecutionCount(content['execution_count']);
         break;
       case 'stream':
         stream(sink, content);
@@ -129,7 +130,12 @@ export function createCellRouter(options: CellRouterOptions): CellRouter {
         note(sink, 'display', plainTextOf(content));
         break;
       case 'execute_result':
-        sink.outputs.result(content['data'], content['metadata'], countOf(content), displayIdOf(content));
+        sink.outputs.result(
+          content['data'],
+          content['metadata'],
+          readExecutionCount(content['execution_count']),
+          displayIdOf(content),
+        );
         note(sink, 'result', plainTextOf(content));
         break;
       case 'update_display_data': {
@@ -188,7 +194,11 @@ function toOutput(type: string, content: JsonObject): Output | 'clear' | undefin
     case 'display_data':
       return { output_type: 'display_data', ...bundle };
     case 'execute_result':
-      return { output_type: 'execute_result', execution_count: countOf(content), ...bundle };
+      return {
+        output_type: 'execute_result',
+        execution_count: readExecutionCount(content['execution_count']),
+        ...bundle,
+      };
     case 'clear_output':
       return 'clear';
     default:
@@ -198,11 +208,6 @@ function toOutput(type: string, content: JsonObject): Output | 'clear' | undefin
 
 function textOf(value: unknown, fallback: string): string {
   return typeof value === 'string' ? value : fallback;
-}
-
-function countOf(content: JsonObject): number | null {
-  const count = content['execution_count'];
-  return typeof count === 'number' && Number.isInteger(count) ? count : null;
 }
 
 function plainTextOf(content: JsonObject): string {

@@ -1,5 +1,5 @@
 import type { WireMessage } from '../kernel/wire-codec.ts';
-import { isJsonObject, type JsonObject, type JsonValue } from '../nbformat/json-value.ts';
+import { isDeeperThan, isJsonObject, type JsonObject, type JsonValue } from '../nbformat/json-value.ts';
 import type { Output } from '../nbformat/notebook.ts';
 
 /** Collects the state of widgets, so that the output notebook shows them without a kernel. */
@@ -28,6 +28,7 @@ interface Model {
 }
 
 const maxModels = 10_000;
+const maxDepth = 80;
 const targetName = 'jupyter.widget';
 const viewMime = 'application/vnd.jupyter.widget-state+json';
 
@@ -42,6 +43,11 @@ export function createWidgetState({ maxBytes, sendState }: WidgetStateOptions): 
   function update(id: string, model: Model, message: WireMessage): void {
     const data = message.content['data'];
     const state = isJsonObject(data) && isJsonObject(data['state']) ? data['state'] : {};
+    // A document that nests deeper cannot be read again.
+    if (isDeeperThan(state, maxDepth)) {
+      droppedCount++;
+      return;
+    }
     const next = { ...model.state, ...state };
     const bytes = Buffer.byteLength(JSON.stringify(next)) + buffersOf(message).size;
     if (usedBytes - model.bytes + bytes > maxBytes) {

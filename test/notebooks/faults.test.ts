@@ -134,11 +134,35 @@ describe('a kernel that misbehaves', () => {
     assert.match(error.message, /not ready after 1000 ms/);
   });
 
-  it('counts as a kernel only when it is one: an honest twin of the forger runs cells', async () => {
+  // It signs as it should, and so proves too that only the key is wrong with the forger above.
+  it('may send what no kernel should: the rest is kept, in a document that can be read', async () => {
     await using bed = await createNotebookBed();
-    const dirs = [await forgingKernels(bed, 'honest')];
-    const record = await bed.run([code('1')], { kernelName: 'honest', kernels: { dirs } });
-    assert.deepEqual([record.status, statuses(record)], ['succeeded', ['succeeded']]);
+    const dirs = [await forgingKernels(bed, 'odd')];
+    const record = await bed.run([code('1'), code('2')], { kernelName: 'odd', kernels: { dirs } });
+    assert.deepEqual(statuses(record), ['succeeded', 'succeeded']);
+    assert.match(record.warnings.join(), /updates of widgets were dropped/);
+    const cells = codeCells(await bed.readOutput());
+    assert.deepEqual(cells[1]?.outputs, cells[0]?.outputs);
+    assert.deepEqual(
+      [
+        cells[0]?.execution_count,
+        cells[0]?.outputs.map((output) => ('data' in output ? output.data : output.output_type)),
+      ],
+      [
+        null,
+        [
+          'stream',
+          {},
+          { 'image/png': '5', 'text/plain': 'ab' },
+          { 'text/plain': 'new' },
+          { 'application/json': '[value nested too deeply to be kept]' },
+          {},
+          'error',
+          'stream',
+        ],
+      ],
+    );
+    assert.deepEqual([printed(cells[0], '__proto__'), printed(cells[0])], ['proto', '\ufffd\ufffd']);
   });
 });
 
