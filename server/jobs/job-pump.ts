@@ -2,7 +2,8 @@ import type { ChildNote } from '../../workers/queue/job-ledger.ts';
 import type { JobQueue } from '../../workers/queue/job-queue.ts';
 import type { QueueEvent } from '../../workers/queue/queue-events.ts';
 import type { Clock } from '../core/clock.ts';
-import { messageOf } from '../core/errors.ts';
+import { isPermanent } from '../core/codes.ts';
+import { AppError, messageOf } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import { applyEvent, comparePositions } from './apply-event.ts';
 import type { JobPublisher } from './job-publisher.ts';
@@ -54,9 +55,19 @@ async function applyFamily(deps: JobPumpDeps, events: readonly QueueEvent[]): Pr
   for (let from = 0; from < events.length; ) {
     let to = from + 1;
     if (events[from]?.type === 'added') while (events[to]?.type === 'added') to++;
-    await Promise.all(events.slice(from, to).map((event) => applyOne(deps, event)));
+    await Promise.all(events.slice(from, to).map((event) => guarded(deps, event, applyOne(deps, event))));
     if (to - from > 1 || events[from]?.type === 'added') await countParts(deps, events.slice(from, to));
     from = to;
+  }
+}
+
+/** An event that can never be stored must not hold up those behind it; anything else is tried again. */
+async function guarded({ log }: JobPumpDeps, { jobId, position }: QueueEvent, work: Promise<void>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    if (!(error instanceof AppError) || !isPermanent(error.code)) throw error;
+    log.error('job event cannot be stored', { job_id: jobId, position, error: messageOf(error) });
   }
 }
 

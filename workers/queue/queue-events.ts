@@ -42,13 +42,13 @@ export async function* readQueueEvents(
     let events: QueueEvent[];
     try {
       // The blocked command itself ends with its connection or its time.
-      const read = redis.xread('COUNT', batchSize, 'BLOCK', blockMs, 'STREAMS', stream, position);
-      const reply = (await orAborted(read, signal)) as StreamReply | undefined;
+      const reading = redis.xread('COUNT', batchSize, 'BLOCK', blockMs, 'STREAMS', stream, position);
+      const reply = (await orAborted(reading, signal)) as StreamReply | undefined;
       const entries = reply?.[0]?.[1] ?? [];
+      const read = await Promise.all(entries.map((entry) => readEvent(entry, ledger, log)));
+      events = read.filter((event) => event !== undefined);
+      // Not before all are there: what cannot be fetched now is read again.
       position = entries.at(-1)?.[0] ?? position;
-      events = (await Promise.all(entries.map((entry) => readEvent(entry, ledger)))).filter(
-        (event) => event !== undefined,
-      );
     } catch (error) {
       if (signal.aborted) return;
       log.debug('job events could not be read', { error: messageOf(error) });
@@ -59,7 +59,11 @@ export async function* readQueueEvents(
   }
 }
 
-async function readEvent([position, fields]: [string, string[]], ledger: JobLedger): Promise<QueueEvent | undefined> {
+async function readEvent(
+  [position, fields]: [string, string[]],
+  ledger: JobLedger,
+  log: Logger,
+): Promise<QueueEvent | undefined> {
   const field = (name: string) => fields[fields.indexOf(name) + 1] ?? '';
   const jobId = field('id');
   const common = {
@@ -70,7 +74,7 @@ async function readEvent([position, fields]: [string, string[]], ledger: JobLedg
     attempt: Number(field('attempt')),
   };
   const text = field('body');
-  const body = text === '' ? (await ledger.inspect([jobId]))[0]?.outcome : JSON.parse(text);
+  const body = text === '' ? (await ledger.inspect([jobId]))[0]?.outcome : parse(text, position, log);
   // A large outcome that has expired meanwhile: a server took it over long ago.
   if (body === undefined) return undefined;
   switch (field('type')) {
@@ -86,5 +90,15 @@ async function readEvent([position, fields]: [string, string[]], ledger: JobLedg
       return { ...common, type: 'finished', outcome: body };
     default:
       return undefined;
+  }
+}
+
+/** Undefined for what no worker wrote: it must not hold up what comes after it. */
+function parse(text: string, position: string, log: Logger) {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    log.error('job event cannot be read', { position, error: messageOf(error) });
+    return undefined;
   }
 }
