@@ -2,8 +2,8 @@ import type { DescMessage, DescMethod, DescService, MessageInitShape, MessageSha
 import { type ChannelCredentials, Client, credentials } from '@grpc/grpc-js';
 import { messageOf } from '../core/errors.ts';
 import { checkAuthorities } from './ca-certificates.ts';
-import type { MetadataInit, RpcCallOptions } from './client-call.ts';
-import { type AnyClientMethod, clientMethod } from './client-method.ts';
+import type { MetadataInit, RpcCallOptions } from './client/client-call.ts';
+import { type AnyClientMethod, clientMethod } from './client/client-method.ts';
 import { tlsInvalid } from './errors.ts';
 
 /** PEM contents, not paths. */

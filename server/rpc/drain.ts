@@ -1,5 +1,5 @@
 import type { Server } from '@grpc/grpc-js';
-import type { RpcHost } from './call-run.ts';
+import type { RpcHost } from './call/call-run.ts';
 import { serverClosing } from './errors.ts';
 import { destroySessions } from './grpc-internals.ts';
 import type { HealthService } from './health.ts';

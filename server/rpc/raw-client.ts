@@ -3,10 +3,10 @@ import { context, propagation, type Span, SpanKind, SpanStatusCode, trace } from
 import { createCounters } from '../core/counters.ts';
 import type { AppError } from '../core/errors.ts';
 import type { OriginCallOptions, Origins } from '../core/origins.ts';
+import { RawCall } from './client/raw-call.ts';
 import { type ClientTls, channelCredentials } from './client.ts';
 import { originInvalid, originsExhausted } from './errors.ts';
 import { WireMetadata } from './metadata.ts';
-import { RawCall } from './raw-call.ts';
 
 export interface OriginsOptions {
   /** For targets that begin with `grpcs://`; absent = the CAs that Node ships. */

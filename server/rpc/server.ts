@@ -5,20 +5,20 @@ import type { Clock } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import { PlaceList } from '../core/place-list.ts';
-import type { CallRun, RpcHost } from './call-run.ts';
+import type { CallRun, RpcHost } from './call/call-run.ts';
+import { entriesOf, type MethodEntry } from './call/method-entry.ts';
+import { clientStreamAdapter, unaryAdapter } from './call/single-answer.ts';
+import { bidiAdapter, serverStreamAdapter } from './call/stream-answer.ts';
+import { watchStatus } from './call/transport-status.ts';
+import { unknownMethodEntry } from './call/unknown-method.ts';
 import { passBytes } from './codec.ts';
 import { closeServer } from './drain.ts';
 import { addressInUse, addressUnusable } from './errors.ts';
 import { addHttp2Options, catchUnknownMethods } from './grpc-internals.ts';
 import type { ServiceRegistration } from './handler.ts';
 import { addHealth, type HealthService } from './health.ts';
-import { entriesOf, type MethodEntry } from './method-entry.ts';
 import { reflectionServices } from './reflection.ts';
 import { type ServerTls, serverCredentials } from './server-tls.ts';
-import { clientStreamAdapter, unaryAdapter } from './single-answer.ts';
-import { bidiAdapter, serverStreamAdapter } from './stream-answer.ts';
-import { watchStatus } from './transport-status.ts';
-import { unknownMethodEntry } from './unknown-method.ts';
 
 export interface RpcServerOptions {
   /** `host:port`; port 0 takes a free one. */

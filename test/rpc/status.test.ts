@@ -5,7 +5,7 @@ import { ErrorInfoSchema, RequestInfoSchema } from '../../proto/gen/google/rpc/e
 import { StatusSchema } from '../../proto/gen/google/rpc/status_pb.ts';
 import { Code } from '../../server/core/codes.ts';
 import { AppError, invalidFields } from '../../server/core/errors.ts';
-import { appErrorFrom } from '../../server/rpc/client-call.ts';
+import { appErrorFrom } from '../../server/rpc/client/client-call.ts';
 import { fromStatus, toStatus } from '../../server/rpc/status.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
 import { createRecordingLogger, startEcho } from './fixtures/echo-server.ts';

@@ -1,7 +1,7 @@
 import type { DescMessage } from '@bufbuild/protobuf';
 import type { ClientDuplexStream, ClientWritableStream } from '@grpc/grpc-js';
+import { DrainGate } from '../drain-gate.ts';
 import { encodeRequest } from './client-call.ts';
-import { DrainGate } from './drain-gate.ts';
 
 type RequestWire = ClientWritableStream<Buffer> | ClientDuplexStream<Buffer, Buffer>;
 

@@ -1,7 +1,7 @@
-import type { AnswerExchange, Call, StreamAnswer } from '../core/call.ts';
+import type { AnswerExchange, Call, StreamAnswer } from '../../core/call.ts';
+import { decodeRequest, encodeResponse } from '../codec.ts';
+import { answerInvalid } from '../errors.ts';
 import type { CallRun } from './call-run.ts';
-import { decodeRequest, encodeResponse } from './codec.ts';
-import { answerInvalid } from './errors.ts';
 import type { MethodEntry } from './method-entry.ts';
 import { leaveSource } from './response-pump.ts';
 import { takeRequestAs } from './session-hooks.ts';

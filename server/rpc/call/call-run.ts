@@ -1,14 +1,14 @@
-import type { CallPipeline, CallSession } from '../core/call.ts';
-import type { Clock } from '../core/clock.ts';
-import { Code } from '../core/codes.ts';
-import { AppError, isAbortError } from '../core/errors.ts';
-import type { Logger } from '../core/log.ts';
-import type { Placed, PlaceList } from '../core/place-list.ts';
-import { callCancelled, deadlineExceeded, internalError, metadataTooLarge, serverClosing } from './errors.ts';
-import type { CallContext } from './handler.ts';
-import { metadataBytes } from './metadata.ts';
+import type { CallPipeline, CallSession } from '../../core/call.ts';
+import type { Clock } from '../../core/clock.ts';
+import { Code } from '../../core/codes.ts';
+import { AppError, isAbortError } from '../../core/errors.ts';
+import type { Logger } from '../../core/log.ts';
+import type { Placed, PlaceList } from '../../core/place-list.ts';
+import { callCancelled, deadlineExceeded, internalError, metadataTooLarge, serverClosing } from '../errors.ts';
+import type { CallContext } from '../handler.ts';
+import { metadataBytes } from '../metadata.ts';
+import { type StatusError, toStatus } from '../status.ts';
 import { type CallTarget, ServerCall, type Wire } from './server-call.ts';
-import { type StatusError, toStatus } from './status.ts';
 import { transportErrorOf } from './transport-status.ts';
 
 /** What all calls of one server share. */

@@ -1,10 +1,10 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { DescMessage } from '@bufbuild/protobuf';
 import type { ServerDuplexStream, ServerWritableStream } from '@grpc/grpc-js';
-import { droppedMessage } from '../core/dropped-message.ts';
+import { droppedMessage } from '../../core/dropped-message.ts';
+import { encodeResponse } from '../codec.ts';
+import { DrainGate } from '../drain-gate.ts';
 import type { CallRun } from './call-run.ts';
-import { encodeResponse } from './codec.ts';
-import { DrainGate } from './drain-gate.ts';
 import { giveResponse } from './session-hooks.ts';
 import { noteTrailers } from './transport-status.ts';
 

@@ -1,8 +1,8 @@
 import { type DescMessage, type Message, toBinary } from '@bufbuild/protobuf';
-import type { StreamAnswer } from '../core/call.ts';
-import { droppedMessage } from '../core/dropped-message.ts';
+import type { StreamAnswer } from '../../core/call.ts';
+import { droppedMessage } from '../../core/dropped-message.ts';
+import { decodeRequest, decodeResponse, toMessage, viewOf } from '../codec.ts';
 import type { CallRun } from './call-run.ts';
-import { decodeRequest, decodeResponse, toMessage, viewOf } from './codec.ts';
 
 // A hook that answers synchronously must not cost a turn of the microtask queue: hence the promise checks.
 

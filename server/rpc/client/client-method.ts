@@ -1,5 +1,6 @@
 import type { DescMethod } from '@bufbuild/protobuf';
 import type { Client, requestCallback } from '@grpc/grpc-js';
+import { decodeResponse, passBytes } from '../codec.ts';
 import {
   appErrorFrom,
   encodeRequest,
@@ -9,7 +10,6 @@ import {
   watchCall,
 } from './client-call.ts';
 import { sendRequests } from './client-requests.ts';
-import { decodeResponse, passBytes } from './codec.ts';
 import { ResponseStream } from './response-stream.ts';
 
 /**

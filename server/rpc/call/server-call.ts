@@ -1,13 +1,13 @@
 import type { Metadata, ServerUnaryCall } from '@grpc/grpc-js';
-import type { Call, CallKind, CallMetadata, Idempotency, Principal } from '../core/call.ts';
-import { FewAttributes } from '../core/call-attributes.ts';
-import type { Clock } from '../core/clock.ts';
-import type { AppError } from '../core/errors.ts';
-import { newId } from '../core/ids.ts';
-import type { Logger } from '../core/log.ts';
-import { type TlsPeer, tlsPeer } from '../core/tls-peer.ts';
-import { transportCallOf } from './grpc-internals.ts';
-import { WireMetadata } from './metadata.ts';
+import type { Call, CallKind, CallMetadata, Idempotency, Principal } from '../../core/call.ts';
+import { FewAttributes } from '../../core/call-attributes.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { AppError } from '../../core/errors.ts';
+import { newId } from '../../core/ids.ts';
+import type { Logger } from '../../core/log.ts';
+import { type TlsPeer, tlsPeer } from '../../core/tls-peer.ts';
+import { transportCallOf } from '../grpc-internals.ts';
+import { WireMetadata } from '../metadata.ts';
 
 /** What all four kinds of grpc-js server calls share. */
 export type Wire = Pick<

@@ -4,11 +4,11 @@ import type {
   ServerInterceptingCallInterface,
   ServerInterceptor,
 } from '@grpc/grpc-js';
-import { Code } from '../core/codes.ts';
-import type { AppError } from '../core/errors.ts';
-import { deadlineExceeded, transportFailure } from './errors.ts';
-import { transportCallOf } from './grpc-internals.ts';
-import { detailsKey, fromStatus, toStatus } from './status.ts';
+import { Code } from '../../core/codes.ts';
+import type { AppError } from '../../core/errors.ts';
+import { deadlineExceeded, transportFailure } from '../errors.ts';
+import { transportCallOf } from '../grpc-internals.ts';
+import { detailsKey, fromStatus, toStatus } from '../status.ts';
 
 type Status = Parameters<ServerInterceptingCallInterface['sendStatus']>[0];
 type Listener = Parameters<ServerInterceptingCallInterface['start']>[0];

@@ -1,12 +1,12 @@
 import type { handleBidiStreamingCall, handleServerStreamingCall } from '@grpc/grpc-js';
-import type { StreamAnswer } from '../core/call.ts';
+import type { StreamAnswer } from '../../core/call.ts';
+import type { StatusError } from '../status.ts';
 import { Exchange, OneRequest } from './answer-exchange.ts';
 import { CallRun, type RpcHost } from './call-run.ts';
 import type { MethodEntry } from './method-entry.ts';
 import { RequestStream } from './request-stream.ts';
 import { pumpResponses, type ResponseWire } from './response-pump.ts';
 import { takeRequest } from './session-hooks.ts';
-import type { StatusError } from './status.ts';
 
 /** Ends a streaming call with an error, after the messages that were written before. */
 export function streamErrorSender(wire: ResponseWire): (status: StatusError) => void {

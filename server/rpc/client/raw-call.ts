@@ -1,10 +1,10 @@
 import type { ChannelInterface, Metadata, StatusObject } from '@grpc/grpc-js';
-import { Code } from '../core/codes.ts';
-import { AppError } from '../core/errors.ts';
-import type { OriginCallOptions } from '../core/origins.ts';
-import { viewOf } from './codec.ts';
-import { callCancelled } from './errors.ts';
-import { WireMetadata } from './metadata.ts';
+import { Code } from '../../core/codes.ts';
+import { AppError } from '../../core/errors.ts';
+import type { OriginCallOptions } from '../../core/origins.ts';
+import { viewOf } from '../codec.ts';
+import { callCancelled } from '../errors.ts';
+import { WireMetadata } from '../metadata.ts';
 import { originErrorFrom } from './origin-status.ts';
 
 type TransportCall = ReturnType<ChannelInterface['createCall']>;

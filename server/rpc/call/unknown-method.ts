@@ -1,9 +1,9 @@
 import type { handleBidiStreamingCall, ServerDuplexStream } from '@grpc/grpc-js';
+import { passBytes } from '../codec.ts';
+import { answerInvalid, methodUnknown, staticAnswerInvalid } from '../errors.ts';
+import type { TableEntry } from '../grpc-internals.ts';
 import { Exchange } from './answer-exchange.ts';
 import { CallRun, type RpcHost } from './call-run.ts';
-import { passBytes } from './codec.ts';
-import { answerInvalid, methodUnknown, staticAnswerInvalid } from './errors.ts';
-import type { TableEntry } from './grpc-internals.ts';
 import { unknownTarget } from './method-entry.ts';
 import { RequestStream } from './request-stream.ts';
 import { pumpResponses } from './response-pump.ts';

@@ -1,7 +1,7 @@
 import type { DescMethod } from '@bufbuild/protobuf';
 import { MethodOptions_IdempotencyLevel as Level } from '@bufbuild/protobuf/wkt';
-import type { CallKind, Idempotency } from '../core/call.ts';
-import type { AnyHandler, ServiceRegistration } from './handler.ts';
+import type { CallKind, Idempotency } from '../../core/call.ts';
+import type { AnyHandler, ServiceRegistration } from '../handler.ts';
 import type { CallTarget } from './server-call.ts';
 
 /** A method ready to be called. */

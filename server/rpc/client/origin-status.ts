@@ -1,7 +1,7 @@
 import type { StatusObject } from '@grpc/grpc-js';
-import { Code } from '../core/codes.ts';
-import { OriginError } from '../core/origins.ts';
-import { detailsKey, fromStatus, pushbackKey } from './status.ts';
+import { Code } from '../../core/codes.ts';
+import { OriginError } from '../../core/origins.ts';
+import { detailsKey, fromStatus, pushbackKey } from '../status.ts';
 
 /** What the transport itself says, with the address of the origin in it, and what callers are told instead. */
 const transportTexts: readonly { code: Code; starts: string; reason: string; message: string }[] = [

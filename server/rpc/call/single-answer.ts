@@ -5,12 +5,12 @@ import type {
   ServerUnaryCall,
   sendUnaryData,
 } from '@grpc/grpc-js';
-import type { Answer, StaticAnswer, StreamAnswer } from '../core/call.ts';
+import type { Answer, StaticAnswer, StreamAnswer } from '../../core/call.ts';
+import { encodeResponse } from '../codec.ts';
+import { staticAnswerInvalid } from '../errors.ts';
+import { releaseTransport } from '../grpc-internals.ts';
 import { OneRequest, onlyResponse } from './answer-exchange.ts';
 import { CallRun, type RpcHost } from './call-run.ts';
-import { encodeResponse } from './codec.ts';
-import { staticAnswerInvalid } from './errors.ts';
-import { releaseTransport } from './grpc-internals.ts';
 import type { MethodEntry } from './method-entry.ts';
 import { RequestStream } from './request-stream.ts';
 import { giveResponse, takeRequest } from './session-hooks.ts';

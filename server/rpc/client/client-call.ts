@@ -1,12 +1,12 @@
 import type { EventEmitter } from 'node:events';
 import { type DescMessage, toBinary } from '@bufbuild/protobuf';
 import { type CallOptions, Metadata, type StatusObject } from '@grpc/grpc-js';
-import type { CallMetadata } from '../core/call.ts';
-import { AppError, messageOf } from '../core/errors.ts';
-import { toMessage, viewOf } from './codec.ts';
-import { callCancelled, internalError, requestInvalid } from './errors.ts';
-import { WireMetadata } from './metadata.ts';
-import { fromStatus } from './status.ts';
+import type { CallMetadata } from '../../core/call.ts';
+import { AppError, messageOf } from '../../core/errors.ts';
+import { toMessage, viewOf } from '../codec.ts';
+import { callCancelled, internalError, requestInvalid } from '../errors.ts';
+import { WireMetadata } from '../metadata.ts';
+import { fromStatus } from '../status.ts';
 
 /** Keys that end in `-bin` take bytes. */
 export type MetadataInit = Readonly<Record<string, string | Uint8Array>>;

@@ -1,9 +1,9 @@
 import type { DescMessage } from '@bufbuild/protobuf';
 import type { ServerDuplexStream, ServerReadableStream } from '@grpc/grpc-js';
-import type { StreamAnswer } from '../core/call.ts';
-import { droppedMessage } from '../core/dropped-message.ts';
+import type { StreamAnswer } from '../../core/call.ts';
+import { droppedMessage } from '../../core/dropped-message.ts';
+import { PullReader } from '../pull-reader.ts';
 import type { CallRun } from './call-run.ts';
-import { PullReader } from './pull-reader.ts';
 import { takeRequestAs } from './session-hooks.ts';
 
 /** A streaming call's request side on the transport. */

@@ -1,8 +1,8 @@
 import type { DescMessage } from '@bufbuild/protobuf';
 import type { ClientDuplexStream, ClientReadableStream } from '@grpc/grpc-js';
+import { decodeResponse } from '../codec.ts';
+import { PullReader } from '../pull-reader.ts';
 import { appErrorFrom } from './client-call.ts';
-import { decodeResponse } from './codec.ts';
-import { PullReader } from './pull-reader.ts';
 
 /** The responses of a streaming call, pulled one by one; leaving early cancels the call. */
 export class ResponseStream implements AsyncIterableIterator<unknown, undefined> {
