@@ -119,7 +119,8 @@ describe('a filter in a worker', () => {
     const clock = createFakeClock();
     const engine = await startIsolated(folders, moody, book, clock);
     for (let i = 0; i < 6; i++) await runCall(engine, createFakeCall({ metadata: { mood: 'exit' } }));
-    assert.equal(book.of('filter worker ended').length, 3, 'the first and two restarts');
+    const ends = () => book.of('filter worker ended').length;
+    await waitUntil('the first and two restarts have ended', () => ends() === 3);
     const { error } = await runCall(engine, createFakeCall());
     assert.equal(error?.reason, 'FILTER_FAILED');
     assert.match(String(error?.cause), /it ended 3 times within 60 s/);

@@ -25,19 +25,16 @@ describe('a lost worker', () => {
   const pidOf = (line = '') => Number(line.split(' ').at(-1));
   const startsOf = (name: string) => harness.lines(name).filter((line) => line.startsWith('start'));
 
-  it('leaves its job to another one within five seconds of kill -9, as attempt 2 with a higher fence', async () => {
+  it('leaves its job to another one soon after kill -9, as attempt 2 with a higher fence', async () => {
     await harness.close();
-    // With the lease that workers have by default.
+    // With the lease that workers have by default; how soon is measured by the bench of jobs.
     harness = await openJobsHarness({ sharedRedis: redis, lease: {} });
     const workers = [await harness.startWorker(), await harness.startWorker()];
     const { id } = await harness.create('hold', { log: harness.path('log'), until: harness.path('go') });
     await waitUntil('it runs', () => startsOf('log').length === 1);
     const killed = pidOf(startsOf('log')[0]);
-    const killedAt = performance.now();
     process.kill(killed, 'SIGKILL');
     await waitUntil('it runs elsewhere', () => startsOf('log').length === 2, 8_000);
-    const tookMs = performance.now() - killedAt;
-    assert.ok(tookMs < 5_000, `${tookMs} ms`);
     harness.touch('go');
     const job = await harness.untilState(id, 'succeeded');
     const survivor = workers.map((worker) => worker.process.pid).find((pid) => pid !== killed);

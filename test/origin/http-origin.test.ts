@@ -111,7 +111,7 @@ describe('the HTTP origin', () => {
   });
 
   it('ends a connection over which nothing moves any more', async () => {
-    await using at = await openOrigin({}, { idleTimeoutMs: 300, maxConnections: 1 });
+    await using at = await openOrigin({}, { idleTimeoutMs: 1_500, maxConnections: 1 });
     const socket = connect(Number(new URL(at.origin.baseUrl).port), '127.0.0.1');
     socket.write('GET /titles/a/v1/large.mp4 HTTP/1.1\r\nhost: x\r\n\r\n');
     // Looked at, never read: the file soon fills the buffers of both sides.
