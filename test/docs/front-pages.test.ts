@@ -48,7 +48,14 @@ describe('README and ARCHITECTURE', () => {
       top.filter((name) => !map.includes(`\`${name}`)),
       [],
     );
-    const large = ['plugins/engine', 'server/jobs', 'server/ranking', 'workers/transcode', 'notebooks-runner'];
+    const large = [
+      'plugins/engine',
+      'server/rpc',
+      'server/jobs',
+      'server/ranking',
+      'workers/transcode',
+      'notebooks-runner',
+    ];
     for (const room of ['server', 'plugins', 'workers', ...large]) {
       assert.deepEqual(
         foldersOf(room).filter((name) => !new RegExp(`[\`/ ,|]${name}[\`/ ,:|]`).test(map)),
