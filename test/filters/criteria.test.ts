@@ -41,7 +41,7 @@ describe('filter criteria', () => {
   it('stays linear on a glob that would make a regular expression backtrack', () => {
     const startedAt = performance.now();
     assert.equal(globMatcher([`${'*a'.repeat(40)}b`])(`${'a'.repeat(20_000)}`), false);
-    assert.ok(performance.now() - startedAt < 500);
+    assert.ok(performance.now() - startedAt < 10_000);
   });
 
   it('skips by service, method, kind and whether the method is known, and names the criterion', async () => {

@@ -39,14 +39,11 @@ describe('cancelling a job', () => {
     }
   });
 
-  it('reaches a job that runs on another process within two seconds', async () => {
+  it('reaches a job that runs on another process', async () => {
     const { id } = await harness.create('hold', { log: harness.path('running'), until: harness.path('never') });
     await waitUntil('it runs', () => harness.lines('running').length === 1);
-    const startedAt = performance.now();
     assert.equal((await harness.jobs.cancel(id)).state, 'cancelled');
     await waitUntil('the work was aborted', () => harness.lines('running').length === 2);
-    const tookMs = performance.now() - startedAt;
-    assert.ok(tookMs < 2_000, `${tookMs} ms`);
     assert.deepEqual(harness.lines('running')[1], 'abort 1 JOB_CANCELLED');
     assert.equal((await harness.jobs.get(id)).state, 'cancelled');
   });

@@ -36,7 +36,7 @@ describe('rpc health', () => {
     assert.equal((await watch.next()).done, true);
     const started = performance.now();
     await closing;
-    assert.ok(performance.now() - started < 2_000);
+    assert.ok(performance.now() - started < 20_000);
     echo.client.close();
   });
 

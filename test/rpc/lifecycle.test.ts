@@ -108,7 +108,7 @@ describe('rpc server lifecycle', () => {
     await responses.next();
     const started = performance.now();
     await echo.server.close();
-    assert.ok(performance.now() - started < 2_000);
+    assert.ok(performance.now() - started < 20_000);
     assert.equal(echo.server.stats().callsInFlight, 0);
   });
 
@@ -141,7 +141,7 @@ describe('rpc server lifecycle', () => {
     await echo.client.echo({});
     const started = performance.now();
     await Promise.all([echo.server.close(), echo.server.close()]);
-    assert.ok(performance.now() - started < 2_000, 'an idle connection must not hold up the close');
+    assert.ok(performance.now() - started < 20_000, 'an idle connection must not hold up the close');
     await rejectsWith(echo.client.echo({}), Code.UNAVAILABLE, 'UNAVAILABLE');
   });
 

@@ -54,7 +54,7 @@ describe('memcached cache and faults of the server', () => {
     store = openStore(`memcached://127.0.0.1:${port}`);
     const started = performance.now();
     const error = await rejectsWith(store.get('k'), Code.UNAVAILABLE, 'CACHE_UNAVAILABLE');
-    assert.ok(performance.now() - started < 500);
+    assert.ok(performance.now() - started < 2_000, 'no command waits for its timeout');
     assert.equal(error.metadata['server'], `127.0.0.1:${port}`);
     await rejectsWith(store.getMany(['a', 'b']), Code.UNAVAILABLE, 'CACHE_UNAVAILABLE');
     await server.stop();

@@ -44,16 +44,14 @@ describe('child processes', () => {
     return Number(await readFile(path, 'utf8'));
   }
 
-  it('are killed as a group within a second of an abort', async () => {
+  it('are killed as a group when they are aborted', async () => {
     const controller = new AbortController();
     const run = shell('sleep 300 & echo $! > aborted; wait', { signal: controller.signal });
     const pid = await grandchild('aborted');
     assert.ok(isAlive(pid));
-    const start = performance.now();
     controller.abort();
     await assert.rejects(run, { name: 'AbortError' });
-    await waitUntil('the grandchild died', () => !isAlive(pid), 1000);
-    assert.ok(performance.now() - start < 1000);
+    await waitUntil('the grandchild died', () => !isAlive(pid));
   });
 
   it('are not started when the signal is aborted already', async () => {
