@@ -67,7 +67,7 @@ describe('child processes', () => {
     const pid = await grandchild('stalled');
     await clock.advance(5000);
     await refused;
-    await waitUntil('the grandchild died', () => !isAlive(pid), 1000);
+    await waitUntil('the grandchild died', () => !isAlive(pid));
   });
 
   it('are killed at their time limit though they make progress', async () => {
@@ -140,7 +140,7 @@ describe('child processes', () => {
       const pid = Number(worker.lines[0]);
       assert.ok(isAlive(pid), worker.errors());
       await worker.kill();
-      await waitUntil('the sleeper died', () => !isAlive(pid), 1000);
+      await waitUntil('the sleeper died', () => !isAlive(pid));
     } finally {
       await worker.kill();
     }
