@@ -1,10 +1,9 @@
 import { create } from '@bufbuild/protobuf';
-import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { type Event, EventSchema } from '../../proto/gen/showrunner/events/v1/event_pb.ts';
 import { PublishOutcome } from '../../proto/gen/showrunner/events/v1/event_service_pb.ts';
 import { invalidField } from '../core/errors.ts';
 import { traceIdOf } from '../core/telemetry/trace-parent.ts';
-import { readTimestamp } from '../rpc/edge/wkt-time.ts';
+import { readTimestamp, toTimestamp } from '../rpc/edge/wkt-time.ts';
 import type { NewEvent, Published, StoredEvent } from './event.ts';
 
 const outcomes = {
@@ -32,8 +31,8 @@ export function toEventMessage(event: StoredEvent): Event {
     device,
     data,
     offset,
-    occurredTime: timestampFromMs(event.occurredMs),
-    acceptTime: timestampFromMs(event.acceptedMs),
+    occurredTime: toTimestamp(event.occurredMs),
+    acceptTime: toTimestamp(event.acceptedMs),
     traceId: traceIdOf(event.traceparent),
   });
 }

@@ -1,5 +1,4 @@
 import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf';
-import { durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
 import {
   FailurePolicy,
   FilterRun_Status,
@@ -8,6 +7,7 @@ import {
   FilterStage,
   FilterType,
 } from '../../proto/gen/showrunner/filters/v1/filter_pb.ts';
+import { toDuration, toTimestamp } from '../rpc/edge/wkt-time.ts';
 import type { FilterInfo, FilterRunInfo, FilterStageName, FilterTypeName } from './filter-admin.ts';
 
 const types: Readonly<Record<FilterTypeName, FilterType>> = {
@@ -36,11 +36,6 @@ const statuses: Readonly<Record<FilterRunInfo['status'], FilterRun_Status>> = {
   short_circuited: FilterRun_Status.SHORT_CIRCUITED,
 };
 
-/** Runs last nanoseconds: proto's own helper takes whole milliseconds only. */
-function durationFromNs(ns: number): { seconds: bigint; nanos: number } {
-  return { seconds: BigInt(Math.floor(ns / 1e9)), nanos: Math.round(ns % 1e9) };
-}
-
 const policies = {
   closed: FailurePolicy.CLOSED,
   open: FailurePolicy.OPEN,
@@ -60,11 +55,11 @@ export function toFilterMessage(filter: FilterInfo): MessageInitShape<typeof Fil
     order: Math.trunc(order),
     category,
     failurePolicy: policies[filter.failurePolicy],
-    timeout: durationFromMs(filter.timeoutMs),
+    timeout: toDuration(filter.timeoutMs),
     stage: stages[stage],
     ...(typeof config === 'object' && config !== null ? { config: config as JsonObject } : {}),
     sourceSha256: hash,
-    loadTime: timestampFromMs(Math.round(filter.loadedAtMs)),
+    loadTime: toTimestamp(Math.round(filter.loadedAtMs)),
     share,
     stats: {
       ran: BigInt(counts.ran),
@@ -72,8 +67,8 @@ export function toFilterMessage(filter: FilterInfo): MessageInitShape<typeof Fil
       failed: BigInt(counts.failed + counts.overloaded),
       timedOut: BigInt(counts.timedOut),
       shortCircuited: BigInt(counts.answered + counts.refused),
-      ...(p50Ns === undefined ? {} : { p50: durationFromNs(p50Ns) }),
-      ...(p99Ns === undefined ? {} : { p99: durationFromNs(p99Ns) }),
+      ...(p50Ns === undefined ? {} : { p50: toDuration(p50Ns / 1e6) }),
+      ...(p99Ns === undefined ? {} : { p99: toDuration(p99Ns / 1e6) }),
       callsInFlight: BigInt(filter.callsInFlight),
     },
     explanation,
@@ -86,7 +81,7 @@ export function toRunMessage(run: FilterRunInfo): MessageInitShape<typeof Filter
     type: types[run.type],
     status: statuses[run.status],
     detail: run.detail,
-    duration: durationFromNs(run.ns),
-    ...(run.waitNs > 0 ? { wait: durationFromNs(run.waitNs) } : {}),
+    duration: toDuration(run.ns / 1e6),
+    ...(run.waitNs > 0 ? { wait: toDuration(run.waitNs / 1e6) } : {}),
   };
 }

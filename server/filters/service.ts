@@ -1,5 +1,4 @@
 import type { DescService, MessageShape } from '@bufbuild/protobuf';
-import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import {
   FilterAdminService,
   type FilterSourceSchema,
@@ -9,6 +8,7 @@ import { FilterStage } from '../../proto/gen/showrunner/filters/v1/filter_pb.ts'
 import type { CallKind } from '../core/call.ts';
 import { type FieldViolation, invalidField, invalidFields } from '../core/errors.ts';
 import { findResourceIds, readResourceName } from '../rpc/edge/resource-name.ts';
+import { toTimestamp } from '../rpc/edge/wkt-time.ts';
 import { type ServiceRegistration, serviceOf } from '../rpc/handler.ts';
 import { callNotKept } from './errors.ts';
 import type { FilterAdmin, FilterInfo, FilterSourceInfo, MethodInfo } from './filter-admin.ts';
@@ -144,7 +144,7 @@ export function createFilterAdminService(
       if (call === undefined) throw callNotKept(callId);
       return {
         path: call.path,
-        startTime: timestampFromMs(Math.round(call.startMs)),
+        startTime: toTimestamp(Math.round(call.startMs)),
         runs: call.filters.map(toRunMessage),
         code: call.code,
         snapshot: BigInt(call.snapshotVersion),

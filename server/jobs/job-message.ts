@@ -1,5 +1,4 @@
 import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf';
-import { durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
 import {
   Job_State,
   type JobAttemptSchema,
@@ -18,6 +17,7 @@ import type { JobFailure } from '../../workers/queue/job-outcome.ts';
 import type { Usage } from '../../workers/queue/usage-meter.ts';
 import { jsonDigest } from '../core/canonical-json.ts';
 import { traceIdOf } from '../core/telemetry/trace-parent.ts';
+import { toDuration, toTimestamp } from '../rpc/edge/wkt-time.ts';
 import { artifactsOf } from './insight/artifacts.ts';
 import type {
   AttemptRecord,
@@ -63,7 +63,7 @@ export function toJobMessage(job: JobRecord): MessageInitShape<typeof JobSchema>
     priority: job.priority,
     state: states[job.state],
     attempts: job.attempts.map(toAttemptMessage),
-    createTime: timestampFromMs(job.createMs),
+    createTime: toTimestamp(job.createMs),
     schedule: job.schedule === undefined ? '' : `schedules/${job.schedule}`,
     parent: job.parent === undefined ? '' : `jobs/${job.parent}`,
     traceId: traceIdOf(job.traceparent),
@@ -81,18 +81,18 @@ export function toJobMessage(job: JobRecord): MessageInitShape<typeof JobSchema>
     artifacts: artifactsOf(shown),
     stages: (job.stages ?? []).map(toStageMessage),
     ...(job.usage === undefined ? {} : { usage: toUsageMessage(job.usage) }),
-    ...(job.mustStartMs === undefined ? {} : { mustStartTime: timestampFromMs(job.mustStartMs) }),
-    ...(job.mustFinishMs === undefined ? {} : { mustFinishTime: timestampFromMs(job.mustFinishMs) }),
+    ...(job.mustStartMs === undefined ? {} : { mustStartTime: toTimestamp(job.mustStartMs) }),
+    ...(job.mustFinishMs === undefined ? {} : { mustFinishTime: toTimestamp(job.mustFinishMs) }),
     ...progressOf(job),
-    ...(job.startMs === undefined ? {} : { startTime: timestampFromMs(job.startMs) }),
-    ...(job.endMs === undefined ? {} : { endTime: timestampFromMs(job.endMs) }),
+    ...(job.startMs === undefined ? {} : { startTime: toTimestamp(job.startMs) }),
+    ...(job.endMs === undefined ? {} : { endTime: toTimestamp(job.endMs) }),
   };
 }
 
 export function toEventMessage({ sequence, atMs, body }: JobEventRecord): MessageInitShape<typeof JobEventSchema> {
   return {
     sequence: BigInt(sequence),
-    time: timestampFromMs(atMs),
+    time: toTimestamp(atMs),
     event: toEventCase(body),
   };
 }
@@ -106,7 +106,7 @@ function toEventCase(body: JobEventBody): NonNullable<MessageInitShape<typeof Jo
 
 function toSlaMissMessage(promise: SlaPromise, untilMs: number): MessageInitShape<typeof SlaMissSchema> {
   const value = promise === 'start' ? SlaMiss_Promise.START : SlaMiss_Promise.FINISH;
-  return { promise: value, untilTime: timestampFromMs(untilMs) };
+  return { promise: value, untilTime: toTimestamp(untilMs) };
 }
 
 /** What a part does stands in its progress until it reports some itself. */
@@ -130,11 +130,11 @@ function toAttemptMessage(attempt: AttemptRecord): MessageInitShape<typeof JobAt
   return {
     number: attempt.number,
     worker: attempt.worker,
-    startTime: timestampFromMs(attempt.startMs),
+    startTime: toTimestamp(attempt.startMs),
     endReason: attempt.endReason ?? '',
     fence: BigInt(attempt.fence),
     ...(attempt.usage === undefined ? {} : { usage: toUsageMessage(attempt.usage) }),
-    ...(attempt.endMs === undefined ? {} : { endTime: timestampFromMs(attempt.endMs) }),
+    ...(attempt.endMs === undefined ? {} : { endTime: toTimestamp(attempt.endMs) }),
   };
 }
 
@@ -149,14 +149,14 @@ export function toErrorMessage(error: JobFailure): MessageInitShape<typeof JobEr
 
 export function toUsageMessage(usage: Usage): MessageInitShape<typeof JobUsageSchema> {
   const { cpuMs, wallMs, peakRssBytes } = usage;
-  return { cpu: durationFromMs(cpuMs), wall: durationFromMs(wallMs), peakRssBytes: BigInt(Math.round(peakRssBytes)) };
+  return { cpu: toDuration(cpuMs), wall: toDuration(wallMs), peakRssBytes: BigInt(Math.round(peakRssBytes)) };
 }
 
 function toStageMessage({ stage, startMs, endMs }: StageRecord): MessageInitShape<typeof JobStageSchema> {
   return {
     stage,
-    startTime: timestampFromMs(startMs),
-    ...(endMs === undefined ? {} : { endTime: timestampFromMs(endMs) }),
+    startTime: toTimestamp(startMs),
+    ...(endMs === undefined ? {} : { endTime: toTimestamp(endMs) }),
   };
 }
 

@@ -47,11 +47,14 @@ export interface Heartbeat {
   readonly isOverloaded: boolean;
 }
 
+const maxUrlLength = 2_048;
+
 /** Throws INVALID_FIELDS with all faults; gives it with the base URL normalised. */
 export function checkAppliance(given: Appliance): Appliance {
   const faults: FieldViolation[] = [];
   const fault = (field: string, description: string) => faults.push({ field: `appliance.${field}`, description });
   const baseUrl = given.baseUrl.replace(/\/+$/, '');
+  if (baseUrl.length > maxUrlLength) fault('base_url', `must have at most ${maxUrlLength} characters`);
   const url = URL.canParse(baseUrl) ? new URL(baseUrl) : undefined;
   if (
     url === undefined ||
@@ -70,10 +73,17 @@ export function checkAppliance(given: Appliance): Appliance {
   }
   if (!(Math.abs(given.latitude) <= 90)) fault('latitude', 'must be -90 to 90');
   if (!(Math.abs(given.longitude) <= 180)) fault('longitude', 'must be -180 to 180');
-  if (given.capacityBytes < 0) fault('capacity_bytes', 'must not be negative');
-  if (given.throughputBps < 0) fault('throughput_bps', 'must not be negative');
+  if (!isCount(given.capacityBytes)) fault('capacity_bytes', countForm);
+  if (!isCount(given.throughputBps)) fault('throughput_bps', countForm);
   if (faults.length > 0) throw invalidFields(faults);
   return { ...given, baseUrl };
+}
+
+const countForm = `must be 0 to ${Number.MAX_SAFE_INTEGER}`;
+
+/** A greater number would not be kept, or given back, as it came. */
+function isCount(value: number): boolean {
+  return value >= 0 && value <= Number.MAX_SAFE_INTEGER;
 }
 
 /** Throws INVALID_FIELDS unless every part is 0 to 1. */

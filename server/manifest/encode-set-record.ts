@@ -53,6 +53,9 @@ export interface EncodeSetRecord {
   readonly objects: readonly EncodeSetObject[];
 }
 
+/** What a Duration of the contract can hold. */
+const maxDurationSeconds = 315_576_000_000;
+
 type Fields = Readonly<Record<string, unknown>>;
 
 /** Reads a commit record. ENCODESET_MALFORMED names the first faulty member. Unknown members are ignored. */
@@ -68,7 +71,7 @@ export function parseEncodeSetRecord(objectKey: string, bytes: Uint8Array): Enco
     version: read.matching('version', root['version'], /^[a-z0-9-]{1,63}$/),
     frameCount: read.count('frameCount', root['frameCount']),
     frameRate: read.matching('frameRate', root['frameRate'], /^[1-9]\d*\/[1-9]\d*$/),
-    durationSeconds: read.number('durationSeconds', root['durationSeconds']),
+    durationSeconds: read.number('durationSeconds', root['durationSeconds'], maxDurationSeconds),
     hlsObjectKey: read.text('hlsObjectKey', root['hlsObjectKey']),
     dashObjectKey: read.text('dashObjectKey', root['dashObjectKey']),
     files: read.list('files', root['files'], (at, value) => readFile(at, read.object(at, value), read, fail)),
@@ -116,8 +119,8 @@ type Readers = ReturnType<typeof createReaders>;
 function createReaders(fail: (why: string) => never) {
   const text = (at: string, value: unknown): string =>
     typeof value === 'string' && value !== '' ? value : fail(`${at} must be a text`);
-  const number = (at: string, value: unknown): number =>
-    typeof value === 'number' && value >= 0 && Number.isFinite(value) ? value : fail(`${at} must be a number from 0`);
+  const number = (at: string, value: unknown, most = Number.MAX_VALUE): number =>
+    typeof value === 'number' && value >= 0 && value <= most ? value : fail(`${at} must be a number from 0 to ${most}`);
   return {
     text,
     number,

@@ -1,5 +1,4 @@
 import { create } from '@bufbuild/protobuf';
-import { durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
 import {
   type Appliance as ApplianceMessage,
   ApplianceSchema,
@@ -12,7 +11,7 @@ import {
   TitleSchema,
 } from '../../proto/gen/showrunner/manifest/v1/manifest_pb.ts';
 import { invalidField } from '../core/errors.ts';
-import { readTimestamp } from '../rpc/edge/wkt-time.ts';
+import { readTimestamp, toDuration, toTimestamp } from '../rpc/edge/wkt-time.ts';
 import type { Appliance } from './appliance.ts';
 import type { ApplianceState } from './appliance-health.ts';
 import type { WatchedAppliance } from './appliance-store.ts';
@@ -62,11 +61,11 @@ export function toTitleMessage(title: Title) {
     displayName,
     genres: [...genres],
     regions: [...regions],
-    ...(launchMs === undefined ? {} : { launchTime: timestampFromMs(launchMs) }),
-    ...(durationMs === undefined ? {} : { duration: durationFromMs(durationMs) }),
+    ...(launchMs === undefined ? {} : { launchTime: toTimestamp(launchMs) }),
+    ...(durationMs === undefined ? {} : { duration: toDuration(durationMs) }),
     currentEncodeSet: currentVersion === '' ? '' : `titles/${id}/encodeSets/${currentVersion}`,
-    createTime: timestampFromMs(title.createMs),
-    updateTime: timestampFromMs(title.updateMs),
+    createTime: toTimestamp(title.createMs),
+    updateTime: toTimestamp(title.updateMs),
     etag,
   });
 }
@@ -84,12 +83,12 @@ export function toEncodeSetMessage(set: EncodeSet) {
     job,
     frameCount: BigInt(set.frameCount),
     frameRate,
-    duration: durationFromMs(set.durationMs),
+    duration: toDuration(set.durationMs),
     hlsObjectKey,
     dashObjectKey,
     fileCount,
     totalBytes: BigInt(set.totalBytes),
-    createTime: timestampFromMs(set.createMs),
+    createTime: toTimestamp(set.createMs),
   });
 }
 
@@ -139,7 +138,7 @@ export function toApplianceMessage({ appliance, heartbeat }: WatchedAppliance, s
     capacityBytes: BigInt(capacityBytes),
     throughputBps: BigInt(throughputBps),
     state: toState[state],
-    ...(heartbeat === undefined ? {} : { load: heartbeat.load, heartbeatTime: timestampFromMs(heartbeat.atMs) }),
+    ...(heartbeat === undefined ? {} : { load: heartbeat.load, heartbeatTime: toTimestamp(heartbeat.atMs) }),
   });
 }
 

@@ -1,4 +1,3 @@
-import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import {
   type FileFilter as FilterMessage,
   ManifestService,
@@ -8,6 +7,7 @@ import { invalidField, notFound } from '../core/errors.ts';
 import { readPageSize } from '../rpc/edge/page-size.ts';
 import { encodePageToken, readPageToken } from '../rpc/edge/page-token.ts';
 import { readResourceName, slugId } from '../rpc/edge/resource-name.ts';
+import { toTimestamp } from '../rpc/edge/wkt-time.ts';
 import { type ServiceImplementation, type ServiceRegistration, serviceOf } from '../rpc/handler.ts';
 import { readEncodeSetName, readEncodeSetOrTitle, readTitleName } from './encode-set-name.ts';
 import { createFilePredicate, type FileFilter } from './file-filter.ts';
@@ -170,7 +170,7 @@ function applianceMethods(domain: ManifestDomain) {
       const { network = 0, disk = 0, connections = 0 } = load ?? {};
       const arrived = { bootId, sequence, load: { network, disk, connections } };
       const watched = await appliances.heartbeat(id, arrived);
-      return { appliance: toMessage(watched), serverTime: timestampFromMs(clock.now()) };
+      return { appliance: toMessage(watched), serverTime: toTimestamp(clock.now()) };
     },
     reportHoldings: async (request) => {
       const id = readName('appliance', request.appliance);

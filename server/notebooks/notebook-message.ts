@@ -1,5 +1,4 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
 import type { LiveEvent } from '../../notebooks-runner/live/live-events.ts';
 import { kernelNameOf, languageOf, type Notebook } from '../../notebooks-runner/nbformat/notebook.ts';
 import { inspectParameters } from '../../notebooks-runner/parameters/inspect-parameters.ts';
@@ -8,6 +7,7 @@ import {
   type RunEventSchema,
   RunState,
 } from '../../proto/gen/showrunner/notebooks/v1/notebook_pb.ts';
+import { toDuration, toTimestamp } from '../rpc/edge/wkt-time.ts';
 
 const languageOfKernel: Readonly<Record<string, string>> = { deno: 'typescript', python3: 'python' };
 
@@ -60,7 +60,7 @@ export function toRunEventMessage({
   timeMs,
   event,
 }: LiveEvent): MessageInitShape<typeof RunEventSchema> {
-  return { sequence: BigInt(sequence), attempt, time: timestampFromMs(timeMs), event: toBody(event) };
+  return { sequence: BigInt(sequence), attempt, time: toTimestamp(timeMs), event: toBody(event) };
 }
 
 function toBody(event: LiveEvent['event']): NonNullable<MessageInitShape<typeof RunEventSchema>['event']> {
@@ -68,7 +68,7 @@ function toBody(event: LiveEvent['event']): NonNullable<MessageInitShape<typeof 
     case 'run:started':
       return { case: 'started', value: { codeCells: event.codeCells } };
     case 'kernel:ready':
-      return { case: 'kernelReady', value: { readyAfter: durationFromMs(Math.round(event.readyAfterMs)) } };
+      return { case: 'kernelReady', value: { readyAfter: toDuration(Math.round(event.readyAfterMs)) } };
     case 'cell:started':
       return { case: 'cellStarted', value: { index: event.index, id: event.id } };
     case 'cell:output': {
@@ -78,11 +78,11 @@ function toBody(event: LiveEvent['event']): NonNullable<MessageInitShape<typeof 
     case 'cell:finished': {
       const { index, id, status, durationMs } = event;
       const state = stateOf[status] ?? RunState.UNSPECIFIED;
-      return { case: 'cellFinished', value: { index, id, state, duration: durationFromMs(durationMs) } };
+      return { case: 'cellFinished', value: { index, id, state, duration: toDuration(durationMs) } };
     }
     case 'run:finished': {
       const state = stateOf[event.status] ?? RunState.UNSPECIFIED;
-      return { case: 'finished', value: { state, duration: durationFromMs(event.durationMs) } };
+      return { case: 'finished', value: { state, duration: toDuration(event.durationMs) } };
     }
     case 'outputs:dropped':
       return {

@@ -1,5 +1,4 @@
 import { create } from '@bufbuild/protobuf';
-import { durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
 import {
   type Cursor as CursorMessage,
   type Device as DeviceMessage,
@@ -13,7 +12,7 @@ import {
   SubscribeResponseSchema,
 } from '../../proto/gen/showrunner/notifications/v1/notification_service_pb.ts';
 import { invalidField } from '../core/errors.ts';
-import { readDuration } from '../rpc/edge/wkt-time.ts';
+import { readDuration, toDuration, toTimestamp } from '../rpc/edge/wkt-time.ts';
 import type { Cursor, DeviceHello, Frame, NewNotification, Priority, StoredNotification } from './notification.ts';
 import type { ListedDevice } from './notifications-api.ts';
 
@@ -89,15 +88,15 @@ export function toNotificationMessage(notification: StoredNotification): Notific
     payload,
     priority: toPriority[notification.priority],
     collapseKey,
-    ttl: durationFromMs(notification.ttlMs),
+    ttl: toDuration(notification.ttlMs),
     targets: {
       categories: [...targets.categories],
       capabilities: [...targets.capabilities],
       excludeDevice: targets.excludeDevice,
     },
     offset,
-    createTime: timestampFromMs(notification.createMs),
-    expireTime: timestampFromMs(notification.expireMs),
+    createTime: toTimestamp(notification.createMs),
+    expireTime: toTimestamp(notification.expireMs),
     traceparent,
   });
 }
@@ -112,7 +111,7 @@ export function toDeviceMessage(known: ListedDevice): DeviceMessage {
     capabilities: [...capabilities],
     online,
     acknowledged,
-    lastSeenTime: timestampFromMs(lastSeenMs),
+    lastSeenTime: toTimestamp(lastSeenMs),
   });
 }
 
@@ -124,8 +123,8 @@ export function toFrameMessage(frame: Frame): SubscribeResponse {
 function toFrameCase(frame: Frame) {
   switch (frame.kind) {
     case 'hello': {
-      const heartbeatInterval = durationFromMs(frame.heartbeatMs);
-      const value = { cursor: frame.cursor, serverTime: timestampFromMs(frame.serverMs), heartbeatInterval };
+      const heartbeatInterval = toDuration(frame.heartbeatMs);
+      const value = { cursor: frame.cursor, serverTime: toTimestamp(frame.serverMs), heartbeatInterval };
       return { case: 'hello' as const, value };
     }
     case 'notification':
@@ -135,7 +134,7 @@ function toFrameCase(frame: Frame) {
     case 'reset':
       return { case: 'reset' as const, value: { cursor: frame.cursor, reason: frame.reason } };
     case 'go_away': {
-      const value = { retryAfter: durationFromMs(frame.retryAfterMs), reason: frame.reason };
+      const value = { retryAfter: toDuration(frame.retryAfterMs), reason: frame.reason };
       return { case: 'goAway' as const, value };
     }
   }

@@ -1,5 +1,4 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
 import {
   type DatasetSchema,
   type ModelSchema,
@@ -8,6 +7,7 @@ import {
   Tier,
 } from '../../proto/gen/showrunner/ranking/v1/ranking_pb.ts';
 import type { RecommendResponseSchema } from '../../proto/gen/showrunner/ranking/v1/ranking_service_pb.ts';
+import { toDuration, toTimestamp } from '../rpc/edge/wkt-time.ts';
 import type { Title } from './data/title.ts';
 import type { DatasetRecord } from './datasets/dataset-store.ts';
 import { modelKey } from './models/model-commit.ts';
@@ -30,7 +30,7 @@ export function toDataset(record: DatasetRecord): MessageInitShape<typeof Datase
     titleCount: BigInt(record.titles),
     objectKey: record.objectKey,
     titlesObjectKey: record.titlesObjectKey,
-    createTime: timestampFromMs(record.createdMs),
+    createTime: toTimestamp(record.createdMs),
   };
 }
 
@@ -50,7 +50,7 @@ export function toModel(
       predictions: modelKey(id, 'predictions'),
       metrics: modelKey(id, 'metrics'),
     },
-    createTime: timestampFromMs(createdMs),
+    createTime: toTimestamp(createdMs),
     published,
     publishVersion: BigInt(publishVersion),
   };
@@ -64,7 +64,7 @@ export function toRecommendResponse(page: Page): MessageInitShape<typeof Recomme
       tier: tiers[page.tier],
       model: page.modelId === '' ? '' : `models/${page.modelId}`,
       publishVersion: BigInt(page.publishVersion),
-      age: durationFromMs(Math.round(page.ageMs)),
+      age: toDuration(Math.round(page.ageMs)),
       skipped: [...page.skipped],
       eventsApplied: BigInt(page.eventsApplied),
     },

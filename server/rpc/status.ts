@@ -1,5 +1,5 @@
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
-import { type Any, anyPack, anyUnpack, durationFromMs, durationMs } from '@bufbuild/protobuf/wkt';
+import { type Any, anyPack, anyUnpack, durationMs } from '@bufbuild/protobuf/wkt';
 import { Metadata } from '@grpc/grpc-js';
 import {
   BadRequestSchema,
@@ -12,6 +12,7 @@ import { Code, codeName } from '../core/codes.ts';
 import type { AppErrorInit, FieldViolation } from '../core/errors.ts';
 import { AppError } from '../core/errors.ts';
 import { viewOf } from './codec.ts';
+import { toDuration } from './edge/wkt-time.ts';
 
 /** Trailer that carries google.rpc.Status. */
 export const detailsKey = 'grpc-status-details-bin';
@@ -77,7 +78,7 @@ function detailsOf(
     details.push(anyPack(BadRequestSchema, create(BadRequestSchema, { fieldViolations })));
   }
   if (error.retryAfterMs !== undefined) {
-    const retryDelay = durationFromMs(Math.ceil(error.retryAfterMs));
+    const retryDelay = toDuration(Math.ceil(error.retryAfterMs));
     details.push(anyPack(RetryInfoSchema, create(RetryInfoSchema, { retryDelay })));
   }
   if (callId !== undefined) {

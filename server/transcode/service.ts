@@ -1,5 +1,4 @@
 import type { JsonObject, MessageInitShape } from '@bufbuild/protobuf';
-import { durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { Job_State, type JobEventSchema, type JobSchema } from '../../proto/gen/showrunner/jobs/v1/job_pb.ts';
 import {
   type RungProgressSchema,
@@ -17,6 +16,7 @@ import {
 import type { Clock } from '../core/clock.ts';
 import { invalidField } from '../core/errors.ts';
 import { readResourceName, slugId } from '../rpc/edge/resource-name.ts';
+import { toDuration, toTimestamp } from '../rpc/edge/wkt-time.ts';
 import { type ServiceRegistration, serviceOf } from '../rpc/handler.ts';
 import type { ObjectStore } from '../stores/objects/object-store.ts';
 import { sourceNotFound, transcodeNotFound } from './errors.ts';
@@ -167,8 +167,8 @@ function toUploadMessage(upload: UploadState): MessageInitShape<typeof UploadSch
     receivedBytes: BigInt(receivedBytes),
     state: sourceKey === undefined ? Upload_State.RECEIVING : Upload_State.COMPLETE,
     sourceKey: sourceKey ?? '',
-    ...(createMs === undefined ? {} : { createTime: timestampFromMs(createMs) }),
-    ...(expireMs === undefined ? {} : { expireTime: timestampFromMs(expireMs) }),
+    ...(createMs === undefined ? {} : { createTime: toTimestamp(createMs) }),
+    ...(expireMs === undefined ? {} : { expireTime: toTimestamp(expireMs) }),
   };
 }
 
@@ -179,7 +179,7 @@ function toRungMessage(report: RungProgressReport): MessageInitShape<typeof Rung
     frames: BigInt(frames),
     totalFrames: BigInt(totalFrames),
     framesPerSecond,
-    ...(remainingMs === undefined ? {} : { remainingTime: durationFromMs(remainingMs) }),
+    ...(remainingMs === undefined ? {} : { remainingTime: toDuration(remainingMs) }),
   };
 }
 

@@ -37,6 +37,22 @@ describe('encode sets', () => {
     assert.ok(read.duration && durationMs(read.duration) === 5_000);
   });
 
+  it('give their running time whatever their frame rate is, to the nanosecond', async () => {
+    await using app = await startManifestService();
+    const durations = { ntsc: (132 * 1001) / 30_000, film: 100 / 24, long: 7_199.999_999_999_7, none: 0 };
+    for (const [id, durationSeconds] of Object.entries(durations)) {
+      await app.client.createTitle({ title: { name: `titles/${id}` } });
+      const objectKey = await putEncodeSet(app.stores.objects, id, 'v1', (record) => ({ ...record, durationSeconds }));
+      const { encodeSet } = await app.client.registerEncodeSet({ title: `titles/${id}`, objectKey });
+      const { title: read } = await app.client.getTitle({ name: `titles/${id}` });
+      for (const duration of [encodeSet?.duration, read?.duration]) {
+        const seconds = Number(duration?.seconds) + Number(duration?.nanos) / 1e9;
+        assert.ok(Math.abs(seconds - durationSeconds) < 1e-8, `${id}: ${seconds}`);
+      }
+    }
+    assert.equal((await app.client.listTitles({})).titles.length, 4);
+  });
+
   it('are listed newest first; the newest plays and the older stay', async () => {
     await using app = await startWithTitle();
     for (const version of ['v1', 'v2', 'v3', 'v4', 'v5']) {

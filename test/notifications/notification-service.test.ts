@@ -74,6 +74,17 @@ describe('NotificationService over a socket', () => {
     assert.equal((await rejectsWith(foreign, Code.INVALID_ARGUMENT, 'INVALID_FIELDS')).fields[0]?.field, 'page_token');
   });
 
+  it('takes a life of any part of a second, and never ends it early', async () => {
+    await using app = await startNotificationService();
+    await app.client.sync({ device: tv });
+    for (const nanos of [1, 999, 123_456_789, 999_999_999]) {
+      const { notification } = await app.client.publish({ notification: { ...refresh, ttl: { seconds: 60n, nanos } } });
+      const ttl = Number(notification?.ttl?.seconds) * 1e9 + Number(notification?.ttl?.nanos);
+      assert.ok(ttl >= 60e9 + nanos && ttl < 60e9 + nanos + 1e6, `${ttl}`);
+    }
+    assert.equal((await app.client.sync({ device: tv })).notifications.length, 4);
+  });
+
   it('refuses malformed requests and names the field', async () => {
     await using app = await startNotificationService();
     const faults: [Promise<unknown>, string][] = [

@@ -1,10 +1,9 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
 import type { JobInsightSchema } from '../../../proto/gen/showrunner/jobs/v1/job_insight_pb.ts';
 import type { JobService } from '../../../proto/gen/showrunner/jobs/v1/job_service_pb.ts';
 import { invalidField } from '../../core/errors.ts';
 import { readResourceName, slugId } from '../../rpc/edge/resource-name.ts';
-import { readTimestamp } from '../../rpc/edge/wkt-time.ts';
+import { readTimestamp, toDuration, toTimestamp } from '../../rpc/edge/wkt-time.ts';
 import type { ServiceImplementation } from '../../rpc/handler.ts';
 import type { JobInsight } from '../insight/job-insight.ts';
 import { toUsageMessage } from '../job-message.ts';
@@ -29,7 +28,7 @@ export function insightHandlers(jobs: Jobs): InsightHandlers {
     readJobLogs: async function* ({ name, attempt, follow }, { signal }) {
       if (attempt < 0) throw invalidField('attempt', `must not be negative, got ${attempt}`);
       for await (const { atMs, fields, ...line } of jobs.logs.read(idOf(name), attempt, follow, signal)) {
-        yield { line: { ...line, fields: { ...fields }, time: timestampFromMs(atMs) } };
+        yield { line: { ...line, fields: { ...fields }, time: toTimestamp(atMs) } };
       }
     },
     getJobInsight: async ({ fromTime, toTime, kinds, template }) => {
@@ -56,23 +55,23 @@ function toInsightMessage(insight: JobInsight): MessageInitShape<typeof JobInsig
       failed,
       retries,
       usage: toUsageMessage(group),
-      waitP50: durationFromMs(group.waitP50Ms),
-      waitP95: durationFromMs(group.waitP95Ms),
-      runP50: durationFromMs(group.runP50Ms),
-      runP95: durationFromMs(group.runP95Ms),
+      waitP50: toDuration(group.waitP50Ms),
+      waitP95: toDuration(group.waitP95Ms),
+      runP50: toDuration(group.runP50Ms),
+      runP95: toDuration(group.runP95Ms),
     })),
     stages: stages.map(({ kind, stage, count, totalMs, p50Ms, maxMs }) => ({
       kind,
       stage,
       count,
-      total: durationFromMs(totalMs),
-      p50: durationFromMs(p50Ms),
-      max: durationFromMs(maxMs),
+      total: toDuration(totalMs),
+      p50: toDuration(p50Ms),
+      max: toDuration(maxMs),
     })),
     failures: failures.map(({ firstMs, lastMs, example, ...cluster }) => ({
       ...cluster,
-      firstTime: timestampFromMs(firstMs),
-      lastTime: timestampFromMs(lastMs),
+      firstTime: toTimestamp(firstMs),
+      lastTime: toTimestamp(lastMs),
       example: `jobs/${example}`,
     })),
   };

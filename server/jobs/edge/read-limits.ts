@@ -1,5 +1,4 @@
 import type { MessageInitShape, MessageShape } from '@bufbuild/protobuf';
-import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import {
   type JobLimitsSchema,
   type RetryLimitSchema,
@@ -9,7 +8,7 @@ import {
 import type { JobLimits, RetryLimit } from '../../../workers/queue/job-limits.ts';
 import type { FailureClass } from '../../../workers/queue/job-outcome.ts';
 import { invalidField } from '../../core/errors.ts';
-import { readDuration } from '../../rpc/edge/wkt-time.ts';
+import { readDuration, toDuration } from '../../rpc/edge/wkt-time.ts';
 import type { RunStrategy } from '../gate/run-strategy.ts';
 
 const maxRetries = 100;
@@ -61,10 +60,10 @@ export function toLimitsMessage({ timeoutMs, retries = {} }: JobLimits): Message
     const limit = retries[name as FailureClass];
     if (limit === undefined) return [];
     const { maxRetries, backoffMs, maxBackoffMs } = limit;
-    return [[key, { maxRetries, backoff: durationFromMs(backoffMs), maxBackoff: durationFromMs(maxBackoffMs) }]];
+    return [[key, { maxRetries, backoff: toDuration(backoffMs), maxBackoff: toDuration(maxBackoffMs) }]];
   });
   return {
-    ...(timeoutMs === undefined ? {} : { timeout: durationFromMs(timeoutMs) }),
+    ...(timeoutMs === undefined ? {} : { timeout: toDuration(timeoutMs) }),
     ...Object.fromEntries(classes),
   };
 }

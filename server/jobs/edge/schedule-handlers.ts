@@ -1,5 +1,4 @@
 import type { MessageInitShape, MessageShape } from '@bufbuild/protobuf';
-import { durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { JobSchedule_CatchUp, type JobScheduleSchema } from '../../../proto/gen/showrunner/jobs/v1/job_pb.ts';
 import {
   BackfillScheduleRequest_Order,
@@ -10,7 +9,7 @@ import { invalidField } from '../../core/errors.ts';
 import { readPageSize } from '../../rpc/edge/page-size.ts';
 import { encodePageToken, readPageToken } from '../../rpc/edge/page-token.ts';
 import { readResourceName, slugId } from '../../rpc/edge/resource-name.ts';
-import { readDuration, readTimestamp } from '../../rpc/edge/wkt-time.ts';
+import { readDuration, readTimestamp, toDuration, toTimestamp } from '../../rpc/edge/wkt-time.ts';
 import type { ServiceImplementation } from '../../rpc/handler.ts';
 import { toJobMessage } from '../job-message.ts';
 import type { Jobs } from '../jobs.ts';
@@ -81,7 +80,7 @@ export function scheduleHandlers({ schedules }: Jobs): ScheduleHandlers {
       });
       return {
         slots: slots.map(({ slotMs, job, existed }) => ({
-          time: timestampFromMs(slotMs),
+          time: toTimestamp(slotMs),
           job: job === undefined ? '' : `jobs/${job}`,
           existed,
         })),
@@ -152,7 +151,7 @@ function toScheduleMessage(schedule: ScheduleRecord): MessageInitShape<typeof Jo
   const { timing, make, startWithinMs, startMs, endMs, strategy, nextMs, lastJob } = schedule;
   const shown = {
     name: `schedules/${schedule.id}`,
-    ...('cron' in timing ? timing : { interval: durationFromMs(timing.intervalMs) }),
+    ...('cron' in timing ? timing : { interval: toDuration(timing.intervalMs) }),
     ...('job' in make
       ? { template: { ...make.job, labels: { ...make.job.labels }, params: make.job.params as object } }
       : { run: { ...make.run, template: `templates/${make.run.template}`, params: make.run.params as object } }),
@@ -163,14 +162,14 @@ function toScheduleMessage(schedule: ScheduleRecord): MessageInitShape<typeof Jo
     owner: schedule.owner ?? '',
     lastError: schedule.lastError ?? '',
     lastJob: lastJob === undefined ? '' : `jobs/${lastJob}`,
-    createTime: timestampFromMs(schedule.createMs),
-    watermarkTime: timestampFromMs(schedule.watermarkMs),
-    ...(nextMs === undefined || schedule.paused ? {} : { nextTime: timestampFromMs(nextMs) }),
-    ...(startMs === undefined ? {} : { startTime: timestampFromMs(startMs) }),
-    ...(endMs === undefined ? {} : { endTime: timestampFromMs(endMs) }),
+    createTime: toTimestamp(schedule.createMs),
+    watermarkTime: toTimestamp(schedule.watermarkMs),
+    ...(nextMs === undefined || schedule.paused ? {} : { nextTime: toTimestamp(nextMs) }),
+    ...(startMs === undefined ? {} : { startTime: toTimestamp(startMs) }),
+    ...(endMs === undefined ? {} : { endTime: toTimestamp(endMs) }),
     ...(strategy === undefined ? {} : { strategy: toStrategyMessage(strategy) }),
     ...(schedule.sla === undefined ? {} : { sla: toSlaMessage(schedule.sla) }),
-    ...(startWithinMs === undefined ? {} : { startWithin: durationFromMs(startWithinMs) }),
+    ...(startWithinMs === undefined ? {} : { startWithin: toDuration(startWithinMs) }),
   };
   return shown as MessageInitShape<typeof JobScheduleSchema>;
 }

@@ -1,8 +1,7 @@
 import type { MessageInitShape, MessageShape } from '@bufbuild/protobuf';
-import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import type { JobSlaSchema } from '../../../proto/gen/showrunner/jobs/v1/job_pb.ts';
 import { invalidField } from '../../core/errors.ts';
-import { readDuration } from '../../rpc/edge/wkt-time.ts';
+import { readDuration, toDuration } from '../../rpc/edge/wkt-time.ts';
 import type { Sla } from '../create-job-options.ts';
 
 const mostMs = 30 * 86_400_000;
@@ -27,7 +26,7 @@ export function readSla(sla: MessageShape<typeof JobSlaSchema> | undefined, fiel
 
 export function toSlaMessage({ startWithinMs, finishWithinMs }: Sla): MessageInitShape<typeof JobSlaSchema> {
   return {
-    ...(startWithinMs === undefined ? {} : { mustStartWithin: durationFromMs(startWithinMs) }),
-    ...(finishWithinMs === undefined ? {} : { mustFinishWithin: durationFromMs(finishWithinMs) }),
+    ...(startWithinMs === undefined ? {} : { mustStartWithin: toDuration(startWithinMs) }),
+    ...(finishWithinMs === undefined ? {} : { mustFinishWithin: toDuration(finishWithinMs) }),
   };
 }

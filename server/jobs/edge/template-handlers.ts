@@ -1,5 +1,5 @@
 import type { MessageInitShape, MessageShape } from '@bufbuild/protobuf';
-import { type Duration, durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
+import type { Duration } from '@bufbuild/protobuf/wkt';
 import type { JobRetentionSchema, JobTemplateSchema } from '../../../proto/gen/showrunner/jobs/v1/job_pb.ts';
 import type { JobService } from '../../../proto/gen/showrunner/jobs/v1/job_service_pb.ts';
 import type { Json } from '../../../workers/queue/job-kind.ts';
@@ -7,7 +7,7 @@ import { invalidField } from '../../core/errors.ts';
 import { readPageSize } from '../../rpc/edge/page-size.ts';
 import { encodePageToken, readPageToken } from '../../rpc/edge/page-token.ts';
 import { readResourceName, slugId } from '../../rpc/edge/resource-name.ts';
-import { readDuration } from '../../rpc/edge/wkt-time.ts';
+import { readDuration, toDuration, toTimestamp } from '../../rpc/edge/wkt-time.ts';
 import type { ServiceImplementation } from '../../rpc/handler.ts';
 import { toJobMessage } from '../job-message.ts';
 import type { Jobs } from '../jobs.ts';
@@ -106,8 +106,8 @@ function readKeep(duration: Duration | undefined, field: string): number | undef
 
 function toRetentionMessage({ keepMs, keepFailedMs }: TemplateRecord): MessageInitShape<typeof JobRetentionSchema> {
   return {
-    ...(keepMs === undefined ? {} : { succeeded: durationFromMs(keepMs) }),
-    ...(keepFailedMs === undefined ? {} : { failed: durationFromMs(keepFailedMs) }),
+    ...(keepMs === undefined ? {} : { succeeded: toDuration(keepMs) }),
+    ...(keepFailedMs === undefined ? {} : { failed: toDuration(keepFailedMs) }),
   };
 }
 
@@ -128,8 +128,8 @@ function toTemplateMessage(
     labels: { ...labels },
     priority,
     revision,
-    createTime: timestampFromMs(template.createMs),
-    updateTime: timestampFromMs(template.updateMs),
+    createTime: toTimestamp(template.createMs),
+    updateTime: toTimestamp(template.updateMs),
     blockedBy: blockedBy === undefined ? '' : `jobs/${blockedBy}`,
     ...(schema === undefined ? {} : { parameterSchema: schema as object }),
     ...(params === undefined ? {} : { params: params as object }),

@@ -1,9 +1,9 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { JobWebhook_Event, type JobWebhookSchema } from '../../../proto/gen/showrunner/jobs/v1/job_pb.ts';
 import type { JobService } from '../../../proto/gen/showrunner/jobs/v1/job_service_pb.ts';
 import { invalidField, invalidFields } from '../../core/errors.ts';
 import { readResourceName, slugId } from '../../rpc/edge/resource-name.ts';
+import { toTimestamp } from '../../rpc/edge/wkt-time.ts';
 import type { ServiceImplementation } from '../../rpc/handler.ts';
 import { labelFaults } from '../check-job.ts';
 import { toJobState } from '../job-message.ts';
@@ -32,7 +32,7 @@ export function webhookHandlers({ webhooks }: Jobs): WebhookHandlers {
     kinds: [...webhook.kinds],
     states: webhook.states.map(toJobState),
     labels: { ...webhook.labels },
-    createTime: timestampFromMs(webhook.createMs),
+    createTime: toTimestamp(webhook.createMs),
     ...webhooks.status(webhook.id),
   });
   return {

@@ -1,5 +1,5 @@
 import { fromJson, type JsonValue, type MessageInitShape, type MessageShape, toJson } from '@bufbuild/protobuf';
-import { timestampFromMs, ValueSchema } from '@bufbuild/protobuf/wkt';
+import { ValueSchema } from '@bufbuild/protobuf/wkt';
 import {
   WorkflowEdge_On,
   type WorkflowEdgeSchema,
@@ -13,6 +13,7 @@ import {
 import type { Json } from '../../../workers/queue/job-kind.ts';
 import { invalidField } from '../../core/errors.ts';
 import { readResourceName, slugId } from '../../rpc/edge/resource-name.ts';
+import { toTimestamp } from '../../rpc/edge/wkt-time.ts';
 import { toErrorMessage, toJobState } from '../job-message.ts';
 import type { ParameterSchema } from '../templates/parameter-schema.ts';
 import type { NodeRun, NodeState } from '../workflows/run-state.ts';
@@ -117,8 +118,8 @@ export function toWorkflowMessage(workflow: WorkflowDefinition): MessageInitShap
     description,
     nodes: nodes.map(toNodeMessage),
     labels: { ...labels },
-    createTime: timestampFromMs(createMs),
-    updateTime: timestampFromMs(updateMs),
+    createTime: toTimestamp(createMs),
+    updateTime: toTimestamp(updateMs),
     revision,
     ...(schema === undefined ? {} : { parameterSchema: schema as object }),
     ...(outputs === undefined ? {} : { outputs: outputs as object }),
@@ -200,8 +201,8 @@ function toNodeRunMessage(id: string, node: NodeRun): MessageInitShape<typeof Wo
     job: job === undefined ? '' : `jobs/${job}`,
     reused: reused ?? false,
     ...(error === undefined ? {} : { error: toErrorMessage(error) }),
-    ...(startMs === undefined ? {} : { startTime: timestampFromMs(startMs) }),
-    ...(endMs === undefined ? {} : { endTime: timestampFromMs(endMs) }),
+    ...(startMs === undefined ? {} : { startTime: toTimestamp(startMs) }),
+    ...(endMs === undefined ? {} : { endTime: toTimestamp(endMs) }),
     ...(items === undefined
       ? {}
       : {

@@ -1,4 +1,5 @@
-import type { Duration, Timestamp } from '@bufbuild/protobuf/wkt';
+import { create } from '@bufbuild/protobuf';
+import { type Duration, DurationSchema, type Timestamp, TimestampSchema } from '@bufbuild/protobuf/wkt';
 import { invalidField } from '../../core/errors.ts';
 
 const leastSeconds = -62_135_596_800n; // 0001-01-01T00:00:00Z
@@ -15,7 +16,10 @@ export function readTimestamp(field: string, value: Timestamp | undefined): numb
   return Number(seconds) * 1000 + Math.floor(nanos / 1e6);
 }
 
-/** Milliseconds of a Duration, undefined when absent; INVALID_ARGUMENT when malformed. Negative ones are let through. */
+/**
+ * Whole milliseconds of a Duration, undefined when absent; what is left of one counts as one, so that no time is
+ * shorter than asked for. INVALID_ARGUMENT when malformed. Negative ones are let through.
+ */
 export function readDuration(field: string, value: Duration | undefined): number | undefined {
   if (value === undefined) return undefined;
   const { seconds, nanos } = value;
@@ -24,5 +28,22 @@ export function readDuration(field: string, value: Duration | undefined): number
   if (isMixed || isHuge || Math.abs(nanos) > 999_999_999) {
     throw invalidField(field, 'must be a valid google.protobuf.Duration of at most 10,000 years');
   }
-  return Number(seconds) * 1000 + nanos / 1e6;
+  const ms = Number(seconds) * 1000 + nanos / 1e6;
+  return ms < 0 ? Math.floor(ms) : Math.ceil(ms);
+}
+
+/** A Duration of milliseconds, to the nanosecond. The package's own helper makes one of a part of it that none can send. */
+export function toDuration(ms: number): Duration {
+  const whole = Math.trunc(ms / 1000);
+  const nanos = Math.round((ms - whole * 1000) * 1e6);
+  const carry = Math.abs(nanos) === 1e9 ? Math.sign(nanos) : 0;
+  // `+ 0` makes a negative zero a zero, which alone can be sent.
+  return create(DurationSchema, { seconds: BigInt(whole + carry), nanos: nanos - carry * 1e9 + 0 });
+}
+
+/** A Timestamp of Unix milliseconds; what is left of one is dropped. */
+export function toTimestamp(ms: number): Timestamp {
+  const whole = Math.floor(ms);
+  const seconds = Math.floor(whole / 1000);
+  return create(TimestampSchema, { seconds: BigInt(seconds), nanos: (whole - seconds * 1000) * 1e6 });
 }
