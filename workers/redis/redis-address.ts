@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, rmdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import { replaceFile } from '../../server/core/replace-file.ts';
 
 /**
  * Where a private Redis listens: never a port, which another process may take while it restarts, and which would ask
@@ -37,9 +38,8 @@ export async function removeAddress({ socketPath }: RedisAddress): Promise<void>
 
 /** Keeps the address for workers and the next owner, in one step: nobody must find half of it. */
 export async function storeAddress(dir: string, address: RedisAddress): Promise<void> {
-  const path = join(dir, addressFile);
-  await writeFile(`${path}.new`, JSON.stringify(address), { mode: 0o600 });
-  await rename(`${path}.new`, path);
+  // Not durable: after a power cut no Redis runs at it.
+  await replaceFile(join(dir, addressFile), JSON.stringify(address), { mode: 0o600, isDurable: false });
 }
 
 /** The address stored last; undefined when there is none or it cannot be read. */
