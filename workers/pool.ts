@@ -31,8 +31,9 @@ const minBackoffMs = 100;
 const maxBackoffMs = 10_000;
 /** A run longer than this was healthy: the next restart begins at the least backoff again. */
 const healthyRunMs = 10_000;
+/** The last ones say where kernels of notebooks are found. */
 const inherited =
-  /^(PATH|HOME|LANG|LC_\w+|TZ|TMPDIR|NODE_OPTIONS|NODE_EXTRA_CA_CERTS|OTEL_\w+|AWS_\w+|DENO_DIR|JUPYTER_\w+)$/;
+  /^(PATH|HOME|LANG|LC_\w+|TZ|TMPDIR|NODE_OPTIONS|NODE_EXTRA_CA_CERTS|OTEL_\w+|AWS_\w+|DENO_DIR|JUPYTER_\w+|XDG_DATA_HOME|VIRTUAL_ENV|CONDA_PREFIX)$/;
 
 /** Runs `count` worker processes, each leading a process group of its own, and replaces those that die. */
 export function startWorkerPool(options: WorkerPoolOptions): WorkerPool {

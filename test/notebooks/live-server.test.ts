@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { findKernelspec } from '../../notebooks-runner/kernel/kernelspec.ts';
 import { hasTag } from '../../notebooks-runner/nbformat/notebook.ts';
 import { CacheService } from '../../proto/gen/showrunner/cache/v1/cache_service_pb.ts';
 import { JobService } from '../../proto/gen/showrunner/jobs/v1/job_service_pb.ts';
@@ -14,19 +15,25 @@ import { createRpcClient, type RpcClient } from '../../server/rpc/client.ts';
 import { openFolderObjects } from '../../server/stores/objects/folder-objects.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
 import { longestTestMs, type RunningServer, startServer } from '../support/run-server.ts';
+import { createTempDir, type TempDir } from '../support/temp-dir.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { code, createNotebookBed, notebookOf } from './notebook-bed.ts';
 
 const root = join(import.meta.dirname, '../..');
 
-/** Every file below a folder, whatever wrote it, that holds the text. */
+/**
+ * Every file below a folder, whatever wrote it, that holds the text. What goes between the listing and the reading, as
+ * the folders of kernels do, holds nothing any more.
+ */
 async function filesHolding(dir: string, text: string): Promise<string[]> {
-  const entries = await readdir(dir, { recursive: true, withFileTypes: true });
-  const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
-  // What goes between the listing and the reading holds nothing any more.
-  const holding = files.map(async (file) => (await readFile(file).catch(() => Buffer.of())).includes(text));
-  const found = await Promise.all(holding);
-  return files.filter((_, index) => found[index]);
+  const entries = await readdir(dir, { withFileTypes: true }).catch(() => []);
+  const found = entries.map(async (entry) => {
+    const path = join(dir, entry.name);
+    if (entry.isDirectory()) return filesHolding(path, text);
+    if (!entry.isFile()) return [];
+    return (await readFile(path).catch(() => Buffer.of())).includes(text) ? [path] : [];
+  });
+  return (await Promise.all(found)).flat();
 }
 
 describe('notebooks of a running server', function () {
@@ -35,10 +42,21 @@ describe('notebooks of a running server', function () {
   let notebooks: RpcClient<typeof NotebookService>;
   let jobs: RpcClient<typeof JobService>;
 
+  let prefix: TempDir;
+
   before(async () => {
+    prefix = await createTempDir();
+    const spec = join(prefix.path, 'share/jupyter/kernels/own');
+    await mkdir(spec, { recursive: true });
+    // Deno under another name, as the environment of a Python would have it.
+    const { argv, env } = await findKernelspec('deno');
+    await writeFile(
+      join(spec, 'kernel.json'),
+      JSON.stringify({ argv, env, display_name: 'Own', language: 'typescript' }),
+    );
     server = await startServer({
       workers: 1,
-      settings: { SHOWRUNNER_NOTEBOOK_SECRETS: 'IT_SECRET', IT_SECRET: 'it is secret' },
+      settings: { SHOWRUNNER_NOTEBOOK_SECRETS: 'IT_SECRET', IT_SECRET: 'it is secret', VIRTUAL_ENV: prefix.path },
     });
     const connection = { address: server.address, metadata: { 'x-api-key': server.apiKey } };
     notebooks = createRpcClient(NotebookService, connection);
@@ -48,11 +66,12 @@ describe('notebooks of a running server', function () {
     notebooks?.close();
     jobs?.close();
     await server?.[Symbol.asyncDispose]();
+    await prefix?.[Symbol.asyncDispose]();
   });
 
   /** Puts a notebook where the server finds it: the store of objects is a folder of its state. */
-  async function store(...cells: object[]): Promise<string> {
-    const body = Buffer.from(JSON.stringify(notebookOf(...cells)));
+  async function storeDocument(document: object): Promise<string> {
+    const body = Buffer.from(JSON.stringify(document));
     const key = `notebooks/test/${createHash('sha256').update(body).digest('hex')}.ipynb`;
     const dir = join(server.stateDir, 'objects');
     const objects = await openFolderObjects({ dir, clock: systemClock, log: silentLogger });
@@ -60,6 +79,8 @@ describe('notebooks of a running server', function () {
     await objects.close();
     return key;
   }
+
+  const store = (...cells: object[]) => storeDocument(notebookOf(...cells));
 
   async function start(params: object): Promise<string> {
     const { job } = await jobs.createJob({ job: { kind: 'notebook', params: params as never } });
@@ -90,6 +111,16 @@ describe('notebooks of a running server', function () {
       await rejectsWith(notebooks.inspectNotebook({ notebook: name }), Code.NOT_FOUND, 'NOTEBOOK_NOT_FOUND');
     }
     await rejectsWith(notebooks.inspectNotebook({ notebook: '' }), Code.INVALID_ARGUMENT, 'INVALID_FIELDS');
+  });
+
+  it('run on the kernels that the environment of the server names', async () => {
+    const metadata = { kernelspec: { name: 'own', display_name: 'Own' } };
+    const job = await start({ notebook: await storeDocument({ ...notebookOf(code('1')), metadata }) });
+    const states: unknown[] = [];
+    for await (const { event } of notebooks.watchRun({ job }, { signal: signal() })) {
+      if (event?.event.case === 'finished') states.push(event.event.value.state);
+    }
+    assert.deepEqual(states, [RunState.SUCCEEDED], JSON.stringify((await jobs.getJob({ name: job })).job?.error));
   });
 
   it('show their output while they run, and go on from where a watcher was', async () => {

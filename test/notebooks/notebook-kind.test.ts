@@ -88,11 +88,16 @@ describe('the notebook job', () => {
   it('fails for good with its limit of processor time as the cause', async function () {
     if (process.platform !== 'linux') this.skip();
     await using bed = await createKindBed();
-    await bed.put('n.ipynb', notebookOf(code('for (;;) {}')));
-    const over = bed.run({ notebook: 'n.ipynb', limits: { cpuSeconds: 2 } });
+    // That the system sends this signal is tested with the runner; to burn the time here too would only take it.
+    const source = `console.log(/cpu time +(\\d+) /.exec(Deno.readTextFileSync("/proc/self/limits"))?.[1]);
+      Deno.kill(Deno.pid, "SIGXCPU"); await new Promise((r) => setTimeout(r, 60_000));`;
+    await bed.put('n.ipynb', notebookOf(code(source)));
+    const over = bed.run({ notebook: 'n.ipynb', limits: { cpuSeconds: 77 } });
     const { metadata, message } = await rejectsWith(over, Code.FAILED_PRECONDITION, 'NOTEBOOK_FAILED');
     assert.equal(metadata['ename'], 'CpuLimitExceeded');
     assert.match(message, /more processor time than it may/);
+    const { notebook } = readNotebook(await bed.objects.read(metadata['output_key'] ?? ''));
+    assert.equal(printed(codeCells(notebook)[0]), '77\n');
   });
 
   it('ends soon when it is cancelled, and keeps what there is under a key of the attempt', async () => {
@@ -129,6 +134,9 @@ describe('the notebook job', () => {
     const unknown = bed.run({ notebook: 'n.ipynb', parameters: { b: 1 } });
     await rejectsWith(unknown, Code.INVALID_ARGUMENT, 'NOTEBOOK_PARAMETERS_INVALID');
     await rejectsWith(bed.run({ notebook: 'bad.ipynb' }), Code.INVALID_ARGUMENT, 'NOTEBOOK_INVALID');
+    await bed.put('big.ipynb', ' '.repeat(64 * 1024 * 1024 + 1));
+    const error = await rejectsWith(bed.run({ notebook: 'big.ipynb' }), Code.INVALID_ARGUMENT, 'NOTEBOOK_INVALID');
+    assert.match(error.message, /over the limit of 67108864/);
     await rejectsWith(bed.run({ notebook: 'absent.ipynb' }), Code.NOT_FOUND, 'OBJECT_NOT_FOUND');
     await rejectsWith(bed.run({ notebook: 'shipped/absent' }), Code.NOT_FOUND, 'NOTEBOOK_NOT_FOUND');
   });

@@ -32,6 +32,8 @@ describe('the parameters of a notebook job', () => {
       },
       'params.inputs[1].as',
     ],
+    [{ notebook: 'n', inputs: ['x', 'x/y'].map((as) => ({ key: 'k', as })) }, 'params.inputs[1].as'],
+    [{ notebook: 'n', inputs: ['x/y', 'x'].map((as) => ({ key: 'k', as })) }, 'params.inputs[1].as'],
     [{ notebook: 'n', cellTimeoutMs: -1 }, 'params.cellTimeoutMs'],
     [{ notebook: 'n', runTimeoutMs: '5' }, 'params.runTimeoutMs'],
     [{ notebook: 'n', kernel: 'x' }, 'params.kernel'],
@@ -47,6 +49,11 @@ describe('the parameters of a notebook job', () => {
     [{ notebook: 'n', limits: { cpuSeconds: 0.5 } }, 'params.limits.cpuSeconds'],
     [{ notebook: 'n', limits: { constructor: 1 } }, 'params.limits.constructor'],
   ];
+  it('may put inputs beside each other in one folder', () => {
+    const inputs = ['x/y', 'x/z', 'xy'].map((as) => ({ key: 'k', as }));
+    assert.deepEqual(parseNotebookParams({ notebook: 'n', inputs }).inputs, inputs);
+  });
+
   for (const [params, field] of faulty) {
     it(`are refused at ${field}: ${JSON.stringify(params)}`, async () => {
       const parse = async () => parseNotebookParams(params);

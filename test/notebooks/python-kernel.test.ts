@@ -93,10 +93,10 @@ while True:
     await using bed = await createNotebookBed();
     const record = await bed.run([code('import json\njson.dumps = lambda *a, **k: 1 / 0\n1')], {
       ...python,
-      runTimeoutMs: 3_000,
+      cellTimeoutMs: 500,
       interruptGraceMs: 100,
     });
-    assert.notEqual(record.status, 'succeeded');
+    assert.deepEqual([record.status, record.failure?.ename], ['timed_out', 'CellTimeout']);
   });
 
   it('leaves nothing that a forked child with a session of its own could go on with', async () => {
@@ -117,8 +117,15 @@ print("left")`;
   it('bounds processor time and address space where the system can', async function () {
     if (process.platform !== 'linux') this.skip();
     await using bed = await createNotebookBed();
-    const burnt = await bed.run([code('while True: pass')], { ...python, limits: { maxCpuSeconds: 2 } });
+    // The cell lowers the limit to what it has used and a second, so that it need not burn more than that.
+    const burning = `import resource, time
+limit = resource.getrlimit(resource.RLIMIT_CPU)
+print(limit)
+resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + 1, limit[1]))
+while True: pass`;
+    const burnt = await bed.run([code(burning)], { ...python, limits: { maxCpuSeconds: 60 } });
     assert.deepEqual([burnt.status, burnt.failure?.ename], ['killed', 'CpuLimitExceeded']);
+    assert.equal(printed(codeCells(burnt.notebook)[0]), '(60, 65)\n');
     const limits = { maxAddressSpaceBytes: 2_000_000_000 };
     const full = await bed.run([code('x = bytearray(3_000_000_000)')], { ...python, limits });
     assert.deepEqual([full.status, full.failure?.ename], ['failed', 'MemoryError']);

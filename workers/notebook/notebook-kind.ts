@@ -1,12 +1,14 @@
 import { constants } from 'node:fs';
 import { copyFile, mkdir, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { notebookInvalid } from '../../notebooks-runner/errors.ts';
 import type { KernelPool } from '../../notebooks-runner/kernel/kernel-pool.ts';
 import { runNotebook } from '../../notebooks-runner/run/run-notebook.ts';
 import type { RunNotebookOptions } from '../../notebooks-runner/run/run-options.ts';
 import type { RunEvent, RunRecord } from '../../notebooks-runner/run/run-record.ts';
 import type { SecretProvider } from '../../notebooks-runner/run/secrets.ts';
 import { systemClock } from '../../server/core/clock.ts';
+import { AppError } from '../../server/core/errors.ts';
 import type { Logger } from '../../server/core/log.ts';
 import type { ObjectStore } from '../../server/stores/objects/object-store.ts';
 import type { JobContext, JobKind } from '../queue/job-kind.ts';
@@ -156,7 +158,7 @@ async function fetchSource(
   signal: AbortSignal,
 ): Promise<void> {
   if (!notebook.startsWith(shippedPrefix)) {
-    await writeFile(path, await objects.read(notebook, { maxBytes: maxNotebookBytes, signal }));
+    await writeFile(path, await readNotebookObject(objects, notebook, signal));
     return;
   }
   const shipped = join(notebooksDir, `${notebook.slice(shippedPrefix.length)}.ipynb`);
@@ -166,6 +168,16 @@ async function fetchSource(
   );
   if (!isThere) throw shippedNotebookMissing(notebook);
   await copyFile(shipped, path);
+}
+
+/** A notebook that is too large is the caller's fault, which no other try mends. */
+async function readNotebookObject(objects: ObjectStore, key: string, signal: AbortSignal): Promise<Uint8Array> {
+  try {
+    return await objects.read(key, { maxBytes: maxNotebookBytes, signal });
+  } catch (error) {
+    const isTooLarge = error instanceof AppError && error.reason === 'OBJECT_TOO_LARGE';
+    throw isTooLarge ? notebookInvalid('', error.message) : error;
+  }
 }
 
 /** Copies, not links: a notebook that writes to its input must not change the stored object. */

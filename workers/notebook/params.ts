@@ -166,6 +166,10 @@ function parseInputs(value: Json, fault: Fault): NotebookInput[] {
       fault(`${path}.as`, 'must be a relative path of letters, digits, "_", "-", "." and spaces, without "." and ".."');
     }
     if (taken.has(as)) fault(`${path}.as`, 'is taken by an earlier input');
+    const isBelow = (path: string, other: string) => path.startsWith(`${other}/`);
+    if ([...taken].some((other) => isBelow(as, other) || isBelow(other, as))) {
+      fault(`${path}.as`, 'would be in a file, or a folder, where another input is a file');
+    }
     taken.add(as);
     return [{ key, as }];
   });
