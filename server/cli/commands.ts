@@ -35,8 +35,8 @@ export const commands: readonly Command[] = [
     name: 'transcode',
     usage: 'transcode FILE [--title NAME] [--params JSON]',
     doc: 'upload a video, make a title of it and print where it plays',
-    load: async () => (await import('./transcode.ts')).transcode,
-    loadHelp: async () => (await import('./transcode.ts')).transcodeHelp,
+    load: async () => (await import('./transcode/transcode.ts')).transcode,
+    loadHelp: async () => (await import('./transcode/transcode.ts')).transcodeHelp,
   },
   {
     name: 'call',
@@ -49,8 +49,8 @@ export const commands: readonly Command[] = [
     name: 'filters',
     usage: 'filters list|get|stage|promote|…',
     doc: 'see and change the filters of a running server; make and test new ones',
-    load: async () => (await import('./filters.ts')).filters,
-    loadHelp: async () => (await import('./filters.ts')).filtersHelp(),
+    load: async () => (await import('./filters/filters.ts')).filters,
+    loadHelp: async () => (await import('./filters/filters.ts')).filtersHelp(),
   },
   {
     name: 'jobs',

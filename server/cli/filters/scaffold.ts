@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { invalidField, messageOf } from '../core/errors.ts';
+import { invalidField, messageOf } from '../../core/errors.ts';
 
 const filterSource = (id: string) => `import { AppError, Code, defineFilter, schema } from 'showrunner/filter';
 

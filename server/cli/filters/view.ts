@@ -6,8 +6,8 @@ import {
   type FilterSchema,
   FilterStageSchema,
   FilterTypeSchema,
-} from '../../proto/gen/showrunner/filters/v1/filter_pb.ts';
-import { formatTable } from './terminal/table.ts';
+} from '../../../proto/gen/showrunner/filters/v1/filter_pb.ts';
+import { formatTable } from '../terminal/table.ts';
 
 type Filter = MessageShape<typeof FilterSchema>;
 type Duration = { readonly seconds: bigint; readonly nanos: number };

@@ -1,18 +1,18 @@
 import { basename, extname } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { JsonObject } from '@bufbuild/protobuf';
-import { Job_State } from '../../proto/gen/showrunner/jobs/v1/job_pb.ts';
-import { ManifestService } from '../../proto/gen/showrunner/manifest/v1/manifest_service_pb.ts';
-import type { RungProgress, Transcode } from '../../proto/gen/showrunner/transcode/v1/transcode_pb.ts';
-import { TranscodeService } from '../../proto/gen/showrunner/transcode/v1/transcode_service_pb.ts';
-import { systemClock } from '../core/clock.ts';
-import { Code } from '../core/codes.ts';
-import { AppError, invalidField } from '../core/errors.ts';
-import type { RpcClient } from '../rpc/client.ts';
-import { type CallOptions, connectionHelp, connectionOptions, withConnection } from './connection.ts';
-import { createProgressBar, type ProgressOutput } from './terminal/progress-bar.ts';
-import { formatTable } from './terminal/table.ts';
-import { uploadFile } from './transcode/upload-file.ts';
+import { Job_State } from '../../../proto/gen/showrunner/jobs/v1/job_pb.ts';
+import { ManifestService } from '../../../proto/gen/showrunner/manifest/v1/manifest_service_pb.ts';
+import type { RungProgress, Transcode } from '../../../proto/gen/showrunner/transcode/v1/transcode_pb.ts';
+import { TranscodeService } from '../../../proto/gen/showrunner/transcode/v1/transcode_service_pb.ts';
+import { systemClock } from '../../core/clock.ts';
+import { Code } from '../../core/codes.ts';
+import { AppError, invalidField } from '../../core/errors.ts';
+import type { RpcClient } from '../../rpc/client.ts';
+import { type CallOptions, connectionHelp, connectionOptions, withConnection } from '../connection.ts';
+import { createProgressBar, type ProgressOutput } from '../terminal/progress-bar.ts';
+import { formatTable } from '../terminal/table.ts';
+import { uploadFile } from './upload-file.ts';
 
 /** Longest that a whole upload or a whole transcode may take. */
 const longestMs = 24 * 3_600_000;

@@ -3,17 +3,17 @@ import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { toJsonString } from '@bufbuild/protobuf';
-import { openFilterKit } from '../../plugins/engine/filter-kit.ts';
-import { registerFilterImports } from '../../plugins/engine/load/import-filter.ts';
-import { FilterAdminService } from '../../proto/gen/showrunner/filters/v1/filter_admin_service_pb.ts';
-import { FilterSchema, FilterStage } from '../../proto/gen/showrunner/filters/v1/filter_pb.ts';
-import { codeName } from '../core/codes.ts';
-import { invalidField } from '../core/errors.ts';
-import type { RpcClient } from '../rpc/client.ts';
-import { type CallOptions, connectionHelp, connectionOptions, withConnection } from './connection.ts';
-import { scaffoldFilter } from './filters-scaffold.ts';
-import { readConfigJson, readSource } from './filters-source.ts';
-import { formatChange, formatFilters, formatRuns } from './filters-view.ts';
+import { openFilterKit } from '../../../plugins/engine/filter-kit.ts';
+import { registerFilterImports } from '../../../plugins/engine/load/import-filter.ts';
+import { FilterAdminService } from '../../../proto/gen/showrunner/filters/v1/filter_admin_service_pb.ts';
+import { FilterSchema, FilterStage } from '../../../proto/gen/showrunner/filters/v1/filter_pb.ts';
+import { codeName } from '../../core/codes.ts';
+import { invalidField } from '../../core/errors.ts';
+import type { RpcClient } from '../../rpc/client.ts';
+import { type CallOptions, connectionHelp, connectionOptions, withConnection } from '../connection.ts';
+import { scaffoldFilter } from './scaffold.ts';
+import { readConfigJson, readSource } from './source.ts';
+import { formatChange, formatFilters, formatRuns } from './view.ts';
 
 const options = {
   ...connectionOptions,

@@ -1,8 +1,8 @@
 import { createPrivateKey, sign } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
-import { readFolder } from '../../plugins/engine/load/read-folders.ts';
-import { invalidField, messageOf } from '../core/errors.ts';
+import { readFolder } from '../../../plugins/engine/load/read-folders.ts';
+import { invalidField, messageOf } from '../../core/errors.ts';
 
 /** What StageFilters takes of one filter. */
 export interface SourceInit {
