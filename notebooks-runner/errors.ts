@@ -8,7 +8,8 @@ export function notebookInvalid(field: string, description: string): AppError {
     reason: 'NOTEBOOK_INVALID',
     message: field === '' ? `notebook: ${description}` : `notebook ${field}: ${description}`,
     metadata: { field },
-    fields: [{ field, description }],
+    // A fault of the whole document is in no field of it.
+    fields: field === '' ? [] : [{ field, description }],
   });
 }
 

@@ -58,17 +58,20 @@ export function createNotebookService(deps: NotebookServiceDeps): ServiceRegistr
   return serviceOf(NotebookService, {
     listShippedNotebooks: async (_request, { signal }) => {
       const names = await source.listShipped();
-      const read = async (name: string) => toNotebookMessage(name, await source.read(name, signal));
+      const read = async (name: string) => toNotebookMessage(name, await source.read(name, 'notebook', signal));
       return { notebooks: await Promise.all(names.map(read)) };
     },
     inspectNotebook: async ({ notebook }, { signal }) => {
       if (notebook === '') throw invalidField('notebook', 'must be "shipped/{name}" or an object key');
-      return { notebook: toNotebookMessage(notebook, await source.read(notebook, signal)) };
+      return { notebook: toNotebookMessage(notebook, await source.read(notebook, 'notebook', signal)) };
     },
     getRunPage: async ({ run }, { signal }) => {
       const outputKey = await outputKeyOf(run);
       const html = Buffer.from(
-        renderNotebookHtml(await source.read(outputKey, signal), { title: outputKey, maxLength: maxPageBytes }),
+        renderNotebookHtml(await source.read(outputKey, 'output_key', signal), {
+          title: outputKey,
+          maxLength: maxPageBytes,
+        }),
       );
       if (html.length > maxPageBytes) throw pageTooLarge(outputKey, html.length, maxPageBytes);
       return { html, contentSecurityPolicy: notebookPagePolicy, outputKey };

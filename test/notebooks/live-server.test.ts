@@ -70,8 +70,7 @@ describe('notebooks of a running server', function () {
   });
 
   /** Puts a notebook where the server finds it: the store of objects is a folder of its state. */
-  async function storeDocument(document: object): Promise<string> {
-    const body = Buffer.from(JSON.stringify(document));
+  async function storeBytes(body: Buffer): Promise<string> {
     const key = `notebooks/test/${createHash('sha256').update(body).digest('hex')}.ipynb`;
     const dir = join(server.stateDir, 'objects');
     const objects = await openFolderObjects({ dir, clock: systemClock, log: silentLogger });
@@ -80,6 +79,7 @@ describe('notebooks of a running server', function () {
     return key;
   }
 
+  const storeDocument = (document: object) => storeBytes(Buffer.from(JSON.stringify(document)));
   const store = (...cells: object[]) => storeDocument(notebookOf(...cells));
 
   async function start(params: object): Promise<string> {
@@ -110,7 +110,16 @@ describe('notebooks of a running server', function () {
     for (const name of ['shipped/none', 'shipped/../package', 'notebooks/none.ipynb']) {
       await rejectsWith(notebooks.inspectNotebook({ notebook: name }), Code.NOT_FOUND, 'NOTEBOOK_NOT_FOUND');
     }
-    await rejectsWith(notebooks.inspectNotebook({ notebook: '' }), Code.INVALID_ARGUMENT, 'INVALID_FIELDS');
+    for (const name of ['', '../x', '/etc/passwd']) {
+      const bad = notebooks.inspectNotebook({ notebook: name });
+      const { fields } = await rejectsWith(bad, Code.INVALID_ARGUMENT, 'INVALID_FIELDS');
+      assert.deepEqual(
+        fields.map(({ field }) => field),
+        ['notebook'],
+      );
+    }
+    const large = await storeBytes(Buffer.alloc(64 * 1024 * 1024 + 1, ' '));
+    await rejectsWith(notebooks.inspectNotebook({ notebook: large }), Code.INVALID_ARGUMENT, 'NOTEBOOK_INVALID');
   });
 
   it('run on the kernels that the environment of the server names', async () => {
@@ -161,9 +170,10 @@ describe('notebooks of a running server', function () {
     assert.match(contentSecurityPolicy, /default-src 'none'/);
     const same = await notebooks.getRunPage({ run: { case: 'outputKey', value: outputKey } });
     assert.deepEqual(same.html, html);
-    for (const value of ['models/x.ipynb', 'notebooks/x.txt']) {
+    for (const value of ['models/x.ipynb', 'notebooks/x.txt', 'notebooks/../x.ipynb']) {
       const bad = notebooks.getRunPage({ run: { case: 'outputKey', value } });
-      await rejectsWith(bad, Code.INVALID_ARGUMENT, 'INVALID_FIELDS');
+      const { fields } = await rejectsWith(bad, Code.INVALID_ARGUMENT, 'INVALID_FIELDS');
+      assert.equal(fields[0]?.field, 'output_key');
     }
     const absent = notebooks.getRunPage({ run: { case: 'job', value: 'jobs/none' } });
     await rejectsWith(absent, Code.NOT_FOUND, 'JOB_NOT_FOUND');
