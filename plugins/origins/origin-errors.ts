@@ -14,11 +14,13 @@ export function noOriginKnown(cluster: string): OriginError {
   });
 }
 
+export const originOverloadedReason = 'ORIGIN_OVERLOADED';
+
 /** UNAVAILABLE: as many calls of the cluster are in progress as are allowed. */
 export function originOverloaded(cluster: string, maxRequests: number): OriginError {
   return new OriginError({
     code: Code.UNAVAILABLE,
-    reason: 'ORIGIN_OVERLOADED',
+    reason: originOverloadedReason,
     message: `cluster ${cluster} has ${maxRequests} calls in progress, as many as are allowed`,
     metadata: { cluster, max_requests: String(maxRequests) },
     isProcessed: false,

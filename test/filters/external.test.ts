@@ -6,6 +6,7 @@ import {
 import { systemClock } from '../../server/core/clock.ts';
 import { Code } from '../../server/core/codes.ts';
 import { silentLogger } from '../../server/core/log.ts';
+import { WireMetadata } from '../../server/rpc/metadata.ts';
 import { createOrigins } from '../../server/rpc/raw-client.ts';
 import { type RpcServer, startRpcServer } from '../../server/rpc/server.ts';
 import { waitUntil } from '../support/wait-until.ts';
@@ -85,6 +86,14 @@ describe('a filter in a process of its own', () => {
       ['t2', undefined, 'real'],
     );
     assert.deepEqual([headers.get('x-judged'), headers.get('grpc-status')], ['yes', undefined]);
+  });
+
+  it('may want what cannot be sent: that is left out, and the call passes', async () => {
+    judge = () => ({ responseHeaders: { 'x-lines': 'a\nb', 'not a key': '1', 'x-judged': 'yes' } });
+    await using engine = await start({ responseHeaders: ['*'] });
+    const call = createFakeCall({ responseHeaders: new WireMetadata() });
+    assert.equal((await runCall(engine, call)).error, undefined);
+    assert.deepEqual(call.responseHeaders.keys(), ['x-judged']);
   });
 
   it('that fails, is too slow or away refuses calls, or lets them pass where that is wished', async () => {

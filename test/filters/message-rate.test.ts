@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import { Code } from '../../server/core/codes.ts';
+import { AppError } from '../../server/core/errors.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
+import { waitUntil } from '../support/wait-until.ts';
 import { createFakeCall } from './bed/fake-call.ts';
 import { runCall } from './bed/run-call.ts';
 import { startShipped } from './bed/shipped.ts';
@@ -25,6 +28,44 @@ describe('the limit of messages on streams', () => {
       `two messages beyond the burst took ${tookMs} ms, and 100 ms each are due`,
     );
     assert.deepEqual((await call).endpointSaw, [1, 2, 3, 4]);
+  });
+
+  it('wakes each of many streams that wait once, in the order in which they came, and at the rate', async () => {
+    const clock = createFakeClock();
+    let sleeps = 0;
+    const counting = {
+      ...clock,
+      sleep: (ms: number, signal?: AbortSignal) => {
+        sleeps++;
+        return clock.sleep(ms, signal);
+      },
+    };
+    await using engine = await start({}, counting);
+    const passed: [stream: number, atMs: number][] = [];
+    const calls = Array.from({ length: 52 }, (_, index) =>
+      runCall(engine, stream(), { requests: [index] }).then(() => passed.push([index, clock.monotonic()])),
+    );
+    await waitUntil('all others wait', () => sleeps === 50);
+    await clock.advance(5_000);
+    await Promise.all(calls);
+    assert.deepEqual(
+      passed.map(([index]) => index),
+      [...Array(52).keys()],
+    );
+    assert.deepEqual([passed[1]?.[1], passed[2]?.[1], passed[51]?.[1], sleeps], [0, 100, 5_000, 50]);
+  });
+
+  it('gives the turn of a stream that left to the next', async () => {
+    const clock = createFakeClock();
+    await using engine = await start({ burst: 1 }, clock);
+    await runCall(engine, stream(), { requests: [1] });
+    const leaving = stream();
+    const left = runCall(engine, leaving, { requests: [2] });
+    leaving.abort(new AppError({ code: Code.CANCELLED, reason: 'GONE', message: 'gone' }));
+    assert.equal((await left).error?.reason, 'GONE');
+    const next = runCall(engine, stream(), { requests: [3] });
+    await clock.advance(100);
+    assert.deepEqual((await next).endpointSaw, [3]);
   });
 
   it('ends a stream whose message would wait too long, or any where that is wished', async () => {

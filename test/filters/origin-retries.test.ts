@@ -5,16 +5,12 @@ import { createFakeClock } from '../support/fake-clock.ts';
 import { findFreePort } from '../support/free-port.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
 import { waitUntil } from '../support/wait-until.ts';
-import { allTo, pathOf, startFleet, startRouted } from './bed/routed.ts';
+import { allTo, pathOf, startFleet, startRouted, texts } from './bed/routed.ts';
 
 const down = () => new AppError({ code: Code.UNAVAILABLE, reason: 'DOWN', message: 'down' });
 const everyPath = { paths: ['*'] };
 const retry = { ...everyPath, idempotentPaths: [pathOf('Echo'), pathOf('Repeat')], baseMs: 0 };
 const hedging = { ...everyPath, idempotentPaths: [pathOf('*')], delayMs: 40 };
-
-async function* texts(...all: string[]) {
-  for (const text of all) yield { text };
-}
 
 describe('retries', () => {
   it('reach another origin, tell it which try they are, and show none of the failed one', async () => {

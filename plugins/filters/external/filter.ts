@@ -39,7 +39,7 @@ function createCounts() {
     refused: 'Calls that the judge refused.',
     unjudged: 'Calls that the judge could not be asked about in time.',
     unobserved: 'Calls that the judge was not told of, because it was told of too many.',
-    keys_left_out: 'Metadata keys that the judge wanted to set and may not.',
+    keys_left_out: 'Metadata that the judge wanted to set and may not, or that cannot be sent.',
   });
 }
 
@@ -53,8 +53,19 @@ function write(
   for (const [name, value] of Object.entries(wanted)) {
     const key = name.toLowerCase();
     const isReserved = key.startsWith(':') || key.startsWith('grpc-') || key === 'authorization' || key === 'x-api-key';
-    if (isReserved || key.endsWith('-bin') || !isAllowed(key)) counters.add('keys_left_out');
-    else into.set(key, value);
+    if (isReserved || key.endsWith('-bin') || !isAllowed(key) || !isSet(into, key, value)) {
+      counters.add('keys_left_out');
+    }
+  }
+}
+
+/** False for what HTTP/2 cannot carry. */
+function isSet(into: CallMetadata, key: string, value: string): boolean {
+  try {
+    into.set(key, value);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -1,13 +1,16 @@
-import { AppError, Code, type Counters } from '../../engine/filter.ts';
+import { AppError, type Clock, Code, type Counters } from '../../engine/filter.ts';
 import { codeOf, isFault, isUnprocessed } from '../../origins/call-codes.ts';
 import type { OriginCall, OriginLayer, OriginReply, OriginRequest } from '../../origins/origin-call.ts';
 import { leaveReply } from '../../origins/origin-call.ts';
+import { originOverloadedReason } from '../../origins/origin-errors.ts';
 import { createReplay } from '../../origins/replay.ts';
 import type { RegionSwitch } from './region-switch.ts';
 
 export interface RegionGroup {
   readonly regions: readonly { readonly name: string; readonly cluster: string }[];
   readonly choice: RegionSwitch;
+  /** A call that ran out of time sooner says nothing about its region, ms. */
+  readonly minTimeoutMs: number;
 }
 
 export interface FailoverPlan {
@@ -15,6 +18,7 @@ export interface FailoverPlan {
   readonly groups: ReadonlyMap<string, RegionGroup>;
   readonly maxReplayBytes: number;
   readonly counters: Counters<'away' | 'moved' | 'isolated'>;
+  readonly clock: Clock;
 }
 
 /** Sends each call of a group to the region that is well; one that did nothing in a region moves on to the next. */
@@ -37,10 +41,17 @@ function allIsolated(cluster: string): AppError {
   });
 }
 
+/** False for what says nothing about the region: a caller that left or was in a hurry, and our own bound on a cluster. */
+function isTelling(error: unknown, { signal }: OriginRequest, hadTime: boolean): boolean {
+  if (error instanceof AppError && error.reason === originOverloadedReason) return false;
+  const code = signal.aborted ? codeOf(signal.reason) : codeOf(error);
+  return code === Code.DEADLINE_EXCEEDED ? hadTime : !signal.aborted;
+}
+
 async function* throughRegions(
   next: OriginCall,
   request: OriginRequest,
-  { regions, choice }: RegionGroup,
+  { regions, choice, minTimeoutMs }: RegionGroup,
   plan: FailoverPlan,
 ): AsyncGenerator<Uint8Array, undefined> {
   const replay = createReplay(request.requests, plan.maxReplayBytes);
@@ -56,6 +67,7 @@ async function* throughRegions(
     if (index > 0) plan.counters.add('away');
     let reply: OriginReply | undefined;
     let isAnswering = false;
+    const startedAt = plan.clock.monotonic();
     try {
       reply = next({ ...request, cluster: region.cluster, requests: replay.open(), avoid: new Set() });
       for (let result = await reply.next(); !result.done; result = await reply.next()) {
@@ -66,8 +78,10 @@ async function* throughRegions(
       choice.record(index, true);
       return undefined;
     } catch (error) {
+      if (isTelling(error, request, plan.clock.monotonic() - startedAt >= minTimeoutMs)) {
+        choice.record(index, !isFault(codeOf(error)));
+      }
       if (request.signal.aborted) throw error;
-      choice.record(index, !isFault(codeOf(error)));
       if (isAnswering || !isUnprocessed(error) || !replay.isReplayable) throw error;
       failure = error;
       failedHere.add(index);

@@ -12,6 +12,8 @@ const group = schema.shape({
   regions: schema.list(schema.shape({ name, cluster: name }), 20),
   windowMs: schema.withDefault(ms, 10_000),
   minCalls: schema.withDefault(schema.integer(1, 1_000_000), 20),
+  /** A call that ran out of time sooner counts as nothing: callers in a hurry must not send all others away. */
+  minTimeoutMs: schema.withDefault(schema.integer(0, 60_000), 100),
   failurePercent: schema.withDefault(schema.number(1, 100), 50),
   holdMs: schema.withDefault(ms, 30_000),
   maxHoldMs: schema.withDefault(ms, 600_000),
@@ -62,7 +64,7 @@ export const filter = defineFilter({
     for (const [cluster, entry] of settings.groups ?? []) {
       checkRegions(cluster, entry);
       const choice = createRegionSwitch(entry.regions.length, entry, { clock, random });
-      groups.set(cluster, { regions: entry.regions, choice });
+      groups.set(cluster, { regions: entry.regions, choice, minTimeoutMs: entry.minTimeoutMs });
     }
     const apply = (listed: readonly string[]) => {
       for (const one of groups.values()) isolate(one, [...settings.isolated, ...listed]);
@@ -76,7 +78,11 @@ export const filter = defineFilter({
       moved: 'calls that moved on because a region did nothing with them',
       isolated: 'calls refused because every region was isolated',
     });
-    return { layer: createFailoverLayer({ groups, maxReplayBytes: settings.maxReplayBytes, counters }), groups, stop };
+    return {
+      layer: createFailoverLayer({ groups, maxReplayBytes: settings.maxReplayBytes, counters, clock }),
+      groups,
+      stop,
+    };
   },
   close: ({ stop }) => stop(),
   run: (call, { state }) => addLayer(call, state.layer),

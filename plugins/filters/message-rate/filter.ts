@@ -64,16 +64,20 @@ export const filter = defineFilter({
     const { config, state, clock } = ctx;
     const { beyond, maxWaitMs, ratePerSecond } = config;
     const key = callKey(call, 'principal');
-    const until = clock.monotonic() + maxWaitMs;
-    for (let isFirst = true; ; isFirst = false) {
-      const waitMs = state.buckets.take(key);
-      if (waitMs === 0) return;
-      if (beyond === 'refuse' || clock.monotonic() + waitMs > until) {
-        state.counters.add('refused');
-        throw messagesLimited(ratePerSecond, waitMs);
-      }
-      if (isFirst) state.counters.add('waited');
+    // Its own token, so that of many streams that wait each wakes once.
+    const mostMs = beyond === 'refuse' ? 0 : maxWaitMs;
+    const waitMs = state.buckets.reserve(key, mostMs);
+    if (waitMs === 0) return;
+    if (waitMs > mostMs) {
+      state.counters.add('refused');
+      throw messagesLimited(ratePerSecond, waitMs);
+    }
+    state.counters.add('waited');
+    try {
       await clock.sleep(waitMs, ctx.signal);
+    } catch (error) {
+      state.buckets.giveBack(key);
+      throw error;
     }
   },
 });

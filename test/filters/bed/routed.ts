@@ -105,6 +105,11 @@ export async function startFleet(
   };
 }
 
+/** Requests of a stream. */
+export async function* texts(...all: string[]) {
+  for (const text of all) yield { text };
+}
+
 /** Routing configuration that sends everything to one cluster. */
 export function allTo(endpoints: readonly object[], cluster: object = {}, extra: object = {}) {
   return { clusters: { c: { endpoints, ...cluster } }, rules: [{ name: 'all', cluster: 'c' }], ...extra };
