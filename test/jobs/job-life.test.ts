@@ -63,7 +63,7 @@ describe('the life of a job', () => {
   it('streams numbered events from the first to the terminal state, and resumes after any of them', async () => {
     const { id } = await harness.create('progress', { until: harness.path('progress-go') });
     const events: JobEventRecord[] = [];
-    for await (const event of harness.jobs.watch(id, 0, AbortSignal.timeout(8_000))) {
+    for await (const event of harness.jobs.watch(id, 0, AbortSignal.timeout(20_000))) {
       events.push(event);
       // Watched while it runs: it may end only after its last report was seen.
       if ('progress' in event.body && event.body.progress.stage === 'package') harness.touch('progress-go');

@@ -34,7 +34,7 @@ describe('a lost worker', () => {
     await waitUntil('it runs', () => startsOf('log').length === 1);
     const killed = pidOf(startsOf('log')[0]);
     process.kill(killed, 'SIGKILL');
-    await waitUntil('it runs elsewhere', () => startsOf('log').length === 2, 8_000);
+    await waitUntil('it runs elsewhere', () => startsOf('log').length === 2);
     harness.touch('go');
     const job = await harness.untilState(id, 'succeeded');
     const survivor = workers.map((worker) => worker.process.pid).find((pid) => pid !== killed);
@@ -52,13 +52,9 @@ describe('a lost worker', () => {
     const sleeper = pidOf(startsOf('log')[0]);
     process.kill(sleeper, 'SIGSTOP');
     try {
-      await waitUntil('it runs elsewhere', () => startsOf('log').length === 2, 8_000);
+      await waitUntil('it runs elsewhere', () => startsOf('log').length === 2);
       process.kill(sleeper, 'SIGCONT');
-      await waitUntil(
-        'the sleeper gave up',
-        () => harness.lines('log').some((line) => line.startsWith('abort 1')),
-        10_000,
-      );
+      await waitUntil('the sleeper gave up', () => harness.lines('log').some((line) => line.startsWith('abort 1')));
     } finally {
       process.kill(sleeper, 'SIGCONT');
     }
@@ -84,7 +80,7 @@ describe('a lost worker', () => {
     assert.equal(lost.length, 2);
     await doomed.kill();
     await harness.startWorker({ parts: 2 });
-    await waitUntil('the lost parts run again', () => parts().length === 6, 8_000);
+    await waitUntil('the lost parts run again', () => parts().length === 6);
     harness.touch('go');
     const job = await harness.untilState(id, 'succeeded');
     const lostParts = new Set(lost.map((line) => Number(line.split(' ')[1])));
@@ -113,7 +109,7 @@ describe('a lost worker', () => {
     const { id } = await harness.create('fragile', { log: harness.path('log'), until: harness.path('never') });
     for (const attempt of [1, 2]) {
       const worker = await harness.startWorker();
-      await waitUntil(`attempt ${attempt} runs`, () => startsOf('log').length === attempt, 8_000);
+      await waitUntil(`attempt ${attempt} runs`, () => startsOf('log').length === attempt);
       await worker.kill();
     }
     await harness.startWorker();

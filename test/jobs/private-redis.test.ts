@@ -18,7 +18,7 @@ describe('the private Redis', () => {
   it('ends when its owner is killed with -9, and the next owner finds the data', async () => {
     await using temp = await createTempDir();
     const first = startChildScript(owner, [temp.path]);
-    await waitUntil('it is ready', () => first.lines.length === 1, 10_000);
+    await waitUntil('it is ready', () => first.lines.length === 1);
     const [pid = '', url = ''] = first.lines[0]?.split(' ') ?? [];
     await redisCommand(url, 'set', 'kept', 'yes');
     await first.kill();
@@ -82,7 +82,7 @@ describe('the private Redis', () => {
     await using temp = await createTempDir();
     const dir = join(temp.path, 'deep'.repeat(40));
     const owned = startChildScript(owner, [dir]);
-    await waitUntil('it is ready', () => owned.lines.length === 1, 10_000);
+    await waitUntil('it is ready', () => owned.lines.length === 1);
     const socket = owned.lines[0]?.split(' unix:')[1] ?? '';
     assert.ok(existsSync(socket));
     await owned.kill();

@@ -89,14 +89,10 @@ describe('the watermark of a schedule', () => {
       for (let i = 0; i < 5; i++) await create(`s${i}`, 'all', { cron: '* * * * * *', timeZone: '' });
       await other.start();
       clock.shift(20_000);
-      await waitUntil(
-        'all caught up',
-        async () => {
-          const schedules = await harness.jobs.schedules.list(undefined, 10);
-          return schedules.every(({ watermarkMs }) => watermarkMs > clock.now() - 2_500);
-        },
-        10_000,
-      );
+      await waitUntil('all caught up', async () => {
+        const schedules = await harness.jobs.schedules.list(undefined, 10);
+        return schedules.every(({ watermarkMs }) => watermarkMs > clock.now() - 2_500);
+      });
       for (let i = 0; i < 5; i++) {
         const slots = await slotsOf(`s${i}`);
         assert.ok(slots.length >= 19, `${slots.length} slots`);

@@ -59,7 +59,7 @@ describe('webhooks of jobs', () => {
   const subscribe = (change: object = {}) =>
     client.createWebhook({ webhook: { name: 'webhooks/w', url: `${receiver.origin}/hook?x=1`, ...change } });
   const counts = () => harness.jobs.webhooks.counters.snapshot();
-  const received = (count: number) => waitUntil(`${count} requests`, () => receiver.requests.length >= count, 8_000);
+  const received = (count: number) => waitUntil(`${count} requests`, () => receiver.requests.length >= count);
 
   it('are told of an end once, with a signature that can be checked', async () => {
     const { secret, webhook } = await subscribe({ secret: 'a-secret-of-the-test' });
@@ -145,7 +145,7 @@ describe('webhooks of jobs', () => {
     assert.equal(receiver.requests.length, 1);
     answer = () => 503;
     for (let i = 0; i < 5; i++) await client.createJob({ job: { kind: 'noop' } });
-    await waitUntil('two are too many', () => counts().dropped >= before + 3, 8_000);
+    await waitUntil('two are too many', () => counts().dropped >= before + 3);
     assert.ok(harness.jobs.webhooks.status('w').pending <= 3);
     await waitUntil('it tells why', () => harness.jobs.webhooks.status('w').lastError === 'HTTP 503');
   });

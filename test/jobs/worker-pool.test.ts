@@ -43,11 +43,11 @@ describe('worker processes', () => {
 
   it('are started, replaced when one dies, and ended', async () => {
     pool = startWorkerPool({ count: 2, config, log: silentLogger, env: process.env });
-    await waitUntil('both take jobs', async () => (await listening()) === 2, 15_000);
+    await waitUntil('both take jobs', async () => (await listening()) === 2);
     const [first = 0, second = 0] = pool.pids();
     process.kill(first, 'SIGKILL');
     await waitUntil('it is replaced', () => pool?.pids().length === 2 && !pool.pids().includes(first));
-    await waitUntil('both take jobs again', async () => (await listening()) === 2, 15_000);
+    await waitUntil('both take jobs again', async () => (await listening()) === 2);
     assert.equal(pool.restarts(), 1);
     assert.ok(pool.pids().includes(second));
     const pids = pool.pids();
@@ -69,13 +69,13 @@ describe('worker processes', () => {
   it('end when the server is killed with -9', async () => {
     await using state = await createTempDir();
     const server = startChildScript(new URL('fixtures/pool-owner.ts', import.meta.url), [state.path]);
-    await waitUntil('it has workers', () => server.lines.length === 1, 10_000);
+    await waitUntil('it has workers', () => server.lines.length === 1);
     const pids = (server.lines[0] ?? '').split(' ').map(Number);
     assert.equal(pids.length, 2);
-    await waitUntil('they take jobs', () => server.errors().split('worker takes jobs').length > 2, 15_000);
+    await waitUntil('they take jobs', () => server.errors().split('worker takes jobs').length > 2);
     // Their standard error is the server's, so its pipe ends with the last of them.
     await server.kill();
-    await waitUntil('they are gone', () => !pids.some(isAlive), 15_000);
+    await waitUntil('they are gone', () => !pids.some(isAlive));
   });
 
   it('name the missing server when no Redis is to be found', async () => {

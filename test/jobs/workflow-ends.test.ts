@@ -60,7 +60,6 @@ describe('a workflow run that does not just succeed', () => {
     await waitUntil(
       'four hold',
       async () => (await children()).filter(({ state }) => state === 'running').length === 4,
-      8_000,
     );
     await harness.jobs.cancel(started.id);
     await waitUntil('none is left', async () => (await children()).every(({ state }) => state === 'cancelled'));
