@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { createTempDir } from '../support/temp-dir.ts';
 
 const root = join(import.meta.dirname, '../..');
 
@@ -77,22 +78,25 @@ interface Plant {
   readonly source: string;
 }
 
-/** Plants all files at once, lints them in one run, removes them; gives the findings on each. */
-function lintPlanted(plants: readonly Plant[]): string[] {
-  const paths = plants.map(({ file }, index) => join(dirname(file), `planted-${process.pid}-${index}.ts`));
-  try {
-    for (const [index, path] of paths.entries()) {
-      mkdirSync(dirname(join(root, path)), { recursive: true });
-      writeFileSync(join(root, path), plants[index]?.source ?? '');
-    }
-    const biome = join(root, 'node_modules', '.bin', 'biome');
-    const flags = ['lint', '--reporter=github', '--max-diagnostics=none', '--colors=off'];
-    const { stdout, stderr } = spawnSync(biome, [...flags, ...paths], { cwd: root, encoding: 'utf8' });
-    const lines = (stdout + stderr).split('\n');
-    return paths.map((path) => lines.filter((line) => line.includes(path)).join('\n'));
-  } finally {
-    for (const path of paths) rmSync(join(root, path), { force: true });
+/**
+ * Plants all files at once in a folder of their own, beside nothing but what configures the linter, and lints them in
+ * one run; gives the findings on each. Not in the tree: what other tests read there must not come and go.
+ */
+async function lintPlanted(plants: readonly Plant[]): Promise<string[]> {
+  await using dir = await createTempDir();
+  for (const name of ['biome.json', 'biome.imports.json', 'package.json', '.gitignore']) {
+    copyFileSync(join(root, name), join(dir.path, name));
   }
+  const paths = plants.map(({ file }, index) => join(dirname(file), `planted-${index}.ts`));
+  for (const [index, path] of paths.entries()) {
+    mkdirSync(dirname(join(dir.path, path)), { recursive: true });
+    writeFileSync(join(dir.path, path), plants[index]?.source ?? '');
+  }
+  const biome = join(root, 'node_modules', '.bin', 'biome');
+  const flags = ['lint', '--reporter=github', '--max-diagnostics=none', '--colors=off'];
+  const { stdout, stderr } = spawnSync(biome, [...flags, ...paths], { cwd: dir.path, encoding: 'utf8' });
+  const lines = (stdout + stderr).split('\n');
+  return paths.map((path) => lines.filter((line) => line.includes(path)).join('\n'));
 }
 
 function importOf(specifier: string): string {
@@ -104,15 +108,15 @@ describe('the import table', () => {
   const second = faults.length + allowed.length + 1;
   let findings: string[];
 
-  before(() => {
-    findings = lintPlanted([
+  before(async () => {
+    findings = await lintPlanted([
       ...faults.map(([file, imported]) => ({ file, source: importOf(imported) })),
       ...allowed.map(([file, imported]) => ({ file, source: importOf(imported) })),
       {
         file: core,
-        source: `import { z } from './planted-${process.pid}-${second}.ts';\n\nexport const y = () => z;\n`,
+        source: `import { z } from './planted-${second}.ts';\n\nexport const y = () => z;\n`,
       },
-      { file: core, source: `import { y } from './planted-${process.pid}-${second - 1}.ts';\n\nexport const z = y;\n` },
+      { file: core, source: `import { y } from './planted-${second - 1}.ts';\n\nexport const z = y;\n` },
       { file: core, source: "import 'left-pad';\n\nexport function x(): void {\n  Promise.resolve(1);\n}\n" },
     ]);
   });
