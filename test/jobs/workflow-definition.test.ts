@@ -19,6 +19,7 @@ describe('the definition of a workflow', () => {
       [[ok, ok], 'INVALID_FIELDS'],
       [[node('params', 'noop', {})], 'INVALID_FIELDS'],
       [[node('Not ok', 'noop', {})], 'INVALID_FIELDS'],
+      [[node('__proto__', 'noop', {})], 'INVALID_FIELDS'],
       [[node('a', 'nonsense', {})], 'INVALID_FIELDS'],
       [[node('a', 'noop', {}, ['nobody'])], 'INVALID_FIELDS'],
       [[node('a', 'noop', {}, ['b']), node('b', 'noop', {}, ['a'])], 'INVALID_FIELDS'],

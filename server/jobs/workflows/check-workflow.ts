@@ -11,7 +11,7 @@ const maxNodes = 200;
 const maxBytes = 256 * 1024;
 const maxDescriptionChars = 1_000;
 const nodeId = /^[a-z0-9_-]{1,63}$/;
-const reserved = new Set(['params', 'run', 'item', 'index', 'event']);
+const reserved = new Set(['params', 'run', 'item', 'index', 'event', '__proto__']);
 const mostParallel = 256;
 
 /**

@@ -108,7 +108,8 @@ export const WorkflowSchema: GenMessage<Workflow> = /*@__PURE__*/
  */
 export type WorkflowNode = Message<"showrunner.jobs.v1.WorkflowNode"> & {
   /**
-   * Unique within the workflow: 1-63 characters of [a-z0-9_-]; not `params`, `run`, `item`, `index` or `event`.
+   * Unique within the workflow: 1-63 characters of [a-z0-9_-]; not `params`, `run`, `item`, `index`, `event` or
+   * `__proto__`.
    *
    * @generated from field: string id = 1;
    */
