@@ -13,7 +13,7 @@ export interface OutputBarrierOptions {
 
 /** Proof that all printed output has arrived, for kernels that publish it after the reply. */
 export interface OutputBarrier {
-  /** Binds what the barrier prints with; call before any cell runs. */
+  /** Binds what the barrier prints with, and what shows errors that nobody catches; call before any cell runs. */
   setUp(): Promise<void>;
   /** Takes a stream message and passes on what is not the barrier's own sign. */
   pass(message: WireMessage): void;
@@ -26,6 +26,11 @@ const key = 'globalThis[Symbol.for("showrunner.barrier")]';
 const setup =
   'Object.defineProperty(globalThis, Symbol.for("showrunner.barrier"), { value: ((log, error) => ' +
   '(text) => { log(text); error(text); })(console.log.bind(console), console.error.bind(console)) }); 0;';
+// What a timer or a promise throws while nobody waits for it is not reported by the kernel; worse, after an error in a
+// timer it never answers the cell that is waiting.
+const report =
+  '((error) => { for (const type of ["error", "unhandledrejection"]) globalThis.addEventListener(type, (event) => { ' +
+  'event.preventDefault(); error("Uncaught", event.reason ?? event.error); }); })(console.error.bind(console)); 0;';
 
 /**
  * The Deno kernel queues what a notebook prints and publishes it when it comes to it: of 20,000 lines about 2,000 had
@@ -38,7 +43,7 @@ export function createOutputBarrier({ execute, settles, deliver }: OutputBarrier
   let isSetUp = false;
 
   async function setUp(): Promise<void> {
-    if (!isSetUp) await execute(setup);
+    if (!isSetUp) await execute(`${setup} ${report}`);
     isSetUp = true;
   }
 

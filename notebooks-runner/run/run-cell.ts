@@ -121,7 +121,7 @@ function judge(outcome: ExecuteOutcome, { stop, kernel, cell, mayFail }: RunCell
     return { ...plain, status: 'not_run', error: { ename: 'CellAborted', evalue: text, traceback: [] } };
   }
   const given = { ename, evalue, traceback };
-  const error = isUnexplained(outcome) ? (describeSyntaxError(cell.source) ?? given) : given;
+  const error = isUnexplained(outcome) ? explained(given, cell, kernel) : given;
   const isCleanExit = ename === 'SystemExit' && ['0', '', 'None'].includes(evalue);
   if (isCleanExit) return { ...plain, status: 'succeeded', error: undefined, executionCount, isCleanExit };
   return { ...plain, status: mayFail ? 'succeeded' : 'failed', error, executionCount, isErrorExpected: mayFail };
@@ -131,12 +131,21 @@ function isUnexplained(outcome: ExecuteOutcome): boolean {
   return outcome.kind === 'replied' && outcome.reply.status === 'error' && isUnexplainedFailure(outcome.reply);
 }
 
+/** A syntax error, or else what the kernel's process wrote last, e.g. which module it could not load. */
+function explained(given: CellError, { source }: CodeCell, { logTail }: Kernel): CellError {
+  return describeSyntaxError(source) ?? { ...given, traceback: logLines(logTail()) };
+}
+
+function logLines(logTail: string): string[] {
+  return logTail === '' ? [] : ['The kernel process wrote:', ...logTail.split('\n').slice(-20)];
+}
+
 /** A kernel that ended by itself is a fault of the notebook, one that was killed is not known to be. */
 function verdictOfExit(
   { code, signal }: KernelExit,
   logTail: string,
 ): { status: 'failed' | 'killed'; error: CellError } {
-  const traceback = logTail === '' ? [] : ['The kernel process wrote:', ...logTail.split('\n').slice(-20)];
+  const traceback = logLines(logTail);
   if (signal === 'SIGXCPU') {
     const evalue = 'the kernel process used more processor time than it may';
     return { status: 'killed', error: { ename: 'CpuLimitExceeded', evalue, traceback } };

@@ -65,6 +65,35 @@ describe('running a notebook on the Deno kernel', () => {
     assert.equal(outputsOf(codeCells(record.notebook)[0])[0]?.output_type, 'error');
   });
 
+  it('shows errors that a timer or a promise throws while nobody waits for them, and goes on', async () => {
+    await using bed = await createNotebookBed();
+    const record = await bed.run(
+      [
+        code(
+          'setTimeout(() => { throw new RangeError("of a timer") }, 20); void Promise.reject(new Error("of a promise"));',
+        ),
+        // Without the handlers the kernel never ends this cell.
+        code('await new Promise((r) => setTimeout(r, 200)); console.log("after")'),
+      ],
+      { cellTimeoutMs: 20_000 },
+    );
+    assert.equal(record.failure, undefined);
+    const cells = codeCells(await bed.readOutput());
+    const errors = cells.map((cell) => printed(cell, 'stderr')).join('');
+    assert.match(errors, /Uncaught Error: of a promise/);
+    assert.match(errors, /Uncaught RangeError: of a timer/);
+    assert.equal(printed(cells[1]), 'after\n');
+  });
+
+  it('says what the kernel wrote when it gives no reason itself', async () => {
+    await using bed = await createNotebookBed();
+    // A proxy that refuses: nothing leaves the machine.
+    const env = { HTTPS_PROXY: 'http://127.0.0.1:9' };
+    const record = await bed.run([code('await import("npm:left-pad")')], { env });
+    assert.equal(record.failure?.evalue, 'Execution failed');
+    assert.match(record.failure?.traceback.join('\n') ?? '', /The kernel process wrote:.*left-pad/s);
+  });
+
   it('goes on after an error that is allowed by raises-exception and keeps it, without markers', async () => {
     await using bed = await createNotebookBed();
     const record = await bed.run([code('throw new Error("fine")', 'raises-exception'), code('console.log("on")')]);
