@@ -1,16 +1,20 @@
 import { create, type DescMessage, fromBinary, type Message, toBinary } from '@bufbuild/protobuf';
 import { answerInvalid, requestMalformed, responseMalformed, responseTooLarge } from './errors.ts';
+import { checkJsonFields } from './json-fields.ts';
 
 /** Serialiser for a transport whose messages are bytes already: the one protobuf pass happens in this folder. */
 export const passBytes = (bytes: Buffer): Buffer => bytes;
 
-/** Throws REQUEST_MALFORMED. */
+/** Throws REQUEST_MALFORMED, or INVALID_FIELDS for JSON that is none. */
 export function decodeRequest(desc: DescMessage, bytes: Uint8Array): unknown {
+  let message: Message;
   try {
-    return fromBinary(desc, bytes);
+    message = fromBinary(desc, bytes);
   } catch (cause) {
     throw requestMalformed(desc.typeName, cause);
   }
+  checkJsonFields(desc, message);
+  return message;
 }
 
 /** Throws RESPONSE_MALFORMED. */
