@@ -152,8 +152,12 @@ export function createJobs(options: JobsOptions): Jobs {
     insight: (query) => gatherInsight(store, query),
     restart: (id, restartOptions) => newJobs.restart(id, restartOptions),
     runTemplate: async (id, { params, labels, requestId, owner }) => {
+      const requestContent = { template: id, params, labels };
+      // Before the template, which may have changed since or be gone.
+      const earlier = await newJobs.findEarlier(requestContent, { requestId, owner });
+      if (earlier !== undefined) return earlier;
       const { spec, policy } = templates.instantiate(await templates.get(id), params, labels, 'params');
-      return create(spec, { requestId, owner, policy, requestContent: { template: id, params, labels } });
+      return create(spec, { requestId, owner, policy, requestContent });
     },
     templates,
     workflows,

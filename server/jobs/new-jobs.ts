@@ -4,7 +4,7 @@ import { invalidField } from '../core/errors.ts';
 import { newId } from '../core/ids.ts';
 import { activeTraceparent } from '../core/telemetry/trace-parent.ts';
 import { checkJob, type JobKindInfo } from './check-job.ts';
-import type { CreateOptions, Sla } from './create-job-options.ts';
+import type { Created, CreateOptions, Sla } from './create-job-options.ts';
 import { type JobGate, maxWaiting } from './gate/job-gate.ts';
 import type { JobLimitsStore } from './gate/job-limits-store.ts';
 import { jobNotEnded, requestIdReused, tooManyJobs, tooManyRunsWait } from './job-errors.ts';
@@ -33,20 +33,19 @@ export interface NewJobsDeps {
 const maxRequestIdChars = 128;
 const requestPollMs = 10;
 
+export interface NewJobs extends Pick<Jobs, 'create' | 'restart'> {
+  /** The job that the request id stands for already; undefined for none. Throws REQUEST_ID_REUSED. */
+  findEarlier(content: unknown, options: CreateOptions): Promise<Created | undefined>;
+}
+
 /** Makes jobs: checked, stored with their request id, then sent on their way. */
-export function createNewJobs(deps: NewJobsDeps): Pick<Jobs, 'create' | 'restart'> {
+export function createNewJobs(deps: NewJobsDeps): NewJobs {
   const { store, kinds, admissions, gate, limits, workflows, clock, maxOpenJobs, signal, onStored } = deps;
 
   const create: Jobs['create'] = async (given, createOptions = {}) => {
-    const { requestId = '', owner = '', requestContent = given } = createOptions;
-    const { requestScope = scopeOfOwner(owner) } = createOptions;
     const { queueClass } = checkJob(given, kinds, 'job');
-    if (requestId.length > maxRequestIdChars || !requestId.isWellFormed()) {
-      throw invalidField('request_id', `must be at most ${maxRequestIdChars} characters`);
-    }
-    const request =
-      requestId === '' ? undefined : { key: `${requestScope}/${requestId}`, digest: jsonDigest(requestContent) };
-    const earlier = request && (await findEarlier(request, requestId));
+    const request = requestOf(given, createOptions);
+    const earlier = request && (await earlierOf(request));
     if (earlier !== undefined) return { job: earlier, existed: true };
     await admissions.get(given.kind)?.(given.params);
     if (store.openCount() >= maxOpenJobs && createOptions.node === undefined) throw tooManyJobs(maxOpenJobs);
@@ -74,7 +73,7 @@ export function createNewJobs(deps: NewJobsDeps): Pick<Jobs, 'create' | 'restart
     };
     if (!(await store.create({ record, events: [{ state: 'queued' }], atMs: createMs }, request))) {
       // Another create with the same request id was faster.
-      const job = request && (await findEarlier(request, requestId));
+      const job = request && (await earlierOf(request));
       if (job !== undefined) return { job, existed: true };
       return create(given, createOptions);
     }
@@ -95,10 +94,10 @@ export function createNewJobs(deps: NewJobsDeps): Pick<Jobs, 'create' | 'restart
   };
 
   /** The job that a request id stands for; waits for a create in progress. Throws REQUEST_ID_REUSED. */
-  const findEarlier = async (request: { key: string; digest: string }, requestId: string) => {
+  const earlierOf = async (request: Request) => {
     const row = await store.findRequest(request.key);
     if (row === undefined) return undefined;
-    if (row.digest !== request.digest) throw requestIdReused(requestId, `jobs/${row.id}`);
+    if (row.digest !== request.digest) throw requestIdReused(request.id, `jobs/${row.id}`);
     const job = await store.find(row.id);
     if (job === undefined) await clock.sleep(requestPollMs, signal);
     return job;
@@ -128,7 +127,30 @@ export function createNewJobs(deps: NewJobsDeps): Pick<Jobs, 'create' | 'restart
     );
   };
 
-  return { create, restart };
+  return {
+    create,
+    restart,
+    findEarlier: async (content, options) => {
+      const request = requestOf(content, options);
+      const job = request && (await earlierOf(request));
+      return job === undefined ? undefined : { job, existed: true };
+    },
+  };
+}
+
+interface Request {
+  readonly id: string;
+  readonly key: string;
+  readonly digest: string;
+}
+
+/** What a request id stands for; undefined without one. Throws INVALID_FIELDS. */
+function requestOf(content: unknown, options: CreateOptions): Request | undefined {
+  const { requestId: id = '', owner = '', requestScope = scopeOfOwner(owner), requestContent = content } = options;
+  if (id.length > maxRequestIdChars || !id.isWellFormed()) {
+    throw invalidField('request_id', `must be at most ${maxRequestIdChars} characters`);
+  }
+  return id === '' ? undefined : { id, key: `${requestScope}/${id}`, digest: jsonDigest(requestContent) };
 }
 
 /** Request ids of an owner: neither those of an owner of another name nor those of slots and nodes are among them. */

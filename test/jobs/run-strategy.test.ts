@@ -204,6 +204,10 @@ describe('runs of a template', () => {
     await harness.jobs.templates.update({ ...spec, labels: { now: 'other' } }, 1);
     assert.equal((await run(id, 'i1', 'ann', 'once')).id, first.id);
     await rejectsWith(run(id, 'i2', 'ann', 'once'), Code.FAILED_PRECONDITION, 'REQUEST_ID_REUSED');
+    await harness.jobs.templates.update({ ...spec, schema: { properties: { other: {} }, required: ['other'] } }, 2);
+    assert.equal((await run(id, 'i1', 'ann', 'once')).id, first.id, 'what it asks for now does not count');
+    await harness.jobs.templates.delete(id);
+    assert.equal((await run(id, 'i1', 'ann', 'once')).id, first.id, 'nor that it is gone');
     await rejectsWith(harness.jobs.restart(first.id, {}), Code.FAILED_PRECONDITION, 'JOB_NOT_ENDED');
     await release(first);
   });
