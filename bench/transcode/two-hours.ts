@@ -25,7 +25,14 @@ function syntheticProbe(hours: number): SourceProbe {
     bytes: 1,
     video: {
       ...{ streamIndex: 0, codec: 'h264', width: 1920, height: 1080, rotation: 0, pixelAspect: rational(1, 1) },
-      ...{ interlaced: false, pixelFormat: 'yuv420p', colorTransfer: 'bt709', timeBase: rational(1, 12_800) },
+      ...{
+        interlaced: false,
+        pixelFormat: 'yuv420p',
+        colorSpace: 'bt709',
+        colorPrimaries: 'bt709',
+        colorTransfer: 'bt709',
+        timeBase: rational(1, 12_800),
+      },
       claimedRates: [rational(25, 1)],
       ptsTicks: times(frames, 512),
       frameBytes: times(frames, 0).fill(20_000),

@@ -16,6 +16,8 @@ export function probeOf(video: Partial<SourceVideo>): SourceProbe {
     pixelAspect: rational(1, 1),
     interlaced: false,
     pixelFormat: 'yuv420p',
+    colorSpace: 'bt709',
+    colorPrimaries: 'bt709',
     colorTransfer: 'bt709',
     timeBase: rational(1, 12_800),
     claimedRates: [rational(25, 1)],

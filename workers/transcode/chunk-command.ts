@@ -1,4 +1,5 @@
 import { encoderArguments } from './codecs/encoder-arguments.ts';
+import { colourFilters } from './colour.ts';
 import type { HdrSignal } from './hdr.ts';
 import type { DisplaySize, Rung } from './ladder.ts';
 import type { PlannedChunk, TranscodePlan } from './plan.ts';
@@ -44,10 +45,12 @@ export function sharedFilters(plan: TranscodePlan, chunk: PlannedChunk, keepsHdr
   ].join(',');
 }
 
-/** To a size, square pixels and 4:2:0 of 8 bit, or of 10 where it stays HDR. */
-export function scaleFilters({ width, height, hdr }: Picture): string {
+/** To a size, square pixels and 4:2:0 of 8 bit with its colours said, or of 10 where it stays HDR. */
+export function scaleFilters({ width, height, hdr }: Picture, { video }: Pick<TranscodePlan, 'video'>): string {
+  const colour = colourFilters(video.colour);
   const scale = `scale=${width}:${height}:flags=bicubic+accurate_rnd+bitexact:out_range=tv`;
-  return `${scale},setsar=1,format=${hdr ? 'yuv420p10le' : 'yuv420p'}`;
+  if (hdr) return `${scale},setsar=1,format=yuv420p10le`;
+  return `${scale}${colour.scale},setsar=1,format=yuv420p,${colour.tag}`;
 }
 
 /**
@@ -62,7 +65,7 @@ export function chunkFilters(plan: TranscodePlan, chunk: PlannedChunk, pictures:
   const scaled = groups.map((group, index) => {
     const size = group[0]?.[1] ?? { width: 2, height: 2 };
     const copies = group.map(([picture]) => `[v${picture}]`).join('');
-    return `[s${index}]${scaleFilters(size)},split=${group.length}${copies}`;
+    return `[s${index}]${scaleFilters(size, plan)},split=${group.length}${copies}`;
   });
   const shared = `[0:${plan.video.streamIndex}]${sharedFilters(plan, chunk, keepsHdr)},split=${groups.length}${pads}`;
   return [shared, ...scaled].join(';');

@@ -24,7 +24,7 @@ import { verificationPage } from './verification-page.ts';
 import { verifyTitle } from './verify-title.ts';
 
 /** Raised when the packager writes other bytes for the same encodes; part of every version's name. */
-export const packagerVersion = 6;
+export const packagerVersion = 7;
 
 export interface PackageJob {
   readonly plan: TranscodePlan;

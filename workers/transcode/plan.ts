@@ -1,3 +1,4 @@
+import { type Colour, colourOf, highDefinition } from './colour.ts';
 import { sourceBytesOf } from './complexity.ts';
 import { planFrames, trackClock } from './frame-plan.ts';
 import { type MeasuredRate, maxRate, measureRate } from './frame-rate.ts';
@@ -65,6 +66,8 @@ export type TranscodePlan = {
     readonly decodeDelayTicks: number;
     /** Upright, with square pixels. */
     readonly display: DisplaySize;
+    /** Of all rungs but those that stay HDR. */
+    readonly colour: Colour;
   };
   readonly rungs: readonly Rung[];
   /** Main track first. */
@@ -156,6 +159,7 @@ export function planTranscode(input: PlanInput): TranscodePlan {
   const frameCount = measured.frameCount + heldFrames;
   const frames = planFrames(frameCount, rate);
   const display = displaySize(video);
+  const toneMap = hdrRangeOf(video.colorTransfer) !== undefined;
   return {
     format: 1,
     source: { key: input.sourceKey, sha256: input.sourceSha256, demuxer },
@@ -171,7 +175,7 @@ export function planTranscode(input: PlanInput): TranscodePlan {
       startTicks: video.ptsTicks[0] ?? 0,
       timeBase: rational(video.timeBase.num, video.timeBase.den),
       deinterlace: video.interlaced,
-      toneMap: hdrRangeOf(video.colorTransfer) !== undefined,
+      toneMap,
       variableRate: variable,
       mayChangeSize: video.rotation === 0 && !video.interlaced && video.hdr === undefined,
       heldFrames,
@@ -179,6 +183,7 @@ export function planTranscode(input: PlanInput): TranscodePlan {
       shiftSeconds: isReduced ? 0.25 / toNumber(measured.sourceRate) : 0,
       decodeDelayTicks: video.decodeDelayTicks,
       display,
+      colour: toneMap ? highDefinition : colourOf(video, display),
     },
     rungs: codecs.flatMap((choice) => chooseRungs(ladder, display, rate, choice)),
     audio: planAudio(audio, input.audio ?? defaultAudio),

@@ -17,6 +17,8 @@ export interface ProbedStream {
   readonly pixelAspect: Rational | undefined;
   readonly fieldOrder: string;
   readonly pixelFormat: string;
+  readonly colorSpace: string;
+  readonly colorPrimaries: string;
   readonly colorTransfer: string;
   readonly timeBase: Rational | undefined;
   readonly rates: readonly Rational[];
@@ -104,6 +106,8 @@ function streamOf(value: unknown): ProbedStream {
     pixelAspect: parseRational(textOf(stream['sample_aspect_ratio'])),
     fieldOrder: textOf(stream['field_order']),
     pixelFormat: textOf(stream['pix_fmt']),
+    colorSpace: textOf(stream['color_space']),
+    colorPrimaries: textOf(stream['color_primaries']),
     colorTransfer: textOf(stream['color_transfer']),
     timeBase: parseRational(textOf(stream['time_base'])),
     rates: rates.filter((rate) => rate !== undefined),

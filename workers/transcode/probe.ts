@@ -97,6 +97,8 @@ function videoOf(
     pixelAspect: stream.pixelAspect ?? rational(1, 1),
     interlaced,
     pixelFormat: stream.pixelFormat,
+    colorSpace: stream.colorSpace,
+    colorPrimaries: stream.colorPrimaries,
     colorTransfer: stream.colorTransfer,
     timeBase,
     claimedRates: stream.rates,

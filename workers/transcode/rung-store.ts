@@ -31,7 +31,7 @@ export function rungFolder(plan: TranscodePlan, chunk: PlannedChunk, rung: Rung)
   const content = {
     recipe: 4,
     source: plan.source,
-    filters: [plan.video.streamIndex, sharedFilters(plan, chunk, rung.hdr !== undefined), scaleFilters(rung)],
+    filters: [plan.video.streamIndex, sharedFilters(plan, chunk, rung.hdr !== undefined), scaleFilters(rung, plan)],
     range: [chunk.start, chunk.end, chunk.seekSeconds],
     output: rungArguments(plan, rung),
     encoder: plan.encoderBuild,

@@ -16,6 +16,9 @@ export interface SourceVideo {
   /** True when the pictures are woven of fields of different moments, and not only marked so. */
   readonly interlaced: boolean;
   readonly pixelFormat: string;
+  /** ffprobe's names; empty or `unknown` where the stream does not say. */
+  readonly colorSpace: string;
+  readonly colorPrimaries: string;
   readonly colorTransfer: string;
   /** Set for PQ and HLG. */
   readonly hdr?: HdrSignal;

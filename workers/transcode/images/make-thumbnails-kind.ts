@@ -52,7 +52,8 @@ async function makeSheets(deps: TranscodeDeps, context: JobContext, plan: Transc
   const { everyFrames, width, height, columns, rows } = thumbs;
   const filters = [
     `select='not(mod(n\\,${everyFrames}))'`,
-    `scale=${width}:${height}:flags=area:out_range=full`,
+    // JPEG has no tags for its colours: readers take them for full-range BT.601.
+    `scale=${width}:${height}:flags=area:out_range=full:out_color_matrix=bt601`,
     'format=yuvj420p',
     `tile=${columns}x${rows}`,
   ];
@@ -85,7 +86,7 @@ async function runThumbnails(deps: TranscodeDeps, context: JobContext, params: P
   const plan = await loadPlan(objects, params.plan, signal);
   const thumbs = planThumbnails(plan);
   if (!thumbs) throw invalidField('plan', 'has no rungs');
-  const folder = `transcode/images/${jsonDigest({ recipe: 1, plan: params.plan, thumbs })}`;
+  const folder = `transcode/images/${jsonDigest({ recipe: 2, plan: params.plan, thumbs })}`;
   const known = await findJson<ThumbnailRecord>(objects, `${folder}/commit.json`, signal);
   if (known) return known;
   context.progress({ fraction: 0, stage: 'thumbnails' });
