@@ -83,7 +83,7 @@ function checkParameter(name: string, given: unknown, rules: ParameterRules): Ch
   if (!translator.isName(name)) return refuse(`${JSON.stringify(name)} is not a variable name that may be set`);
   const property = schema?.properties.get(name);
   const declaration = inference?.declarations.get(name);
-  if (property === undefined && declaration === undefined && isNameRefused(rules)) {
+  if (property === undefined && declaration === undefined && isNameRefused(name, rules)) {
     const names = [...new Set([...(schema?.properties.keys() ?? []), ...(inference?.declarations.keys() ?? [])])];
     return refuse(`the notebook declares no such parameter; it declares ${names.join(', ') || 'none'}`);
   }
@@ -104,8 +104,12 @@ function checkParameter(name: string, given: unknown, rules: ParameterRules): Ch
   return faults.length > 0 ? { faults } : fit;
 }
 
+/** What papermill injects on demand, whether a notebook declares it or not. */
+const pathNames = new Set(['PAPERMILL_INPUT_PATH', 'PAPERMILL_OUTPUT_PATH']);
+
 /** Whether a name that is declared nowhere is an error. */
-function isNameRefused({ schema, inference }: ParameterRules): boolean {
+function isNameRefused(name: string, { schema, inference }: ParameterRules): boolean {
+  if (pathNames.has(name)) return false;
   if (schema !== undefined) return !schema.allowsOthers && inference?.isComplete !== false;
   return inference?.isComplete === true;
 }

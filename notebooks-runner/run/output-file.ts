@@ -13,7 +13,7 @@ export interface OutputFileOptions {
   readonly path: string;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Least time between two saves, in ms; grows so that saving takes at most a quarter of the time. */
+  /** Least time between two saves, in ms; grows so that saving takes at most a quarter of the time. Infinity: none. */
   readonly minIntervalMs: number;
   /** The whole document as it is now. */
   render(): string;
@@ -84,7 +84,7 @@ export async function createOutputFile(options: OutputFileOptions): Promise<Outp
   return {
     touch: () => {
       journal.touch();
-      if (isClosed || cancelTimer !== undefined) return;
+      if (isClosed || cancelTimer !== undefined || intervalMs === Number.POSITIVE_INFINITY) return;
       cancelTimer = clock.schedule(intervalMs, () => {
         void saving.then(saveSoon);
       });

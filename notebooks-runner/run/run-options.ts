@@ -46,7 +46,7 @@ export interface RunNotebookOptions {
   readonly runTimeoutMs?: number | undefined;
   /** How long an interrupted cell may take to stop before the kernel is killed. Default 1,000. */
   readonly interruptGraceMs?: number;
-  /** Least time between two saves of the output during the run. Default 2,000. */
+  /** Least time between two saves of the output during the run; Infinity = only at its end. Default 2,000. */
   readonly saveIntervalMs?: number;
   readonly limits?: RunLimits;
   /** Kernels that were started ahead. Default: a kernel is started for this run. */

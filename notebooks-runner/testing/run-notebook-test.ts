@@ -83,7 +83,7 @@ function casesOf(notebook: Notebook, record: RunRecord, settings: TestSettings, 
       : whole(
           'error',
           durationMs,
-          `${failure.ename}: ${failure.evalue}`,
+          oneLine(failure.ename, failure.evalue),
           clean(failure.traceback.join('\n'), settings),
         );
   return [...cases, end];
@@ -101,7 +101,7 @@ function assertionCase(source: CodeCell, cell: CellRecord, settings: TestSetting
     traceback: [],
   };
   const detail = clean(traceback.join('\n'), settings);
-  return { ...base, status: 'failed', message: `${ename}: ${evalue}`, detail };
+  return { ...base, status: 'failed', message: oneLine(ename, evalue), detail };
 }
 
 function goldenCase(source: CodeCell, cell: CellRecord, record: RunRecord, settings: TestSettings): TestCase {
@@ -142,6 +142,11 @@ function nameOf(cell: CodeCell, { index }: CellRecord): string {
       .split('\n')[0]
       ?.replace(/^(?:\/\/|#|%)+\s*/, '') ?? '';
   return line === '' ? `cell ${index}` : line.slice(0, 100);
+}
+
+/** As a report shows it: without colours, and only the first of several lines. */
+function oneLine(ename: string, evalue: string): string {
+  return normaliseText(`${ename}: ${evalue}`, ['ansi']).split('\n')[0] ?? '';
 }
 
 function clean(text: string, { normalisers }: TestSettings): string {

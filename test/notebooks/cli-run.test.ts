@@ -79,6 +79,13 @@ describe('showrunner notebooks run', function () {
     assert.equal(printed(codeCells(readNotebook(child.lines.join('\n')).notebook)[2]), 'hello you\n');
   });
 
+  it('tells a notebook its paths when asked to, whether it declares them or not, and need not save in between', async () => {
+    await using at = await bed(code('const who = "x"', 'parameters'), code('console.log(PAPERMILL_OUTPUT_PATH)'));
+    const run = await runNotebooks(['run', at.source, at.output, '--inject-paths', '--autosave-cell-every', '0']);
+    assert.equal(run.code, 0, run.errors);
+    assert.equal(printed((await at.cellsOf(at.output))[2]), `${at.output}\n`);
+  });
+
   it('writes into a pipe, which stays one, as it does to stdout', async function () {
     await using at = await bed();
     const pipe = join(at.path, 'pipe');

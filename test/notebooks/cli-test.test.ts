@@ -36,7 +36,7 @@ describe('showrunner notebooks test', function () {
     await write(
       join(dir.path, 'sub', 'bad.ipynb'),
       {},
-      code('// first\nthrow new TypeError("a < b & \\u0001")', 'test'),
+      code('// first\nthrow new TypeError("a < b & \\u0001\\u001b[31m\\nmore")', 'test'),
       code('// second', 'test'),
       withOutput(code('console.log("a\\nb\\nc")', 'golden'), 'a\nB\nc\n'),
       code('throw new Error("outside of a test")'),
@@ -50,7 +50,7 @@ describe('showrunner notebooks test', function () {
     assert.equal(run.code, 1, run.errors);
     assert.match(run.output, /ok +n is even/);
     assert.match(run.output, /ok +console\.log\("n".* shows its golden output/);
-    assert.match(run.output, /FAIL +first .*: TypeError: a < b/);
+    assert.match(run.output, /FAIL +first .*: TypeError: a < b & .\n +TypeError: a < b & .\n +more\n/);
     assert.match(run.output, /ok +second/);
     assert.match(
       run.output,

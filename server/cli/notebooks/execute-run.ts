@@ -87,7 +87,7 @@ async function writeSink(path: string, notebook: Notebook): Promise<void> {
 }
 
 function readRunOptions({ values }: RunArguments, env: NodeJS.ProcessEnv) {
-  const autosaveMs = readSeconds('autosave-cell-every', values['autosave-cell-every']);
+  const autosaveMs = readAutosave(values['autosave-cell-every']);
   return {
     cellTimeoutMs: readSeconds('execution-timeout', values['execution-timeout']),
     runTimeoutMs: readSeconds('run-timeout', values['run-timeout']),
@@ -98,6 +98,11 @@ function readRunOptions({ values }: RunArguments, env: NodeJS.ProcessEnv) {
     select: { onlyTags: values['only-tag'], skipTags: values['skip-tag'], from: values.from, until: values.until },
     ...(autosaveMs === undefined ? {} : { saveIntervalMs: autosaveMs }),
   };
+}
+
+/** As in papermill 0 turns it off: the journal keeps what a crash would take, and the end is saved in any case. */
+function readAutosave(text: string | undefined): number | undefined {
+  return /^0+(?:\.0*)?$/.test(text ?? '') ? Number.POSITIVE_INFINITY : readSeconds('autosave-cell-every', text);
 }
 
 const levels: Readonly<Record<string, LogLevel>> = {
