@@ -1,8 +1,10 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: references are written so
 import assert from 'node:assert/strict';
+import { createRunRows } from '../../server/jobs/workflows/run-rows.ts';
 import type { WorkflowNode } from '../../server/jobs/workflows/workflow.ts';
 import { createWorkflowEngine, type WorkflowEngineDeps } from '../../server/jobs/workflows/workflow-engine.ts';
 import type { Json } from '../../workers/queue/job-kind.ts';
+import { createEmbeddedStores } from '../support/embedded-stores.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { type JobsHarness, openJobsHarness } from './fixtures/harness.ts';
 import { createWorkflowRuns, node, type WorkflowRuns } from './fixtures/workflow-runs.ts';
@@ -95,6 +97,18 @@ describe('a workflow run that waits for an event', () => {
 });
 
 describe('an event of the bus', () => {
+  it('is offered to each run that waits, however many do', async () => {
+    await using stores = await createEmbeddedStores();
+    const put = (i: number) => ({
+      ...{ kind: 'put' as const, partition: 'jobs/signals/model.published', key: `run-${i}`, value: new Uint8Array() },
+    });
+    const runs = 10_500;
+    for (let from = 0; from < runs; from += 500)
+      await stores.records.batch(Array.from({ length: 500 }, (_, i) => put(from + i)));
+    const found = await createRunRows(stores.records).waitingFor('model.published');
+    assert.equal(new Set(found).size, runs);
+  });
+
   it('reaches the other runs that wait when one of them cannot be noted', async () => {
     const offered: string[] = [];
     const refusal = new Error('the store is full');

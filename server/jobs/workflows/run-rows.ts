@@ -44,8 +44,15 @@ export function createRunRows(records: RecordsStore): RunRows {
       return put(runId, row, 'absent');
     },
     replace: (runId, row, version, ttlMs) => put(runId, row, version, ttlMs),
-    waitingFor: async (eventKind) =>
-      (await records.scan(signals(eventKind), { limit: scanRows })).map(({ key }) => key),
+    waitingFor: async (eventKind) => {
+      const found: string[] = [];
+      for (let from = ''; ; ) {
+        const rows = await records.scan(signals(eventKind), { limit: scanRows, ...(from === '' ? {} : { from }) });
+        found.push(...rows.map(({ key }) => key));
+        if (rows.length < scanRows) return found;
+        from = `${rows.at(-1)?.key}\0`;
+      }
+    },
     forgetSignals: async (runId, row) => {
       for (const kind of eventKindsOf(row)) await records.delete(signals(kind), runId);
     },
