@@ -6,6 +6,7 @@ const table = {
   answered_offline: 'Recommend answers from the precomputed list',
   answered_popularity: 'Recommend answers from popularity',
   imports_refused: 'Imports of data sets refused because too many were in progress',
+  imports_stalled: 'Imports of data sets ended because their caller sent nothing for too long',
   deadline_missed: 'Rungs that were not done within the budget',
   rung_failed: 'Rungs that failed',
   events_applied: 'Play events folded in',

@@ -37,6 +37,16 @@ export function importsBusy(most: number): AppError {
   });
 }
 
+/** ABORTED/IMPORT_STALLED: an import whose caller sent nothing for too long; nothing is stored. */
+export function importStalled(idleMs: number): AppError {
+  return new AppError({
+    code: Code.ABORTED,
+    reason: 'IMPORT_STALLED',
+    message: `the import brought nothing for ${idleMs} ms and gives its place to others; nothing was stored`,
+    metadata: { idle_ms: String(idleMs) },
+  });
+}
+
 /** A stored file whose bytes are not what its format says. */
 export function fileDamaged(what: string, description: string, cause?: unknown): AppError {
   return new AppError({

@@ -6,7 +6,7 @@ import { readResourceName } from '../rpc/edge/resource-name.ts';
 import { type ServiceRegistration, serviceOf } from '../rpc/handler.ts';
 import type { RankingCounters } from './counters.ts';
 import type { DatasetStore } from './datasets/dataset-store.ts';
-import { importsBusy } from './errors.ts';
+import { importStalled, importsBusy } from './errors.ts';
 import type { ModelRecord, ModelRegistry } from './models/model-registry.ts';
 import type { PublishedModels } from './models/published-models.ts';
 import { toDataset, toModel, toRecommendResponse } from './ranking-messages.ts';
@@ -27,6 +27,8 @@ export interface RankingServiceDeps {
 
 /** An import holds its data set in memory until it is stored, up to about 0.5 GB. */
 const mostImports = 2;
+/** An import that brings nothing for this long gives its place to others. */
+const importIdleMs = 120_000;
 
 const pageSizes = { fallback: 50, most: 500 };
 
@@ -46,22 +48,31 @@ export function createRankingService(deps: RankingServiceDeps): ServiceRegistrat
     });
 
   return serviceOf(RankingService, {
-    importDataset: async (requests) => {
+    importDataset: async (requests, context) => {
       if (imports >= mostImports) {
         counters.add('imports_refused');
         throw importsBusy(mostImports);
       }
       imports += 1;
+      const stall = () => {
+        counters.add('imports_stalled');
+        context.stop(importStalled(importIdleMs));
+      };
+      let settle = clock.schedule(importIdleMs, stall);
       try {
         const target = datasets.openImport();
         let number = 0;
         for await (const request of requests) {
           number += 1;
+          settle();
+          settle = clock.schedule(importIdleMs, stall);
           addImportBatch(target, request, number);
         }
+        settle();
         const { dataset, existed } = await target.finish();
         return { dataset: toDataset(dataset), existed };
       } finally {
+        settle();
         imports -= 1;
       }
     },

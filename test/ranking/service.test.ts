@@ -11,7 +11,9 @@ import type { TrainJobParams } from '../../server/ranking/trainer.ts';
 import { createRpcClient, type RpcClient } from '../../server/rpc/client.ts';
 import { type RpcServer, startRpcServer } from '../../server/rpc/server.ts';
 import { parseTrainParams } from '../../workers/train/train-params.ts';
+import { createFakeClock } from '../support/fake-clock.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
+import { startServices } from '../support/start-services.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { movielens } from './fixtures/movielens.ts';
 import { openRankingStores, type RankingStores } from './fixtures/ranking-fixture.ts';
@@ -245,5 +247,34 @@ describe('RankingService', () => {
         () => false,
       );
     await waitUntil('it is taken', isTaken);
+  });
+
+  it('ends imports that bring nothing for two minutes, and takes others then', async () => {
+    const clock = createFakeClock();
+    const idle = await stores.open({ clock });
+    await using other = await startServices(idle.service);
+    using importer = createRpcClient(RankingService, { address: other.address });
+    const leave = Promise.withResolvers<void>();
+    async function* stalled() {
+      yield { ratings: ratings(0, 100) };
+      await leave.promise;
+    }
+    const held = [importer.importDataset(stalled()), importer.importDataset(stalled())];
+    const ends = held.map((call) => rejectsWith(call, Code.ABORTED, 'IMPORT_STALLED'));
+    const third = () => importer.importDataset(batches({ ratings: ratings(0, 100) }));
+    const isBusy = () =>
+      third().then(
+        () => false,
+        (error: unknown) => error instanceof AppError && error.reason === 'IMPORTS_BUSY',
+      );
+    await waitUntil('both are in progress', isBusy);
+    await clock.advance(119_999);
+    assert.equal(await isBusy(), true);
+    await clock.advance(1);
+    await Promise.all(ends);
+    leave.resolve();
+    await waitUntil('others are taken', async () => !(await isBusy()));
+    assert.equal(idle.counters.snapshot().imports_stalled, 2);
+    assert.equal(clock.waiting, 0);
   });
 });

@@ -502,7 +502,8 @@ export const RecommendResponseSchema: GenMessage<RecommendResponse> = /*@__PURE_
 export const RankingService: GenService<{
   /**
    * Takes ratings and titles as a stream and stores them as one immutable data set when the stream ends;
-   * nothing is stored when it breaks. The same content gives the same data set.
+   * nothing is stored when it breaks. The same content gives the same data set. UNAVAILABLE/IMPORTS_BUSY while two are
+   * in progress; ABORTED/IMPORT_STALLED for one that brings nothing for two minutes.
    *
    * @generated from rpc showrunner.ranking.v1.RankingService.ImportDataset
    */
