@@ -51,6 +51,18 @@ describe('a shadow', () => {
     assert.equal(counts.failed, 1);
   });
 
+  it('whose result throws when it is looked at has failed, and nothing else has', async () => {
+    await using folders = await createFilterFolders();
+    await folders.filter('a', 'run: () => {},');
+    const engine = await folders.engine();
+    const trap = "Object.defineProperty({}, 'messages', { get: () => { throw new Error('trap'); } })";
+    const { group } = await engine.admin.stage([sourceOf('a', '2.0.0', `run: async () => ${trap},`)]);
+    await engine.admin.promote(group, { stage: 'shadow', share: 1, principals: [] });
+    assert.equal((await runCall(engine, createFakeCall())).error, undefined);
+    await waitUntil('it has failed', () => engine.admin.get('test.a', '2.0.0').counts.failed === 1);
+    assert.match(engine.admin.get('test.a', '2.0.0').explanation, /compared 1, same 0/);
+  });
+
   it('holds no call up, and is ended after its time', async () => {
     await using folders = await createFilterFolders();
     await folders.filter('a', 'run: async () => {},');

@@ -41,6 +41,72 @@ describe('bad filters', () => {
     assert.equal((await runCall(body, createFakeCall())).error?.reason, 'FILTER_FAILED');
   });
 
+  it('may not put in the place of a message what is none, which is their failure', async () => {
+    const message = { $typeName: 'test.Message', text: 'a' };
+    const bytes = new Uint8Array([1]);
+    const trap = Object.defineProperty({}, '$typeName', { get: boom });
+    const rubbish = [
+      true,
+      5,
+      'text',
+      Symbol('x'),
+      10n,
+      null,
+      [message],
+      boom,
+      bytes,
+      { ...message, $typeName: 'test.Other' },
+    ];
+    for (const hook of ['onRequestMessage', 'onResponseMessage']) {
+      for (const [carried, given] of [...[...rubbish, trap].map((one) => [message, one]), [bytes, message]]) {
+        for (const result of [given, Promise.resolve(given)]) {
+          const failurePolicy = { failurePolicy: 'open' } as const;
+          const filter = {
+            ...base,
+            id: 'test.bad',
+            type: 'inbound',
+            ...failurePolicy,
+            [hook]: () => result,
+          } as AnyFilter;
+          const pipeline = await createInlinePipeline([filter]);
+          const call = createFakeCall();
+          const { responses } = await runCall(pipeline, call, { requests: [carried] });
+          assert.deepEqual([responses, statusOf(pipeline, call)], [[carried], 'failed(bad_result)']);
+        }
+      }
+    }
+    for (const [carried, given] of [
+      [message, { text: 'b' }],
+      [message, { ...message }],
+      [bytes, Buffer.from('x')],
+    ]) {
+      const filter = { ...base, id: 'test.bad', type: 'inbound', onRequestMessage: () => given } as AnyFilter;
+      const pipeline = await createInlinePipeline([filter]);
+      assert.deepEqual((await runCall(pipeline, createFakeCall(), { requests: [carried] })).responses, [given]);
+    }
+  });
+
+  it('whose result throws when it is looked at fail by their policy', async () => {
+    const answer = () => Object.defineProperty({}, 'messages', { get: boom });
+    for (const run of [answer, async () => answer()]) {
+      const pipeline = await createInlinePipeline([inbound(run, 'open')]);
+      const call = createFakeCall();
+      const { error, responses } = await runCall(pipeline, call);
+      assert.deepEqual([error, responses, statusOf(pipeline, call)], [undefined, ['request'], 'failed(bad_result)']);
+    }
+  });
+
+  it('whose criterion is asynchronous fail, and are not taken to apply', async () => {
+    for (const shouldRun of [async () => false, asyncBoom]) {
+      const pipeline = await createInlinePipeline([inbound(() => {}, 'open', { shouldRun })]);
+      const call = createFakeCall();
+      assert.deepEqual((await runCall(pipeline, call)).responses, ['request']);
+      assert.equal(statusOf(pipeline, call), 'failed(threw)');
+    }
+    const isEnabled = async () => false;
+    await assert.rejects(createInlinePipeline([inbound(() => {}, 'open', { isEnabled })]), /expected true or false/);
+  });
+
   it('that never settle after a cancel are left behind, and the call ends at once', async () => {
     const pipeline = await createInlinePipeline([inbound(never)]);
     const call = createFakeCall();

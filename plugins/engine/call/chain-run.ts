@@ -163,7 +163,12 @@ export class ChainRun {
   }
 
   #take(phase: Phase, slot: Slot, carried: unknown, result: unknown): unknown {
-    const next = phase.take(result, carried, this.call);
+    let next: unknown;
+    try {
+      next = phase.take(result, carried, this.call);
+    } catch (error) {
+      return this.#fail(phase, slot, Status.badResult, error) ?? carried;
+    }
     const { status } = this.record;
     if (slot.shadow !== undefined && next !== badResult) {
       this.#shadows?.activeDid(slot, slot.shadow.trial, verdictOf(phase, carried, next));

@@ -42,11 +42,25 @@ export const inboundPhase: Phase = {
   neverFails: false,
 };
 
+/**
+ * True when a hook may put `given` in the place of `carried`: an object for an object, bytes for bytes, and no message of
+ * another type. Hooks that give back something else mostly did not mean to: `(m) => (m.seen = true)`.
+ */
+function isLike(given: unknown, carried: unknown): boolean {
+  if (typeof given !== typeof carried) return false;
+  if (typeof given !== 'object' || typeof carried !== 'object') return true;
+  if (given === null || carried === null) return given === carried;
+  if (Array.isArray(given) || given instanceof Uint8Array !== carried instanceof Uint8Array) return false;
+  const { $typeName: type } = given as { $typeName?: unknown };
+  return type === undefined || type === (carried as { $typeName?: unknown }).$typeName;
+}
+
 /** A message can be dropped from a stream only: `single` is the kind of call with a stream in the other direction. */
 function takeMessage(single: CallKind): Phase['take'] {
   return (result, carried, { kind }) => {
     if (result === undefined) return carried;
-    return result === droppedMessage && (kind === 'unary' || kind === single) ? badResult : result;
+    if (result === droppedMessage) return kind === 'unary' || kind === single ? badResult : result;
+    return isLike(result, carried) ? result : badResult;
   };
 }
 

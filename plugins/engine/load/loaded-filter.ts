@@ -178,10 +178,18 @@ function readConfig({ definition, rawConfig }: OpenFilterOptions): unknown {
 
 function readIsEnabled(definition: Filter<unknown, unknown>, config: unknown, file: string): boolean {
   try {
-    return definition.isEnabled?.(config) ?? true;
+    return synchronous(definition.isEnabled?.(config) ?? true);
   } catch (error) {
     throw filterLoadFailed(file, `isEnabled failed: ${messageOf(error)}`, error);
   }
+}
+
+/** An asynchronous criterion would hold for every call: its promise is no `false`. */
+function synchronous<T>(given: T): T {
+  if (typeof given !== 'object' || given === null) return given;
+  // What it rejects with has nobody else to hear it.
+  Promise.resolve(given).catch(() => {});
+  throw new TypeError('expected true or false, and no promise');
 }
 
 function deepFreeze<T>(value: T): T {
@@ -252,7 +260,7 @@ export async function openFilter(options: OpenFilterOptions): Promise<LoadedFilt
     quarantine: quarantineOf(options),
     methodStatus: isEnabled ? methodCriterion(definition.match, typesOnly(definition)) : () => Status.disabled,
     criterion: callCriterion(definition.match, random),
-    shouldRun: shouldRun && ((call) => shouldRun(call, criteriaContext)),
+    shouldRun: shouldRun && ((call) => synchronous(shouldRun(call, criteriaContext))),
     run: definition.run?.bind(definition) as Hook | undefined,
     messages: definition.messages && { ...definition.messages },
     messageKinds: definition.messageKinds && [...definition.messageKinds],

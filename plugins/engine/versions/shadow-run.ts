@@ -165,7 +165,8 @@ export class ShadowRuns {
         this.#failed(filter, Status.timedOut, error);
         finish('timed out', undefined);
       });
-      result.then(settle, fail);
+      // A result that throws when it is looked at must not come back as a rejection that nobody hears.
+      result.then(settle).catch(fail);
     } catch (error) {
       fail(error);
     }
