@@ -33,6 +33,7 @@ import { openObjects } from '../stores/objects/open-objects.ts';
 import { openSqliteRecords } from '../stores/records/sqlite-records.ts';
 import { lockStateDir } from '../stores/state-lock.ts';
 import { createTraceService } from '../telemetry/service.ts';
+import { cleanUploads } from '../transcode/clean-uploads.ts';
 import { createTranscodeService } from '../transcode/service.ts';
 import { createUploads } from '../transcode/uploads.ts';
 import { announceJobs } from './announce-jobs.ts';
@@ -179,6 +180,9 @@ async function build(config: Config, log: Logger, env: Environment, lifecycle: L
   lifecycle.defer('rules of events', () => events.close());
   await events.start();
   await jobs.start();
+  const uploads = createUploads({ objects, clock, maxBytes: config.UPLOAD_MAX_BYTES });
+  const cleaning = cleanUploads({ uploads, clock, log });
+  lifecycle.defer('cleaning of uploads', () => cleaning.close());
   const services: readonly ServiceRegistration[] = [
     cache.service,
     events.service,
@@ -190,7 +194,7 @@ async function build(config: Config, log: Logger, env: Environment, lifecycle: L
     ranking.service,
     createTraceService(traces),
     createTranscodeService({
-      uploads: createUploads({ objects, clock, maxBytes: config.UPLOAD_MAX_BYTES }),
+      uploads,
       objects,
       jobs: transcodeJobs(jobs),
       clock,

@@ -75,13 +75,13 @@ export function createUploadParts(objects: ObjectStore): UploadParts {
       for (const key of parts) yield* (await objects.open(key, { signal })).body;
     },
     remove: async (sha256) => {
-      // The record first: parts without one are never read.
-      await objects.delete(recordKey(sha256));
+      // The record last: what a crash leaves of an upload is then found again, and removed after its time.
       for (;;) {
         const page = await objects.list(`${partsFolder(sha256)}/`, { limit: pageSize });
         for (const { key } of page) await objects.delete(key);
-        if (page.length < pageSize) return;
+        if (page.length < pageSize) break;
       }
+      await objects.delete(recordKey(sha256));
     },
     list: async (beforeMs) => {
       const page = await objects.list(`${recordsFolder}/`, { limit: pageSize });

@@ -33,6 +33,8 @@ export interface UploadStart {
 }
 
 export interface Uploads {
+  /** Removes uploads that nobody went on with in their time; gives how many. */
+  clean(signal?: AbortSignal): Promise<number>;
   /** Throws UPLOAD_NOT_FOUND. */
   get(sha256: string): Promise<UploadState>;
   /**
@@ -88,14 +90,22 @@ export function createUploads(options: UploadsOptions): Uploads {
     expireMs: record.touchedMs + retentionMs,
   });
 
+  async function clean(signal?: AbortSignal) {
+    let kept = 0;
+    let removed = 0;
+    for (const { sha256, isOld } of await parts.list(clock.now() - retentionMs)) {
+      signal?.throwIfAborted();
+      if (isOld && !turns.has(sha256)) {
+        await parts.remove(sha256);
+        removed++;
+      } else kept++;
+    }
+    return { kept, removed };
+  }
+
   /** Removes what was given up long ago, then makes room for one more. */
   async function begin({ sha256, sizeBytes }: UploadStart): Promise<FoundUpload> {
-    let unfinished = 0;
-    for (const { sha256: other, isOld } of await parts.list(clock.now() - retentionMs)) {
-      if (isOld && !turns.has(other)) await parts.remove(other);
-      else unfinished++;
-    }
-    if (unfinished >= maxUnfinished) throw tooManyUploads(maxUnfinished);
+    if ((await clean()).kept >= maxUnfinished) throw tooManyUploads(maxUnfinished);
     const record = { sizeBytes, createMs: clock.now(), touchedMs: clock.now() };
     await parts.save(sha256, record);
     return (await parts.find(sha256)) ?? { record, receivedBytes: 0, parts: [] };
@@ -128,6 +138,7 @@ export function createUploads(options: UploadsOptions): Uploads {
   }
 
   return {
+    clean: async (signal) => (await clean(signal)).removed,
     get: async (sha256) => {
       const done = await findComplete(sha256);
       if (done) return done;

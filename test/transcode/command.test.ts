@@ -90,10 +90,11 @@ describe('showrunner transcode', function () {
   });
 
   it('tells why a source is refused, with the reason and exit code 1', async () => {
-    const path = join(server.stateDir, 'notes.mp4');
+    const path = join(server.stateDir, '-Ünïcode notes.mp4');
     await writeFile(path, 'These are words, not pictures.\n');
-    const { code, errors } = await run(path);
+    const { code, output, errors } = await run(path);
     assert.equal(code, 1);
+    assert.match(output, /makes titles\/unicode-notes \(/);
     assert.match(errors, /^INVALID_ARGUMENT SOURCE_NOT_VIDEO: transcodes\/\w+ ended in FAILED: source refused/);
   });
 

@@ -9,13 +9,16 @@ import {
 } from '../../proto/gen/showrunner/transcode/v1/transcode_service_pb.ts';
 import { systemClock } from '../../server/core/clock.ts';
 import { Code } from '../../server/core/codes.ts';
+import { AppError } from '../../server/core/errors.ts';
 import { silentLogger } from '../../server/core/log.ts';
 import { createRpcClient, type RpcClient } from '../../server/rpc/client.ts';
 import type { RpcServer } from '../../server/rpc/server.ts';
 import { openFolderObjects } from '../../server/stores/objects/folder-objects.ts';
 import type { ObjectStore } from '../../server/stores/objects/object-store.ts';
+import { cleanUploads } from '../../server/transcode/clean-uploads.ts';
 import { createTranscodeService } from '../../server/transcode/service.ts';
 import { createUploads, type UploadsOptions } from '../../server/transcode/uploads.ts';
+import { createFakeClock } from '../support/fake-clock.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
 import { startServices } from '../support/start-services.ts';
 import { createTempDir, type TempDir } from '../support/temp-dir.ts';
@@ -210,6 +213,33 @@ describe('UploadSource', () => {
     const { upload } = await client.uploadSource(stream(header(bytes), ...dataOf(bytes)));
     assert.equal(upload?.state, Upload_State.COMPLETE);
     assert.deepEqual(await objects.list('transcode/uploads/'), []);
+  });
+
+  it('removes what was given up though nobody uploads, and what a crash left of a removal', async () => {
+    const bytes = content(40_000, 9);
+    const client = await serve();
+    await client.uploadSource(stream(header(bytes), ...dataOf(bytes, 0, 20_000)));
+    const clock = createFakeClock();
+    const later = { ...clock, now: () => Date.now() + 8 * 24 * 3_600_000 };
+    let breaks = true;
+    const broken: ObjectStore = {
+      ...objects,
+      delete: async (key) => {
+        const isDeleted = await objects.delete(key);
+        if (breaks) throw new AppError({ code: Code.UNAVAILABLE, reason: 'OBJECTS_UNAVAILABLE', message: 'gone' });
+        return isDeleted;
+      },
+    };
+    const uploads = createUploads({ objects: broken, clock: later, maxBytes: 4_000_000 });
+    const cleaning = cleanUploads({ uploads, clock, log: silentLogger, everyMs: 1_000 });
+    const left = async () => (await objects.list('transcode/uploads/')).map(({ key }) => key);
+    await waitUntil('the removal that breaks', async () => (await left()).length === 1);
+    breaks = false;
+    await waitUntil('the next round', async () => {
+      await clock.advance(1_000);
+      return (await left()).length === 0;
+    });
+    await cleaning.close();
   });
 
   for (const [what, messages, field] of [

@@ -80,11 +80,12 @@ async function withManifest(
   if (failure !== undefined) throw failure;
 }
 
-/** `titles/{title}` of any text: lower case, hyphens for all else. */
+/** `titles/{title}` of any text: lower case without accents, hyphens for all else. */
 function titleName(text: string): string {
   const slug = text
     .replace(/^titles\//, '')
     .normalize('NFKD')
+    .replaceAll(/\p{M}/gu, '')
     .toLowerCase()
     .replaceAll(/[^a-z0-9]+/g, '-')
     .replaceAll(/^-+|-+$/g, '')
