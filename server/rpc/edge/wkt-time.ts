@@ -24,7 +24,8 @@ export function readDuration(field: string, value: Duration | undefined): number
   if (value === undefined) return undefined;
   const { seconds, nanos } = value;
   const isMixed = (seconds > 0n && nanos < 0) || (seconds < 0n && nanos > 0);
-  const isHuge = seconds > mostDurationSeconds || seconds < -mostDurationSeconds;
+  const most = nanos === 0 ? mostDurationSeconds : mostDurationSeconds - 1n;
+  const isHuge = seconds > most || seconds < -most;
   if (isMixed || isHuge || Math.abs(nanos) > 999_999_999) {
     throw invalidField(field, 'must be a valid google.protobuf.Duration of at most 10,000 years');
   }
@@ -32,8 +33,13 @@ export function readDuration(field: string, value: Duration | undefined): number
   return ms < 0 ? Math.floor(ms) : Math.ceil(ms);
 }
 
-/** A Duration of milliseconds, to the nanosecond. The package's own helper makes one of a part of it that none can send. */
-export function toDuration(ms: number): Duration {
+/**
+ * A Duration of milliseconds, to the nanosecond; at most 10,000 years. The package's own helper makes one of a part of
+ * it that none can send.
+ */
+export function toDuration(given: number): Duration {
+  const most = Number(mostDurationSeconds) * 1000;
+  const ms = Math.max(-most, Math.min(given, most));
   const whole = Math.trunc(ms / 1000);
   const nanos = Math.round((ms - whole * 1000) * 1e6);
   const carry = Math.abs(nanos) === 1e9 ? Math.sign(nanos) : 0;
@@ -41,9 +47,12 @@ export function toDuration(ms: number): Duration {
   return create(DurationSchema, { seconds: BigInt(whole + carry), nanos: nanos - carry * 1e9 + 0 });
 }
 
-/** A Timestamp of Unix milliseconds; what is left of one is dropped. */
+/**
+ * A Timestamp of Unix milliseconds; what is left of one is dropped, and what lies outside of the years 1 to 9999 is
+ * their begin or end: JSON has no other, and one of them would make the whole answer unreadable.
+ */
 export function toTimestamp(ms: number): Timestamp {
-  const whole = Math.floor(ms);
+  const whole = Math.floor(Math.max(Number(leastSeconds) * 1000, Math.min(ms, Number(mostSeconds) * 1000 + 999)));
   const seconds = Math.floor(whole / 1000);
   return create(TimestampSchema, { seconds: BigInt(seconds), nanos: (whole - seconds * 1000) * 1e6 });
 }
