@@ -52,7 +52,7 @@ export function createNewJobs(deps: NewJobsDeps): NewJobs {
     const asked = { spec: given, policy: createOptions.policy ?? {} };
     const isNewRun = given.kind === workflowKind && createOptions.restartOf === undefined;
     const { spec, policy } = isNewRun ? await workflows.prepare(given, asked.policy) : asked;
-    const held = await heldOf({ ...createOptions, policy });
+    const held = await heldOf(spec.kind, { ...createOptions, policy });
     const createMs = clock.now();
     const record: JobRecord = {
       id: newId(createMs),
@@ -84,8 +84,12 @@ export function createNewJobs(deps: NewJobsDeps): NewJobs {
   };
 
   /** What holds a new job back until the gate lets it through; nothing for most. Throws TOO_MANY_RUNS_WAIT. */
-  const heldOf = async ({ owner, policy = {} }: CreateOptions): Promise<Pick<JobRecord, 'gate' | 'heldBy'>> => {
-    const isLimited = limits.applied(owner || undefined, policy.tags ?? []).length > 0;
+  const heldOf = async (
+    kind: string,
+    { owner = '', policy = {} }: CreateOptions,
+  ): Promise<Pick<JobRecord, 'gate' | 'heldBy'>> => {
+    const { tags = [] } = policy;
+    const isLimited = limits.applied({ kind, tags, ...(owner === '' ? {} : { owner }) }).length > 0;
     const open = { scope: `owner/${owner}`, strategy: { kind: 'unlimited' as const } };
     const scope = policy.gate ?? (isLimited ? open : undefined);
     if (scope === undefined) return {};

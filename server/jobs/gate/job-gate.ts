@@ -130,7 +130,7 @@ export function createJobGate({ records, store, limits, clock, launch, drop }: J
         gone.push(id);
         continue;
       }
-      const applied = limits.applied(job.owner, job.tags ?? []);
+      const applied = limits.applied(job);
       if (await hasRoom(applied, id)) return { gone, next: { job, applied } };
       await hold(job, 'CONCURRENCY_LIMIT');
     }
@@ -145,8 +145,9 @@ export function createJobGate({ records, store, limits, clock, launch, drop }: J
     );
   };
 
-  /** Lets through what may start, one by one, and drops what is to be dropped. */
-  const promote = async (scope: string): Promise<void> => {
+  /** Lets through what may start, one by one, and drops what is to be dropped. Gives what was let through. */
+  const promote = async (scope: string): Promise<readonly string[]> => {
+    const all: string[] = [];
     for (;;) {
       let started: JobRecord | undefined;
       const row = await change(scope, async (stored) => {
@@ -159,17 +160,25 @@ export function createJobGate({ records, store, limits, clock, launch, drop }: J
         return { row: letThrough(without, next.job.id), more: await permitOperations(keys, next.job.id, true) };
       });
       for (const [id, reason] of Object.entries(row.dropped)) await drop(id, reason);
-      if (started === undefined) return;
-      await letGo(started);
+      if (started === undefined) return all;
+      all.push(started.id);
     }
   };
-  const letGo = async ({ id }: JobRecord) => {
-    const job = await store.update(id, (record) => {
-      if (isTerminal(record.state) || record.heldBy === undefined) return undefined;
-      const { heldBy: _free, ...free } = record;
-      return { record: free, events: [], atMs: clock.now() };
-    });
-    if (job !== undefined && !isTerminal(job.state)) await launch(job);
+  /**
+   * Begins with runs that were let through; what is not begun with for a crash, a sweep finds. Never in a turn of the
+   * scope: a run of a workflow makes jobs at once, which may be of the same scope.
+   */
+  const letGo = async (ids: readonly string[]): Promise<void> => {
+    for (const id of ids) {
+      let isFreed = false;
+      const job = await store.update(id, (record) => {
+        isFreed = !isTerminal(record.state) && record.heldBy !== undefined;
+        if (!isFreed) return undefined;
+        const { heldBy: _free, ...free } = record;
+        return { record: free, events: [], atMs: clock.now() };
+      });
+      if (isFreed && job !== undefined) await launch(job);
+    }
   };
 
   /** Removes the scope's row once nothing is in it. */
@@ -186,7 +195,7 @@ export function createJobGate({ records, store, limits, clock, launch, drop }: J
       for (const { key, value } of rows) {
         const { waiting, dropped } = decode<GateRow>(value);
         if (key === besides || waiting.length + Object.keys(dropped).length === 0) continue;
-        await inTurn(key, () => promote(key));
+        await letGo(await inTurn(key, () => promote(key)));
       }
       if (rows.length < scanRows) return;
       from = `${rows.at(-1)?.key}\0`;
@@ -197,7 +206,7 @@ export function createJobGate({ records, store, limits, clock, launch, drop }: J
     admit: async ({ id, gate, restartOf }) => {
       if (gate === undefined) return;
       const { scope, strategy } = gate;
-      await inTurn(scope, async () => {
+      const started = await inTurn(scope, async () => {
         const row = await change(scope, async (before) => {
           // Looked at after the row was read: a run that has left the row since has ended, and must not come back.
           const job = await store.find(id);
@@ -207,26 +216,27 @@ export function createJobGate({ records, store, limits, clock, launch, drop }: J
           const isSame = after.waiting === before.waiting && after.dropped === before.dropped;
           return isSame ? undefined : { row: after, more: [] };
         });
-        const there = await store.find(id);
-        // Let through before, by a server that ended before it could queue it.
-        if (row.running.includes(id) && there?.heldBy !== undefined) await letGo(there);
-        await promote(scope);
+        // Let through before, by a server that ended before it could begin with it.
+        return [...(row.running.includes(id) ? [id] : []), ...(await promote(scope))];
       });
+      await letGo(started);
     },
     leave: async ({ id, gate, state }) => {
       if (gate === undefined) return;
       const { scope } = gate;
       let freed = false;
-      await inTurn(scope, async () => {
+      const started = await inTurn(scope, async () => {
         await change(scope, async (row) => {
           const held = await heldPermits(id, row);
           freed = held.length > 0;
           const after = depart(row, id, state === 'failed' || state === 'timed_out');
           return { row: after, more: await permitOperations(held, id, false) };
         });
-        await promote(scope);
+        const all = await promote(scope);
         await tidy(scope);
+        return all;
       });
+      await letGo(started);
       // Runs of other scopes may wait for the permits of this one.
       if (freed) await recheck(scope);
     },
@@ -234,11 +244,13 @@ export function createJobGate({ records, store, limits, clock, launch, drop }: J
     waitingOf: async (scope) => (await load(scope)).row.waiting.length,
     blockedBy: async (scope) => (await load(scope)).row.blockedBy,
     unblock: async (scope) => {
-      await inTurn(scope, async () => {
+      const started = await inTurn(scope, async () => {
         await change(scope, async ({ blockedBy, ...row }) => (blockedBy === undefined ? undefined : { row, more: [] }));
-        await promote(scope);
+        const all = await promote(scope);
         await tidy(scope);
+        return all;
       });
+      await letGo(started);
     },
     permitsTaken: async (key) => (await permitRow(key)).holders.length,
   };

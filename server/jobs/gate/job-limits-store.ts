@@ -1,6 +1,8 @@
 import type { RecordsStore } from '../../stores/records/records-store.ts';
 import { tooManyLimits } from '../job-errors.ts';
+import type { JobRecord } from '../job-record.ts';
 import { decode, encode } from '../job-store.ts';
+import { workflowKind } from '../workflows/workflow.ts';
 
 /** How many jobs of an owner or with a tag run at once. Keys are `owner/<id>`, `owner/*` and `tag/<tag>`. */
 export interface JobLimitRecord {
@@ -24,8 +26,11 @@ export interface JobLimitsStore {
   delete(key: string): Promise<boolean>;
   /** By key. */
   list(): readonly JobLimitRecord[];
-  /** Limits on how many run that a job of this owner and these tags falls under. */
-  applied(owner: string | undefined, tags: readonly string[]): readonly AppliedLimit[];
+  /**
+   * Limits on how many run that a job falls under. Runs of workflows fall under none: they take no worker, and the jobs
+   * of their nodes would wait for them.
+   */
+  applied(job: Pick<JobRecord, 'kind' | 'owner' | 'tags'>): readonly AppliedLimit[];
   weightOf(owner: string | undefined): number;
   /** Reads what other servers have set. */
   load(): Promise<void>;
@@ -50,7 +55,8 @@ export function createJobLimitsStore(records: RecordsStore): JobLimitsStore {
       return records.delete(partition, key);
     },
     list: () => [...limits.values()].toSorted((a, b) => (a.key < b.key ? -1 : 1)),
-    applied: (owner, tags) => {
+    applied: ({ kind, owner, tags = [] }) => {
+      if (kind === workflowKind) return [];
       const own = ofOwner(owner);
       const ofTags = tags.flatMap((tag) => limits.get(`tag/${tag}`) ?? []);
       return [

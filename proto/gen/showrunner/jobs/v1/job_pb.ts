@@ -1050,7 +1050,8 @@ export type JobLimit = Message<"showrunner.jobs.v1.JobLimit"> & {
   name: string;
 
   /**
-   * Jobs that are queued on workers or run at once; 0 = no limit (only `weight` counts). At most 100,000.
+   * Jobs that are queued on workers or run at once; 0 = no limit (only `weight` counts). At most 100,000. Runs of
+   * workflows do not count, the jobs of their nodes do.
    *
    * @generated from field: int32 max_running = 2;
    */
