@@ -41,7 +41,11 @@ export const settings = {
     {},
     'Jobs that one worker process runs at once, per queue class, e.g. `encode=1,transcode=4`; 1 where not named, 0 = none.',
   ),
-  REDIS_URL: setting(redisUrl, undefined, 'Redis or Valkey for jobs; empty = start a private one.'),
+  REDIS_URL: setting(
+    redisUrl,
+    undefined,
+    'Redis or Valkey for the jobs of this server alone; `redis://host/1` names a database of it; empty = start a private one.',
+  ),
   MEMCACHED_URL: setting(
     memcachedUrl,
     undefined,
