@@ -14,7 +14,8 @@ import { readSignerKeys } from './load/filter-signature.ts';
 import { createLeakWatch } from './load/leak-watch.ts';
 import { watchFolders } from './load/watch-folders.ts';
 import { describeSnapshot, type SnapshotDescription } from './set/describe-snapshot.ts';
-import { createFilterSets, type FilterSets, type ReloadReport } from './set/filter-sets.ts';
+import { createFilterSets } from './set/filter-sets.ts';
+import type { FilterSets, ReloadReport } from './set/filter-sets-contract.ts';
 import type { TrialLimits } from './versions/compare-versions.ts';
 import { memoryGroupStore, openGroupStore } from './versions/group-store.ts';
 

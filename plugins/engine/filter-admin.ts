@@ -6,8 +6,8 @@ import { filterUnknown } from './filter-errors.ts';
 import type { LoadedFilter } from './load/loaded-filter.ts';
 import { createChangeFeed } from './set/change-feed.ts';
 import { describeFilter, type FilterDescription } from './set/describe-snapshot.ts';
-import type { FilterSets } from './set/filter-sets.ts';
-import type { FilterGroup, Promotion } from './versions/filter-groups.ts';
+import type { FilterSets } from './set/filter-sets-contract.ts';
+import type { FilterGroup, Promotion } from './versions/filter-group.ts';
 import type { PastVersion } from './versions/past-versions.ts';
 import type { FilterSource } from './versions/stage-filter.ts';
 

@@ -6,12 +6,18 @@
  */
 import type { DescMessage } from '@bufbuild/protobuf';
 import type { Answer, Call, CallKind, CallOutcome, StaticAnswer } from '../../server/core/call.ts';
-import type { Code } from '../../server/core/codes.ts';
 import type { AppError } from '../../server/core/errors.ts';
-import type { CallPriority } from './contract/call-keys.ts';
 import type { Schema } from './contract/config-schema.ts';
 import type { ContextKey } from './contract/context-key.ts';
 import type { CriteriaContext, FilterContext, OpenContext } from './contract/filter-context.ts';
+import type {
+  FailureCode,
+  FailurePolicy,
+  FilterCategory,
+  FilterIsolation,
+  FilterMatch,
+  FilterNeeds,
+} from './contract/filter-data.ts';
 import type { FilterMessages, HookResult, SeenMessage } from './contract/message-types.ts';
 import type { SelfTest } from './kit/self-test-case.ts';
 
@@ -52,62 +58,26 @@ export {
 export { type Schema, type SchemaValue, schema } from './contract/config-schema.ts';
 export { type ContextKey, contextKey } from './contract/context-key.ts';
 export type { CriteriaContext, FilterContext, KeyValue, OpenContext } from './contract/filter-context.ts';
+export {
+  type FailureCode,
+  type FailurePolicy,
+  type FilterCategory,
+  type FilterIsolation,
+  type FilterMatch,
+  type FilterNeeds,
+  type FilterType,
+  failurePolicies,
+  filterCategories,
+  filterIsolations,
+  filterNeeds,
+  filterTypes,
+} from './contract/filter-data.ts';
 export { globMatcher, pathMatcher, rememberPaths, type TextMatcher } from './contract/glob.ts';
 export { createKeyedTable, type KeyedTable } from './contract/keyed-table.ts';
 export { limiterUse, loadSignals } from './contract/load-signals.ts';
 export type { FilterMessages, HookResult, SeenMessage } from './contract/message-types.ts';
 export { createTokenBuckets, type TokenBuckets } from './contract/token-buckets.ts';
 export type { SelfTest, SelfTestCall, SelfTestExpectation } from './kit/self-test-case.ts';
-
-/** When a filter runs: before the endpoint, as the endpoint, after it succeeded, or on any failure. */
-export const filterTypes = ['inbound', 'endpoint', 'outbound', 'error'] as const;
-export type FilterType = (typeof filterTypes)[number];
-
-/** What a filter is for; shown in listings. */
-export const filterCategories = [
-  'abuse',
-  'access',
-  'admin',
-  'authentication',
-  'chaos',
-  'context',
-  'health',
-  'observability',
-  'origin',
-  'overload',
-  'resilience',
-  'routing',
-] as const;
-export type FilterCategory = (typeof filterCategories)[number];
-
-/**
- * `closed`: a failure of the filter refuses the call. `open`: the call goes on without the filter. `fallback`: its
- * `onFailure` decides.
- */
-export const failurePolicies = ['closed', 'open', 'fallback'] as const;
-export type FailurePolicy = (typeof failurePolicies)[number];
-
-/**
- * Declarative criteria, all of which must hold. The first four depend on the method only and are resolved once per
- * method: a filter they rule out costs nothing per call. Globs know `*`; a leading `!` excludes.
- */
-export interface FilterMatch {
-  /** Globs on the full service name. */
-  readonly services?: readonly string[];
-  /** Globs on the method name. */
-  readonly methods?: readonly string[];
-  readonly kinds?: readonly CallKind[];
-  /** True: only methods with a handler; false: only those without. */
-  readonly known?: boolean;
-  /** Request metadata: `true` present, `false` absent, text(s) = equal to (one of) them. Keys in lower case. */
-  readonly metadata?: Readonly<Record<string, boolean | string | readonly string[]>>;
-  /** The principal holds this scope. Judged at the filter's turn, so after authentication. */
-  readonly scope?: string;
-  /** The priority that was granted to the call is one of these. Judged at the filter's turn, so after it was granted. */
-  readonly priorities?: readonly CallPriority[];
-  /** Share of calls, 0-100, drawn per call. */
-  readonly percent?: number;
-}
 
 /** How a call ended, with the account of its filters. */
 export interface FilteredOutcome extends CallOutcome {
@@ -121,20 +91,6 @@ export interface FilteredOutcome extends CallOutcome {
 }
 
 type Awaitable<T> = T | Promise<T>;
-
-/** Names of the codes that a failure may have. */
-export type FailureCode = Exclude<keyof typeof Code, 'OK'>;
-
-/**
- * What a filter looks at: `headers` only the call, `messages` each message as it passes, `body` the whole request
- * before the endpoint gets any of it. What a filter does not need costs its calls nothing.
- */
-export const filterNeeds = ['headers', 'messages', 'body'] as const;
-export type FilterNeeds = (typeof filterNeeds)[number];
-
-/** Where a filter runs: in the server's own thread, or in a worker thread of its own. */
-export const filterIsolations = ['none', 'worker'] as const;
-export type FilterIsolation = (typeof filterIsolations)[number];
 
 /**
  * What all filters have. A filter applies to a call when `match` and `shouldRun` say so; that is decided once per call,

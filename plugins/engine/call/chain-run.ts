@@ -3,28 +3,19 @@ import type { Clock } from '../../../server/core/clock.ts';
 import { droppedMessage } from '../../../server/core/dropped-message.ts';
 import { AppError } from '../../../server/core/errors.ts';
 import type { FilteredOutcome } from '../filter.ts';
-import { callAborted, filterFailed, filterOverloaded, filterTimedOut, withCode } from '../filter-errors.ts';
+import { callAborted, filterFailed, filterOverloaded, withCode } from '../filter-errors.ts';
 import type { FilterFaults } from '../filter-faults.ts';
 import type { LoadedFilter } from '../load/loaded-filter.ts';
 import type { Slot } from '../set/snapshot.ts';
 import { failureOf, ShadowRuns, verdictOf } from '../versions/shadow-run.ts';
 import { addWait, type CallRecord } from './call-record.ts';
 import { firstSkip, Status } from './filter-status.ts';
+import { FilterWaits, isThenable, type Thenable } from './filter-waits.ts';
 import { Invocation } from './invocation.ts';
 import { badResult, errorPhase, inboundPhase, type Phase } from './phase.ts';
 
-interface Thenable {
-  then(onValue: (value: unknown) => void, onError: (error: unknown) => void): unknown;
-}
-
 /** A filter that holds the thread longer than this in one run holds up every other call: it is reported. */
 const loopBlockMs = 50;
-
-type Settle = (status: Status, value: unknown) => void;
-
-function isThenable(value: unknown): value is Thenable {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
-}
 
 /**
  * Runs the filters of one call. A passage (`advance`) is a plain loop; the first filter that returns a promise turns
@@ -35,9 +26,7 @@ export class ChainRun {
   readonly record: CallRecord;
   readonly #clock: Clock;
   readonly #faults: FilterFaults;
-  /** Runs that wait for a promise; each entry ends one. */
-  #waits: Set<Settle> | undefined;
-  #onAbort: (() => void) | undefined;
+  #waits: FilterWaits | undefined;
   #shadows: ShadowRuns | undefined;
   #hasEnded = false;
 
@@ -133,8 +122,7 @@ export class ChainRun {
   /** Ends the run: what still waits is aborted. */
   endRun(): void {
     this.#hasEnded = true;
-    this.#abortWaits();
-    if (this.#onAbort !== undefined) this.call.signal.removeEventListener('abort', this.#onAbort);
+    this.#waits?.end();
   }
 
   /** Ends the runs of filters on trial beside the active ones. */
@@ -249,8 +237,10 @@ export class ChainRun {
     const waitsFrom = this.#clock.monotonic();
     const heldMs = waitsFrom - since;
     if (heldMs > loopBlockMs) this.#faults.blocked(slot.filter, this.call, heldMs);
+    this.#waits ??= new FilterWaits(this.call, this.#clock, this.#faults);
+    const waits = this.#waits;
     return new Promise((resolve, reject) => {
-      this.#wait(slot.filter, ctx, result, !phase.neverFails, (status, value) => {
+      waits.wait(slot.filter, ctx, result, !phase.neverFails, (status, value) => {
         try {
           addWait(this.record, slot.index, (this.#charge(slot, since) - waitsFrom) * 1e6);
           const next =
@@ -264,56 +254,5 @@ export class ChainRun {
         }
       });
     });
-  }
-
-  /** Calls `settle` exactly once: with the result, the time-out or the end of the call, whichever is first. */
-  #wait(filter: LoadedFilter, ctx: Invocation, result: Thenable, isLinked: boolean, settle: Settle): void {
-    let isDone = false;
-    const finish: Settle = (status, value) => {
-      if (isDone) return;
-      isDone = true;
-      filter.inFlight--;
-      cancelTimer();
-      this.#waits?.delete(finish);
-      if (status === Status.timedOut || status === Status.aborted) ctx.abort(value);
-      settle(status, value);
-    };
-    let isSettled = false;
-    const arrive: Settle = (status, value) => {
-      if (isSettled) return;
-      isSettled = true;
-      if (isDone) this.#faults.late(filter);
-      finish(status, value);
-    };
-    const cancelTimer = this.#clock.schedule(filter.timeoutMs, () =>
-      finish(Status.timedOut, filterTimedOut(filter.id, filter.timeoutMs)),
-    );
-    this.#waits ??= new Set();
-    this.#waits.add(finish);
-    try {
-      result.then(
-        (value) => arrive(Status.ran, value),
-        (error) => arrive(Status.threw, error),
-      );
-    } catch (error) {
-      arrive(Status.threw, error);
-    }
-    if (isLinked) this.#linkAbort();
-  }
-
-  /** One listener per call, set by its first asynchronous filter. */
-  #linkAbort(): void {
-    const { signal } = this.call;
-    if (signal.aborted) this.#abortWaits();
-    else if (this.#onAbort === undefined) {
-      this.#onAbort = () => this.#abortWaits();
-      signal.addEventListener('abort', this.#onAbort, { once: true });
-    }
-  }
-
-  #abortWaits(): void {
-    if (this.#waits === undefined || this.#waits.size === 0) return;
-    const error = callAborted(this.call.signal.reason);
-    for (const finish of [...this.#waits]) finish(Status.aborted, error);
   }
 }
