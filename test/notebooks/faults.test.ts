@@ -171,15 +171,17 @@ describe('what a killed runner left', () => {
     if (process.platform !== 'linux') this.skip();
     await using bed = await createNotebookBed();
     const parent = join(bed.path, 'kernels');
+    const marker = join(bed.path, 'daemon-marker');
+    const daemons = () => processesNaming(marker).length;
     const script = new URL('./children/run-notebook-child.ts', import.meta.url);
     const source = join(bed.path, 'source.ipynb');
     const cell =
-      code(`new Deno.Command("setsid", { args: ["sleep", "601"], stdin: "null", stdout: "null", stderr: "null" }).spawn().unref();
+      code(`new Deno.Command("setsid", { args: ["sh", "-c", "sleep 601; : ${marker}"], stdin: "null", stdout: "null", stderr: "null" }).spawn().unref();
 await new Promise((r) => setTimeout(r, 60_000));`);
     const metadata = { kernelspec: { name: 'deno', display_name: 'Deno' } };
     await writeFile(source, JSON.stringify({ nbformat: 4, nbformat_minor: 4, metadata, cells: [cell] }));
     await using child = startChildScript(script, [source, bed.outputPath, parent]);
-    await waitUntil('the daemon runs', () => processesNaming('sleep 601').length > 0, 20_000);
+    await waitUntil('the daemon runs', () => daemons() > 0, 20_000);
     const [folder = ''] = await readdir(parent);
     assert.equal(await reapKernels(parent), 0, 'the owner lives');
     await child.kill();
@@ -187,6 +189,6 @@ await new Promise((r) => setTimeout(r, 60_000));`);
     assert.equal(await reapKernels(parent), 1);
     assert.deepEqual(await readdir(parent), ['unrelated']);
     assert.match(folder, /^showrunner-kernel-\w*-\d+-/);
-    await waitUntil('the daemon is gone', () => processesNaming('sleep 601').length === 0);
+    await waitUntil('the daemon is gone', () => daemons() === 0);
   });
 });

@@ -71,7 +71,10 @@ describe('running a notebook on ipykernel', () => {
 
   it('interrupts a cell over its time limit and keeps what it printed', async () => {
     await using bed = await createNotebookBed();
-    const record = await bed.run([code('import time\nprint("x")\ntime.sleep(60)')], { ...python, cellTimeoutMs: 500 });
+    const record = await bed.run([code('import time\nprint("x")\ntime.sleep(60)')], {
+      ...python,
+      cellTimeoutMs: 1_000,
+    });
     assert.deepEqual([record.status, printed(codeCells(record.notebook)[0])], ['timed_out', 'x\n']);
     const names = outputsOf(codeCells(record.notebook)[0]).map((output) => ('ename' in output ? output.ename : ''));
     assert.deepEqual(names, ['', 'KeyboardInterrupt', 'CellTimeout']);
@@ -84,7 +87,11 @@ signal.signal(signal.SIGINT, signal.SIG_IGN)
 print("deaf")
 while True:
     time.sleep(1)`;
-    const record = await bed.run([code(stubborn), code('1')], { ...python, cellTimeoutMs: 700, interruptGraceMs: 200 });
+    const record = await bed.run([code(stubborn), code('1')], {
+      ...python,
+      cellTimeoutMs: 1_000,
+      interruptGraceMs: 200,
+    });
     assert.deepEqual([record.status, statuses(record)], ['timed_out', ['timed_out', 'not_run']]);
     assert.equal(printed(codeCells(record.notebook)[0]), 'deaf\n');
   });

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createKernelPool } from '../../notebooks-runner/kernel/kernel-pool.ts';
 import type { RunEvent } from '../../notebooks-runner/run/run-record.ts';
+import { systemClock } from '../../server/core/clock.ts';
+import { silentLogger } from '../../server/core/log.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import {
   code,
@@ -31,15 +34,16 @@ describe('a run that does not end well', () => {
   ] as const) {
     it(`times out a cell that ${what}: timed_out, with its output, the rest not run`, async () => {
       await using bed = await createNotebookBed();
-      const record = await bed.run([code('1'), code(source), code('2')], { cellTimeoutMs: 400, interruptGraceMs: 200 });
+      const cells = [code('1'), code(source, 'timeout:600ms'), code('2')];
+      const record = await bed.run(cells, { interruptGraceMs: 200 });
       assert.equal(record.status, 'timed_out');
       assert.deepEqual(statuses(record), ['succeeded', 'timed_out', 'not_run']);
       assert.equal(record.failure?.ename, 'CellTimeout');
-      const cells = codeCells(await bed.readOutput());
-      assert.equal(printed(cells[1]), 'before\n');
-      assert.equal(outputsOf(cells[1]).at(-1)?.output_type, 'error');
-      assert.deepEqual([papermillOf(cells[1])['status'], papermillOf(cells[1])['exception']], ['failed', true]);
-      assert.deepEqual([papermillOf(cells[2])['status'], papermillOf(cells[2])['exception']], ['pending', null]);
+      const shown = codeCells(await bed.readOutput());
+      assert.equal(printed(shown[1]), 'before\n');
+      assert.equal(outputsOf(shown[1]).at(-1)?.output_type, 'error');
+      assert.deepEqual([papermillOf(shown[1])['status'], papermillOf(shown[1])['exception']], ['failed', true]);
+      assert.deepEqual([papermillOf(shown[2])['status'], papermillOf(shown[2])['exception']], ['pending', null]);
       assert.equal(papermillOf(await bed.readOutput())['exception'], true);
     });
   }
@@ -47,7 +51,11 @@ describe('a run that does not end well', () => {
   it('limits the whole run, too', async () => {
     await using bed = await createNotebookBed();
     const cells = Array.from({ length: 50 }, () => code('await new Promise((resolve) => setTimeout(resolve, 100))'));
-    const record = await bed.run(cells, { runTimeoutMs: 700, interruptGraceMs: 50 });
+    // On a kernel that waits: its start counts too, and may take longer than all the time there is.
+    await using pool = createKernelPool({ clock: systemClock, log: silentLogger });
+    await bed.run([code('1')], { pool });
+    await waitUntil('a kernel waits', () => pool.idle() === 1, 20_000);
+    const record = await bed.run(cells, { pool, runTimeoutMs: 700, interruptGraceMs: 50 });
     assert.deepEqual([record.status, record.failure?.ename], ['timed_out', 'RunTimeout']);
     assert.equal(record.cells.filter((cell) => cell.status === 'timed_out').length, 1);
     assert.ok(statuses(record).includes('not_run'));
@@ -128,9 +136,11 @@ describe('a run that does not end well', () => {
     await using bed = await createNotebookBed();
     const marker = join(bed.path, 'child-marker');
     const spawn = `new Deno.Command("sh", { args: ["-c", "sleep 600; : ${marker}"] }).spawn(); 0`;
-    const run = bed.run([code(spawn), code(forever)], { cellTimeoutMs: 300, interruptGraceMs: 50 });
-    await waitUntil('the child runs', () => processesNaming(marker).some((line) => !line.includes('deno')));
-    assert.equal((await run).status, 'timed_out');
+    const controller = new AbortController();
+    const run = bed.run([code(spawn), code(forever)], { signal: controller.signal, interruptGraceMs: 50 });
+    await waitUntil('the child runs', () => processesNaming(marker).some((line) => !line.includes('deno')), 20_000);
+    controller.abort();
+    assert.equal((await run).status, 'cancelled');
     await waitUntil('the child is gone', () => processesNaming(marker).length === 0);
   });
 

@@ -133,9 +133,9 @@ describe('options of a run', () => {
   it('ends a cell that puts nothing out for too long, but not one that goes on talking', async () => {
     await using bed = await createNotebookBed();
     const wait = (ms: number) => `await new Promise((resolve) => setTimeout(resolve, ${ms}));`;
-    const talk = `for (let i = 0; i < 6; i++) { console.log(i); ${wait(150)} }`;
+    const talk = `for (let i = 0; i < 8; i++) { console.log(i); ${wait(150)} }`;
     const record = await bed.run([code(talk), code(`console.log("x"); ${wait(60_000)}`)], {
-      idleTimeoutMs: 600,
+      idleTimeoutMs: 1_000,
       interruptGraceMs: 50,
     });
     assert.deepEqual([record.failure?.ename, statuses(record)], ['IdleTimeout', ['succeeded', 'timed_out']]);

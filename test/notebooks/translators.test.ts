@@ -157,7 +157,7 @@ const golden: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     minusZero: '$x = -0.0',
     notANumber: '$x = [double]::NaN',
     infinite: '$x = [double]::NegativeInfinity',
-    text: `$x = ('' + 'é "q" ''s'' $x \`b\` \\n' + [char]0x000a + '😀')`,
+    text: `$x = (-join @('é "q" ''s'' $x \`b\` \\n', [char]0x000a, '😀'))`,
     list: "$x = @(1, $true, 'a')",
     nested: '$x = @(,@(,1))',
     object: `$x = @{'a "b"' = 1; 'c' = $null}`,
@@ -221,7 +221,7 @@ describe('parameters in the other languages', () => {
     assert.ok(!/(?<!\\)\$/.test(translatorFor('julia').literal('$(run(`id`)) $x')));
     assert.equal(
       translatorFor('powershell').literal("$(id) \u2019; id; '"),
-      "('' + '$(id) ' + [char]0x2019 + '; id; ''')",
+      "(-join @('$(id) ', [char]0x2019, '; id; '''))",
     );
   });
 

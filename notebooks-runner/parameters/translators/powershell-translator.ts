@@ -20,14 +20,17 @@ const reserved = new Set(
 const special = /[\p{Cc}\p{Cs}\u2018-\u201b\u2028\u2029\ufeff]/u;
 const parts = /[\p{Cc}\p{Cs}\u2018-\u201b\u2028\u2029\ufeff]|[^\p{Cc}\p{Cs}\u2018-\u201b\u2028\u2029\ufeff]+/gu;
 
-/** Single quotes interpolate nothing; what they cannot hold safely is added by code unit. */
+/**
+ * Single quotes interpolate nothing; what they cannot hold safely is joined in by code unit. Not by `+`: PowerShell
+ * nests a chain of those, and gives up on one of many lines.
+ */
 function quote(text: string): string {
   const single = (part: string) => `'${part.replaceAll("'", "''")}'`;
   if (!special.test(text)) return single(text);
   const written = (text.match(parts) ?? []).map((part) =>
     special.test(part) ? `[char]0x${part.charCodeAt(0).toString(16).padStart(4, '0')}` : single(part),
   );
-  return `(${["''", ...written].join(' + ')})`;
+  return `(-join @(${written.join(', ')}))`;
 }
 
 const writer: LiteralWriter = {
