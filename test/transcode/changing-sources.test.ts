@@ -34,7 +34,7 @@ async function levels(playlist: string): Promise<number[]> {
 }
 
 describe('sources that change midway or whose clock is odd', () => {
-  it('an AVI with B-frames, which has times of decoding alone, keeps every frame and begins with its sound', async () => {
+  it('an AVI with B-frames, which has times of decoding alone, keeps every frame in order', async () => {
     await using fixture = await createTranscodeFixture();
     const args = [...lavfi(numberedFrames('25/1', 6)), ...sourceCodec];
     const sourceKey = await fixture.upload(await makeSource('b-frames.avi', args));
@@ -92,6 +92,21 @@ describe('sources that change midway or whose clock is odd', () => {
     // The 32 ms before AC-3 begins again are faded by it; nothing longer may be missing.
     const silent = heard.slice(2, 197).filter((level) => level < 200).length;
     assert.ok(silent <= 3, `${silent} windows of 20 ms are silent: ${heard.map(Math.round)}`);
+  });
+
+  it('audio of a codec that nobody knows is left out beside audio that can be heard, with a warning', async () => {
+    await using fixture = await createTranscodeFixture();
+    const inputs = lavfi('testsrc2=s=256x144:r=25:d=0.4', 'sine=d=0.4');
+    const tracks = ['-map', '0:v', '-map', '1:a', '-map', '1:a', '-c:a:0', 'aac', '-c:a:1', 'mp3'];
+    const source = await readFile(await makeSource('spatial.mkv', [...inputs, ...tracks, ...sourceCodec]));
+    const path = join(fixture.dir, 'unknown.mkv');
+    await writeFile(path, source.toString('latin1').replace('A_MPEG/L3', 'A_MPEG/L9'), 'latin1');
+    const result = await fixture.transcode({ titleId, sourceKey: await fixture.upload(path), ladder: smallLadder });
+    assert.deepEqual(result.warnings, ['audio stream 2 left out: its codec is unknown']);
+    assert.deepEqual(
+      result.files.filter(({ kind }) => kind === 'audio').map(({ id }) => id),
+      ['audio-main'],
+    );
   });
 
   it('a single picture with sound lasts as long as the sound, and says that the picture is held', async () => {

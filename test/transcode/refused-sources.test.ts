@@ -79,6 +79,28 @@ const cases: readonly Case[] = [
       }),
   },
   {
+    what: 'a file whose only audio has a codec that nobody knows',
+    reason: 'SOURCE_UNREADABLE',
+    says: /audio cannot be read: its codec is unknown/,
+    make: async (fixture) => {
+      const sound = ['-f', 'lavfi', '-i', 'sine=d=1', '-c:a', 'aac', '-shortest'];
+      const source = await makeSource('heard.mkv', [...picture.slice(0, 4), ...sound, ...sourceCodec]);
+      return changed(fixture, source, (bytes) =>
+        Buffer.from(bytes.toString('latin1').replace('A_AAC', 'A_XYZ'), 'latin1'),
+      );
+    },
+  },
+  {
+    what: 'an encrypted file',
+    reason: 'SOURCE_UNREADABLE',
+    says: /^source refused: (?!.*too early)/,
+    make: async (fixture) => {
+      const key = ['-encryption_key', '76a6c65c5ea762046bd749a2e632ccbb', '-encryption_kid', '0'.repeat(32)];
+      const args = [...picture, '-encryption_scheme', 'cenc-aes-ctr', ...key];
+      return fixture.upload(await makeSource('encrypted.mp4', args));
+    },
+  },
+  {
     what: 'a file of audio alone',
     reason: 'SOURCE_NOT_VIDEO',
     says: /no video/,
@@ -122,6 +144,16 @@ const cases: readonly Case[] = [
     says: /5 s/,
     make: (fixture) => fixture.upload(clipPath),
     deps: { sourceLimits: { ...defaultSourceLimits, maxSeconds: 5 } },
+  },
+  {
+    what: 'a picture to be held for too many seconds of audio',
+    reason: 'SOURCE_TOO_LARGE',
+    says: /5 s/,
+    make: async (fixture) => {
+      const inputs = ['-f', 'lavfi', '-i', 'testsrc2=s=256x144:r=25:d=0.4', '-f', 'lavfi', '-i', 'sine=d=5'];
+      return fixture.upload(await makeSource('held-long.mp4', [...inputs, ...sourceCodec, '-c:a', 'aac']));
+    },
+    deps: { sourceLimits: { ...defaultSourceLimits, maxSeconds: 4 } },
   },
   {
     what: 'too many frames',

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { ffmpegFailed } from './errors.ts';
+import { judgeEncode } from './judge-encode.ts';
 import { type FfmpegRuntime, runFfmpeg } from './run-ffmpeg.ts';
 
 /** Loudness of a track by EBU R 128; null where it is silent or too short to have one (under 0.4 s). */
@@ -47,8 +48,9 @@ export async function measureLoudness(
     [...end.errorLines.join('\n').matchAll(measured)].map(([, name = '', text]) => [name, Number(text)]),
   );
   if (end.exitCode !== 0 || values.size < 4) {
-    const line = end.errorLines.find((each) => each.includes('[error]')) ?? end.errorLines.at(-1) ?? '';
-    throw ffmpegFailed('measuring loudness', `exit code ${end.exitCode}`, line);
+    const errorLines = end.errorLines.filter((line) => /\[(?:error|fatal)\]/.test(line));
+    const { error } = judgeEncode('audio', { ...end, errorLines }, false, true);
+    throw error ?? ffmpegFailed('measuring loudness', 'no figures', end.errorLines.at(-1) ?? '');
   }
   const finite = (name: string) => {
     const value = values.get(name) ?? Number.NaN;

@@ -25,6 +25,9 @@ const leastToldPauseSeconds = 10;
 
 /** What demuxers say when the file ends before its own promise. */
 const cutShort = /partial file|ended prematurely|truncat|end of file/i;
+/** Decoders say the like of single pictures: of encrypted ones, for example. */
+const decoderLine =
+  /^(?:h26\d|hevc|mpeg[124]\w*|mjpeg|prores|vc1|vp\d|av1|aac|e?ac3|mp[23]\w*|opus|vorbis|flac)\b[^:]*: /;
 
 /** Where the clock runs back the farthest, in ticks of decoding. */
 interface StepBack {
@@ -109,7 +112,7 @@ export async function readPackets(
   const end = await runFfprobe(runtime, args, sink.push);
   const { corrupt, over, back, ...packets } = sink.take();
   const said = end.errorLines.map(errorText);
-  const cut = said.find((line) => cutShort.test(line));
+  const cut = said.find((line) => cutShort.test(line) && !decoderLine.test(line));
   if (cut) throw sourceRefused('SOURCE_TRUNCATED', `the file ends too early (${cut})`);
   if (end.exitCode !== 0) throw sourceRefused('SOURCE_UNREADABLE', said[0] ?? 'its packets cannot be read');
   if (corrupt > 0)

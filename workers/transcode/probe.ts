@@ -38,15 +38,18 @@ export async function probeSource(runtime: FfmpegRuntime, path: string, limits: 
     const why = `the index lists ${stream.frameCount} frames, the file holds ${packets.count}`;
     throw sourceRefused('SOURCE_TRUNCATED', why);
   }
-  refuseDuration(packets.ptsTicks, timeBase, limits);
   const isMarked = interlacedOrders.has(stream.fieldOrder);
   const interlaced = isMarked && (await detectInterlace(runtime, demuxer, path, stream.index));
   const range = hdrRangeOf(stream.colorTransfer);
   const hdr = range && (await readHdrSignal(runtime, range, sourceInput(demuxer, path), stream.index));
-  const audio = streams.filter((each) => each.type === 'audio' && each.channels > 0).map(audioOf);
+  const { audio, warnings: unheard } = chooseAudio(streams);
   const indexes = audio.slice(0, maxAudioStreams).map(({ streamIndex }) => streamIndex);
   const fromSeconds = (packets.ptsTicks.at(-1) ?? 0) * toNumber(timeBase);
+  const startSeconds = (packets.ptsTicks[0] ?? 0) * toNumber(timeBase);
+  refuseDuration(fromSeconds - startSeconds, limits);
   const audioEndSeconds = await readAudioEnd(runtime, demuxer, path, { indexes, fromSeconds });
+  // The last picture is held until the audio ends.
+  refuseDuration((audioEndSeconds ?? fromSeconds) - startSeconds, limits);
   const first = { index: stream.index, firstTicks: packets.ptsTicks[0] ?? 0 };
   const decodeDelayTicks = packets.timesAreDecode ? await readDecodeDelay(runtime, demuxer, path, first) : 0;
   return {
@@ -56,7 +59,7 @@ export async function probeSource(runtime: FfmpegRuntime, path: string, limits: 
     audio,
     ...(audioEndSeconds === undefined ? {} : { audioEndSeconds }),
     subtitles: streams.filter((each) => each.type === 'subtitle').map(textOf),
-    warnings: [...warnings, ...packets.warnings],
+    warnings: [...unheard, ...warnings, ...packets.warnings],
   };
 }
 
@@ -70,14 +73,27 @@ function chooseVideo(streams: readonly ProbedStream[]): ProbedStream {
   return chosen;
 }
 
+/** Codecs that ffprobe has no name for. */
+const unknownCodecs = new Set(['', 'none', 'unknown']);
+
+/** Streams of a codec that nobody knows (phones add one beside AAC) are left out, unless they are all the audio there is. */
+function chooseAudio(streams: readonly ProbedStream[]): { audio: SourceAudio[]; warnings: string[] } {
+  const all = streams.filter((each) => each.type === 'audio' && each.channels > 0);
+  const unknown = all.filter(({ codec }) => unknownCodecs.has(codec));
+  if (unknown.length > 0 && unknown.length === all.length) {
+    throw sourceRefused('SOURCE_UNREADABLE', 'the audio cannot be read: its codec is unknown');
+  }
+  const warnings = unknown.map(({ index }) => `audio stream ${index} left out: its codec is unknown`);
+  return { audio: all.filter((each) => !unknown.includes(each)).map(audioOf), warnings };
+}
+
 function refuseSize(stream: ProbedStream, limits: SourceLimits): void {
   if (stream.width <= limits.maxWidth && stream.height <= limits.maxHeight) return;
   const why = `${stream.width}x${stream.height} is more than the ${limits.maxWidth}x${limits.maxHeight} allowed`;
   throw sourceRefused('SOURCE_TOO_LARGE', why);
 }
 
-function refuseDuration(ptsTicks: Float64Array, timeBase: Rational, limits: SourceLimits): void {
-  const seconds = ((ptsTicks.at(-1) ?? 0) - (ptsTicks[0] ?? 0)) * toNumber(timeBase);
+function refuseDuration(seconds: number, limits: SourceLimits): void {
   if (seconds <= limits.maxSeconds) return;
   throw sourceRefused('SOURCE_TOO_LARGE', `${Math.round(seconds)} s are more than the ${limits.maxSeconds} s allowed`);
 }
