@@ -19,6 +19,16 @@ const benches: Readonly<Record<string, () => Promise<BenchReport>>> = {
   'notebooks-python': async () => (await import('./notebooks.ts')).runPythonNotebooksBench(),
 };
 
+/** Help of `bench`. */
+export function benchHelp(): string {
+  return `usage:
+  showrunner bench [NAME...]
+      run benchmarks, all without a name; print their ratios and write bench/results/NAME.json
+
+${Object.keys(benches).join(', ')}
+`;
+}
+
 /**
  * Runs the named benchmarks, or all: prints their tables and writes bench/results/<name>.json.
  * Gives the exit code: 2 for an unknown name. A missed goal is shown, not an error: it is a figure, not a test.

@@ -71,5 +71,6 @@ export const commands: readonly Command[] = [
     usage: 'bench [NAME...]',
     doc: 'run the benchmarks and print their ratios',
     load: async () => (await import('../../bench/run-benches.ts')).runBenches,
+    loadHelp: async () => (await import('../../bench/run-benches.ts')).benchHelp(),
   },
 ];

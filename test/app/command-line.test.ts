@@ -32,15 +32,16 @@ describe('the command line', function () {
 
   it('tells of a command what it takes: subcommands, options, those of the server that is called', async () => {
     const commandHelp = (...words: string[]) => runAll([...words, '--help']);
-    const [[call], [transcode], [jobs], [filters], [notebooks], [run]] = await Promise.all([
+    const [[call], [transcode], [jobs], [filters], [notebooks], [run], [bench]] = await Promise.all([
       commandHelp('call'),
       commandHelp('transcode'),
       commandHelp('jobs', 'create'),
       commandHelp('filters'),
       commandHelp('notebooks'),
       commandHelp('notebooks', 'run'),
+      commandHelp('bench'),
     ]);
-    for (const help of [call, transcode, jobs, filters, notebooks, run])
+    for (const help of [call, transcode, jobs, filters, notebooks, run, bench])
       assert.deepEqual([help?.code, help?.errors], [0, '']);
     for (const help of [call, transcode, jobs, filters])
       assert.match(help?.output ?? '', /^ {2}--address HOST:PORT {3}/m);
@@ -49,6 +50,7 @@ describe('the command line', function () {
     assert.match(filters?.output ?? '', /^ {2}showrunner filters promote GROUP/m);
     assert.match(notebooks?.output ?? '', /^ {2}showrunner notebooks recover OUT/m);
     assert.match(run?.output ?? '', /--execution-timeout/);
+    assert.match(bench?.output ?? '', /^rpc, .*\bjobs-chaos\b/m);
   });
 
   it('says which command there is none of, and lists those there are', async () => {
