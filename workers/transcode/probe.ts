@@ -8,7 +8,7 @@ import { readPackets, type VideoPackets } from './probe-packets.ts';
 import { type ProbedStream, readStreams, sourceInput } from './probe-streams.ts';
 import { type Rational, rational, toNumber } from './rational.ts';
 import type { FfmpegRuntime } from './run-ffmpeg.ts';
-import { sniffContainer } from './sniff-container.ts';
+import { type Demuxer, sniffContainer } from './sniff-container.ts';
 import type { SourceAudio, SourceLimits, SourceProbe, SourceText, SourceVideo } from './source-probe.ts';
 import { refuseCutTransport } from './transport-tail.ts';
 
@@ -38,18 +38,12 @@ export async function probeSource(runtime: FfmpegRuntime, path: string, limits: 
     const why = `the index lists ${stream.frameCount} frames, the file holds ${packets.count}`;
     throw sourceRefused('SOURCE_TRUNCATED', why);
   }
+  const { audio, warnings: unheard } = chooseAudio(streams);
+  const audioEndSeconds = await endOfAudio(runtime, demuxer, path, { audio, packets, timeBase, limits });
   const isMarked = interlacedOrders.has(stream.fieldOrder);
   const interlaced = isMarked && (await detectInterlace(runtime, demuxer, path, stream.index));
   const range = hdrRangeOf(stream.colorTransfer);
   const hdr = range && (await readHdrSignal(runtime, range, sourceInput(demuxer, path), stream.index));
-  const { audio, warnings: unheard } = chooseAudio(streams);
-  const indexes = audio.slice(0, maxAudioStreams).map(({ streamIndex }) => streamIndex);
-  const fromSeconds = (packets.ptsTicks.at(-1) ?? 0) * toNumber(timeBase);
-  const startSeconds = (packets.ptsTicks[0] ?? 0) * toNumber(timeBase);
-  refuseDuration(fromSeconds - startSeconds, limits);
-  const audioEndSeconds = await readAudioEnd(runtime, demuxer, path, { indexes, fromSeconds });
-  // The last picture is held until the audio ends.
-  refuseDuration((audioEndSeconds ?? fromSeconds) - startSeconds, limits);
   const first = { index: stream.index, firstTicks: packets.ptsTicks[0] ?? 0 };
   const decodeDelayTicks = packets.timesAreDecode ? await readDecodeDelay(runtime, demuxer, path, first) : 0;
   return {
@@ -71,6 +65,29 @@ function chooseVideo(streams: readonly ProbedStream[]): ProbedStream {
     throw sourceRefused('SOURCE_UNREADABLE', 'the video stream cannot be read: its codec or size is unknown');
   }
   return chosen;
+}
+
+interface Lengths {
+  readonly audio: readonly SourceAudio[];
+  readonly packets: VideoPackets;
+  readonly timeBase: Rational;
+  readonly limits: SourceLimits;
+}
+
+/** Where audio that outlasts the pictures ends. SOURCE_TOO_LARGE, also where the last picture would be held too long. */
+async function endOfAudio(
+  runtime: FfmpegRuntime,
+  demuxer: Demuxer,
+  path: string,
+  { audio, packets: { ptsTicks }, timeBase, limits }: Lengths,
+): Promise<number | undefined> {
+  const fromSeconds = (ptsTicks.at(-1) ?? 0) * toNumber(timeBase);
+  const startSeconds = (ptsTicks[0] ?? 0) * toNumber(timeBase);
+  refuseDuration(fromSeconds - startSeconds, limits);
+  const indexes = audio.slice(0, maxAudioStreams).map(({ streamIndex }) => streamIndex);
+  const endSeconds = await readAudioEnd(runtime, demuxer, path, { indexes, fromSeconds });
+  refuseDuration((endSeconds ?? fromSeconds) - startSeconds, limits);
+  return endSeconds;
 }
 
 /** Codecs that ffprobe has no name for. */
