@@ -19,6 +19,8 @@ const labelKey = /^[a-z0-9._/-]{1,63}$/;
 /** Holds any name of a profile, which `notify` tells. */
 const labelValue = /^[A-Za-z0-9._~:/-]{1,140}$/;
 const maxLabels = 16;
+/** Of keys and values together: events of a job carry them, and have a bound of their own. */
+const maxLabelChars = 2_048;
 const maxPriority = 9;
 
 /**
@@ -55,11 +57,15 @@ export function priorityFaults(priority: number, path: string): FieldViolation[]
 export function labelFaults(labels: JobSpec['labels'], path: string): FieldViolation[] {
   const field = `${path}.labels`;
   const entries = Object.entries(labels);
+  const chars = entries.reduce((sum, [key, value]) => sum + key.length + value.length, 0);
   const wrongKeys = entries.filter(([key]) => !labelKey.test(key));
   const wrongValues = entries.filter(([, value]) => !labelValue.test(value));
   return [
     ...(entries.length > maxLabels
       ? [{ field, description: `must be at most ${maxLabels}, got ${entries.length}` }]
+      : []),
+    ...(chars > maxLabelChars
+      ? [{ field, description: `must have at most ${maxLabelChars} characters together, got ${chars}` }]
       : []),
     ...wrongKeys.map(([key]) => ({
       field,

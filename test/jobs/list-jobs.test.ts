@@ -111,6 +111,14 @@ describe('a job that is created', () => {
     }
   });
 
+  it('may have labels of 2,048 characters together', async () => {
+    const labels = Object.fromEntries(Array.from({ length: 16 }, (_, i) => [String(i + 10), 'x'.repeat(126)]));
+    assert.deepEqual((await harness.jobs.create({ ...spec, labels })).job.labels, labels);
+    const more = harness.jobs.create({ ...spec, labels: { ...labels, 10: 'x'.repeat(127) } });
+    const { message } = await rejectsWith(more, Code.INVALID_ARGUMENT, 'INVALID_FIELDS');
+    assert.match(message, /^job\.labels: must have at most 2048 characters together, got 2049$/);
+  });
+
   it('may have 16 labels and a request id of 128 characters', async () => {
     const labels = Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`label-${i}`, 'x']));
     await rejectsWith(harness.jobs.create({ ...spec, labels }), Code.INVALID_ARGUMENT, 'INVALID_FIELDS');

@@ -42,8 +42,8 @@ export type Job = Message<"showrunner.jobs.v1.Job"> & {
   params?: JsonObject | undefined;
 
   /**
-   * Labels to filter by: at most 16, keys up to 63 characters of [a-z0-9._/-], values up to 140 of [A-Za-z0-9._~:/-].
-   * `notify` names the profile that is told of a result, e.g. `profiles/7`.
+   * Labels to filter by: at most 16, keys up to 63 characters of [a-z0-9._/-], values up to 140 of [A-Za-z0-9._~:/-],
+   * 2,048 characters together. `notify` names the profile that is told of a result, e.g. `profiles/7`.
    *
    * @generated from field: map<string, string> labels = 4;
    */
