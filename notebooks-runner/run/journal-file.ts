@@ -1,4 +1,4 @@
-import { type FileHandle, open, readFile, rename, rm } from 'node:fs/promises';
+import { type FileHandle, link, open, readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { messageOf } from '../../server/core/errors.ts';
 import type { Logger } from '../../server/core/log.ts';
@@ -44,26 +44,42 @@ export function journalPathOf(outputPath: string): string {
 }
 
 /** Begins the journal of a run. Throws NOTEBOOK_OUTPUT_IN_USE while another run writes to the same output. */
-export async function createJournalFile({ outputPath, log, render, drain }: JournalFileOptions): Promise<JournalFile> {
-  const path = journalPathOf(outputPath);
+export async function createJournalFile(options: JournalFileOptions): Promise<JournalFile> {
+  const path = journalPathOf(options.outputPath);
+  // Taken in one turn of the loop: of two runs that begin together one is refused.
+  if (openJournals.has(path)) throw outputInUse(options.outputPath);
+  openJournals.add(path);
+  try {
+    return await openJournal(path, options);
+  } catch (error) {
+    openJournals.delete(path);
+    throw error;
+  }
+}
+
+async function openJournal(path: string, { outputPath, log, render, drain }: JournalFileOptions): Promise<JournalFile> {
   const owner = { pid: process.pid, startTime: await startTimeOf(process.pid) };
-  if (await isInUse(path)) throw outputInUse(outputPath);
-  let file: FileHandle;
   let bytes = 0;
   let documentBytes = 0;
   let isNew = false;
   let isClosed = false;
   let writing: Promise<void> | undefined;
 
-  async function begin(): Promise<FileHandle> {
+  async function begin(place: (temp: string) => Promise<void>): Promise<FileHandle> {
     drain();
     // The document is JSON already: its line ends are the only ones to take out.
     const document = render().replaceAll('\n', '');
     const header = `{"journal":1,"owner":${JSON.stringify(owner)},"document":${document}}\n`;
     const temp = `${path}.${owner.pid}.tmp`;
     const next = await open(temp, 'w', 0o600);
-    await next.writeFile(header);
-    await rename(temp, path);
+    try {
+      await next.writeFile(header);
+      await place(temp);
+    } catch (error) {
+      await next.close();
+      await rm(temp, { force: true });
+      throw error;
+    }
     documentBytes = Buffer.byteLength(header);
     bytes = documentBytes;
     return next;
@@ -76,7 +92,7 @@ export async function createJournalFile({ outputPath, log, render, drain }: Jour
       isNew = false;
       if (bytes > Math.max(minRewriteBytes, rewriteRatio * documentBytes)) {
         const old = file;
-        file = await begin();
+        file = await begin((temp) => rename(temp, path));
         await old.close();
         continue;
       }
@@ -87,15 +103,13 @@ export async function createJournalFile({ outputPath, log, render, drain }: Jour
     }
   }
 
-  async function leave(): Promise<void> {
+  async function close(): Promise<void> {
     isClosed = true;
-    openJournals.delete(path);
     await writing;
     await file.close();
   }
 
-  file = await begin();
-  openJournals.add(path);
+  let file = await begin((temp) => claim(temp, path, outputPath));
   return {
     touch: () => {
       isNew = true;
@@ -111,11 +125,29 @@ export async function createJournalFile({ outputPath, log, render, drain }: Jour
         });
     },
     remove: async () => {
-      await leave();
+      await close();
       await rm(path, { force: true });
+      // Not before: the next run's journal would be removed in its place.
+      openJournals.delete(path);
     },
-    leave,
+    leave: async () => {
+      await close();
+      openJournals.delete(path);
+    },
   };
+}
+
+/** Gives the file its name, unless a runner that lives has one of that name: also one that began a moment ago. */
+async function claim(temp: string, path: string, outputPath: string): Promise<void> {
+  try {
+    await link(temp, path);
+    await rm(temp);
+  } catch {
+    // A journal is there, or the file system knows no second name for a file.
+    const owner = (await readJournal(path))?.header.owner;
+    if (owner !== undefined && owner.pid !== process.pid && (await lives(owner))) throw outputInUse(outputPath);
+    await rename(temp, path);
+  }
 }
 
 /** Reads the first line of a journal; undefined when there is none that can be read. */
@@ -134,9 +166,12 @@ export async function readJournal(path: string): Promise<{ header: JournalHeader
 /** True while the process that writes the journal lives. */
 export async function isInUse(path: string): Promise<boolean> {
   const owner = (await readJournal(path))?.header.owner;
-  if (owner === undefined || !isAlive(owner.pid)) return false;
-  if (owner.pid === process.pid) return openJournals.has(path);
-  return (await startTimeOf(owner.pid)) === owner.startTime;
+  if (owner === undefined) return false;
+  return owner.pid === process.pid ? openJournals.has(path) : lives(owner);
+}
+
+async function lives({ pid, startTime }: JournalHeader['owner']): Promise<boolean> {
+  return isAlive(pid) && (await startTimeOf(pid)) === startTime;
 }
 
 /** When a process began, in the system's ticks: tells it from a later one with its pid. Empty without /proc. */

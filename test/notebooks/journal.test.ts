@@ -146,6 +146,15 @@ describe('the journal of a run', () => {
     assert.equal((await bed.run([code('1')])).status, 'succeeded');
   });
 
+  it('lets one of several runs that begin together write to an output', async () => {
+    await using bed = await createNotebookBed();
+    const ends = await Promise.allSettled(Array.from({ length: 4 }, () => bed.run([code('1')])));
+    const reasons = ends.map((end) => (end.status === 'fulfilled' ? end.value.status : end.reason.reason)).sort();
+    assert.deepEqual(reasons, [...Array(3).fill('NOTEBOOK_OUTPUT_IN_USE'), 'succeeded']);
+    assert.deepEqual(await readdir(dirname(bed.outputPath)), ['output.ipynb']);
+    assert.equal((await bed.run([code('1')])).status, 'succeeded', 'the output is free again');
+  });
+
   it('stays small under displays that are updated all the time', async () => {
     await using bed = await createNotebookBed();
     const big = `"${'x'.repeat(1_000)}" + i`;
