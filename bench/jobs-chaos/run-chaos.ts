@@ -208,7 +208,8 @@ async function judge(client: ChaosClient, names: readonly string[], objectsDir: 
     );
     if (job === undefined) lost.push(name);
     else if (job.state <= Job_State.RUNNING) unfinished.push(`${name} ${job.kind}`);
-    else if (job.state !== Job_State.SUCCEEDED) wrong.push(`${name} ${job.kind} ${job.error?.reason}`);
+    else if (job.state !== Job_State.SUCCEEDED)
+      wrong.push(`${name} ${job.kind} ${job.error?.reason}: ${job.error?.message}`);
     if (ends.length > 1) endedTwice.push(name);
     if (job?.state === Job_State.SUCCEEDED) wrong.push(...findWrong(job, objectsDir));
     retries += Math.max(0, (job?.attempts.length ?? 1) - 1);

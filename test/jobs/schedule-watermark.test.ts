@@ -106,6 +106,23 @@ describe('the watermark of a schedule', () => {
     }
   });
 
+  it('is found by a server that starts, however large the schedules are', async () => {
+    const params = { value: 'x'.repeat(250_000) };
+    const make = { job: { kind: 'echo', params, labels: {}, priority: 0 } };
+    const { id, ...stored } = await harness.jobs.schedules.create({ ...nightly, id: 'a-0', make }, '');
+    assert.equal(id, 'a-0');
+    for (let from = 1; from < 280; from += 40) {
+      const puts = Array.from({ length: 40 }, (_, i) => ({
+        ...{ kind: 'put' as const, partition: 'jobs/schedules', key: `a-${from + i}` },
+        value: Buffer.from(JSON.stringify({ ...stored, id: `a-${from + i}` })),
+      }));
+      await harness.records.batch(puts);
+    }
+    await create('last', 'all', { intervalMs: 1_000 });
+    await harness.restartServer();
+    await waitUntil('it is served', async () => (await slotsOf('last')).length > 0);
+  });
+
   it('waits while no job can be stored, and loses no slot', async () => {
     await harness.restartServer({ maxOpenJobs: 2 });
     await create('full', 'all', { cron: '* * * * * *', timeZone: '' });
