@@ -1,13 +1,41 @@
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { RunRecord } from '../../notebooks-runner/run/run-record.ts';
 import { createEnvSecrets } from '../../notebooks-runner/run/secrets.ts';
 import { AppError } from '../../server/core/errors.ts';
 import type { ObjectStore } from '../../server/stores/objects/object-store.ts';
+import { resultOf } from '../../workers/notebook/result.ts';
 import { storeSideFiles } from '../../workers/notebook/side-files.ts';
 import { createTempDir } from '../support/temp-dir.ts';
 import { createKindBed } from './kind-bed.ts';
 import { code, notebookOf } from './notebook-bed.ts';
+
+const emptyRecord: RunRecord = {
+  status: 'succeeded',
+  startedAtMs: 0,
+  endedAtMs: 0,
+  durationMs: 0,
+  sourceSha256: '',
+  isSourceUnchanged: true,
+  outputPath: undefined,
+  kernel: {
+    name: '',
+    language: '',
+    implementation: '',
+    version: '',
+    peakMemoryBytes: 0,
+    readyAfterMs: undefined,
+    isPrewarmed: false,
+  },
+  parameters: {},
+  cells: [],
+  failure: undefined,
+  isStoppedEarly: false,
+  scraps: {},
+  warnings: [],
+  notebook: { nbformat: 4, nbformat_minor: 5, metadata: {}, cells: [] },
+};
 
 describe('what a notebook job keeps', () => {
   it('keeps what the notebook wrote beside its output, but no links, hidden files and inputs', async () => {
@@ -68,6 +96,22 @@ describe('what a notebook job keeps', () => {
     const { outputKey } = await bed.run({ notebook: 'loud.ipynb', limits: { outputMib: 1, cpuSeconds: 600 } });
     const size = (await bed.objects.stat(outputKey))?.bytes ?? 0;
     assert.ok(size > 900_000 && size < 2_000_000, `${size} bytes`);
+  });
+
+  it('keeps scraps of any name, and bounds the names too', () => {
+    const named = (names: readonly string[], data: number) =>
+      Object.fromEntries(names.map((name) => [name, { name, data, encoder: 'json', cellIndex: 0 }]));
+    const resultWith = (scraps: RunRecord['scraps']) =>
+      resultOf({ ...emptyRecord, scraps }, 'notebooks/x.ipynb', { files: [], omitted: 0 });
+    const odd = ['__proto__', 'constructor', '', 'a b', '\ud800', '\u0000'];
+    assert.deepEqual(Object.entries(resultWith(named(odd, 1)).scraps).sort(), odd.map((name) => [name, 1]).sort());
+    const many = named(
+      Array.from({ length: 3_000 }, (_, i) => `${i}`.padStart(1_000, 'x')),
+      1,
+    );
+    const bounded = resultWith(many);
+    assert.ok(Buffer.byteLength(JSON.stringify(bounded)) < 300_000);
+    assert.ok(Object.keys(bounded.scraps).length > 200 && bounded.omittedScraps.length > 10);
   });
 
   it('leaves scraps that are too large for a result in the notebook', async () => {

@@ -43,22 +43,12 @@ export type NotebookResultCell = {
 
 /** Job results are kept in the queue: larger values belong into objects. */
 const maxScrapBytes = 262_144;
+const maxOmittedBytes = 16_384;
 
 /** The job result of a run. */
 export function resultOf(record: RunRecord, outputKey: string, sideFiles: SideFiles): NotebookResult {
   const { status, durationMs, sourceSha256 } = record;
-  const scraps: Record<string, Json> = {};
-  const omittedScraps: string[] = [];
-  let bytes = 0;
-  for (const [name, { data }] of Object.entries(record.scraps)) {
-    const size = Buffer.byteLength(JSON.stringify(data));
-    if (bytes + size > maxScrapBytes) {
-      omittedScraps.push(name);
-      continue;
-    }
-    bytes += size;
-    scraps[name] = data;
-  }
+  const { kept, omitted } = boundedScraps(record.scraps);
   const cells = record.cells.map((cell) => ({
     index: cell.index,
     id: cell.id,
@@ -70,12 +60,32 @@ export function resultOf(record: RunRecord, outputKey: string, sideFiles: SideFi
     outputKey,
     status,
     cells,
-    scraps,
-    omittedScraps,
+    // Defines properties, so that a scrap may have any name.
+    scraps: Object.fromEntries(kept),
+    omittedScraps: omitted,
     kernel: { name, implementation, version, peakMemoryBytes, isPrewarmed },
     files: sideFiles.files,
     omittedFiles: sideFiles.omitted,
     durationMs,
     sourceSha256,
   };
+}
+
+/** The scraps that fit, and names of those that do not: of endless ones not even all names. */
+function boundedScraps(scraps: RunRecord['scraps']) {
+  const kept: [name: string, data: Json][] = [];
+  const omitted: string[] = [];
+  let [keptBytes, omittedBytes] = [0, 0];
+  for (const [name, { data }] of Object.entries(scraps)) {
+    const nameBytes = Buffer.byteLength(name) + 4;
+    const bytes = nameBytes + Buffer.byteLength(JSON.stringify(data));
+    if (keptBytes + bytes <= maxScrapBytes) {
+      keptBytes += bytes;
+      kept.push([name, data]);
+    } else if (omittedBytes + nameBytes <= maxOmittedBytes) {
+      omittedBytes += nameBytes;
+      omitted.push(name);
+    }
+  }
+  return { kept, omitted };
 }
