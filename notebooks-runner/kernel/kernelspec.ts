@@ -1,5 +1,5 @@
-import { access, constants, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { access, constants, readdir, readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { kernelMissing, kernelspecInvalid } from '../errors.ts';
 import { isJsonObject, type JsonObject } from '../nbformat/json-value.ts';
 import { findDeno } from './deno-binary.ts';
@@ -36,9 +36,10 @@ export async function findKernelspec(name: string, search: KernelSearch = {}): P
   if (key === 'deno') return denoKernelspec(findDeno(search.deno));
   if (namePattern.test(name) && !/^\.+$/.test(name)) {
     for (const dir of search.dirs ?? []) {
-      const path = join(dir, key, 'kernel.json');
+      const path = join(dir, await folderNamed(dir, key), 'kernel.json');
       const text = await readIfThere(path);
-      if (text !== undefined) return unattended(await withOwnPython(parseKernelspec(key, path, text), dir));
+      if (text !== undefined)
+        return unattended(await withOwnPython(located(parseKernelspec(key, path, text), path), dir));
     }
   }
   const where = search.dirs?.length ? `looked in ${search.dirs.join(', ')}` : 'no kernel folder is configured';
@@ -81,6 +82,20 @@ const launchIpykernel = [
   'from ipykernel import kernelapp',
   'kernelapp.launch_new_instance()',
 ].join('; ');
+
+/** The folder of that name in any case; the name itself where there is none. */
+async function folderNamed(dir: string, key: string): Promise<string> {
+  const names = await readdir(dir).catch(() => []);
+  return names.find((name) => name.toLowerCase() === key) ?? key;
+}
+
+/** What Jupyter puts in place of these: the folder of kernel.json, and the environment that it is installed in. */
+function located(spec: Kernelspec, path: string): Kernelspec {
+  const folder = dirname(path);
+  const prefix = join(folder, '..', '..', '..', '..');
+  const argv = spec.argv.map((part) => part.replaceAll('{resource_dir}', folder).replaceAll('{prefix}', prefix));
+  return { ...spec, argv };
+}
 
 /** A bare `python` means the interpreter of the environment in which the kernelspec is installed. */
 async function withOwnPython(spec: Kernelspec, dir: string): Promise<Kernelspec> {

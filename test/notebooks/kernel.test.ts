@@ -70,6 +70,22 @@ describe('finding kernels', () => {
     assert.deepEqual([found.language, found.interruptMode, found.env], ['python', 'signal', { A: '1' }]);
   });
 
+  it('finds a kernel by its name in any case, and fills in where it is installed', async () => {
+    await using dir = await createTempDir();
+    const kernels = join(dir.path, 'share', 'jupyter', 'kernels');
+    await mkdir(join(kernels, 'XCpp'), { recursive: true });
+    const argv = ['{prefix}/bin/xcpp', '-f', '{connection_file}', '{resource_dir}/run.sh'];
+    await writeFile(join(kernels, 'XCpp', 'kernel.json'), JSON.stringify({ argv, display_name: 'X', language: 'c++' }));
+    const found = await findKernelspec('xcpp', { dirs: [kernels] });
+    assert.deepEqual(found.argv, [
+      join(dir.path, 'bin', 'xcpp'),
+      '-f',
+      '{connection_file}',
+      join(kernels, 'XCpp', 'run.sh'),
+    ]);
+    assert.equal(found.name, 'xcpp');
+  });
+
   for (const [what, text] of [
     ['no JSON', '{'],
     ['no list of arguments', '{"argv": "python", "language": "python"}'],
