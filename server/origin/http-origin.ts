@@ -5,7 +5,7 @@ import { AppError, isAbortError, messageOf } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { ObjectStore } from '../stores/objects/object-store.ts';
 import { errnoOf } from '../stores/store-errors.ts';
-import { serveFile } from './origin-files.ts';
+import { serveFile, servePreflight } from './origin-files.ts';
 import { type OriginPages, servePage } from './origin-pages.ts';
 
 export interface HttpOriginOptions {
@@ -45,20 +45,21 @@ const originAddressUnusable = (address: string, cause: unknown) =>
 const leavingCodes = ['ERR_STREAM_PREMATURE_CLOSE', 'ECONNRESET', 'EPIPE'];
 
 /**
- * Starts the origin. GET and HEAD with single ranges, ETag, CORS for players; everything else is 404 or 405. Pages, where
+ * Starts the origin. GET and HEAD with single ranges, ETag, CORS (with its preflight) for players; everything else is 404 or 405. Pages, where
  * there are any, are served beside the files. Throws ADDRESS_IN_USE or ADDRESS_UNUSABLE.
  */
 export async function startHttpOrigin(options: HttpOriginOptions): Promise<HttpOrigin> {
   const { address, log, pages } = options;
   const files = { objects: options.objects, prefix: options.publicPrefix ?? 'titles/' };
   const answer = async (request: IncomingMessage, response: ServerResponse) => {
+    const isPage = pages !== undefined && request.url?.startsWith(`/${pages.prefix}`) === true;
+    if (request.method === 'OPTIONS' && !isPage) return servePreflight(response);
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.writeHead(405, { allow: 'GET, HEAD' }).end();
       return;
     }
     const left = new AbortController();
     response.once('close', () => left.abort());
-    const isPage = pages !== undefined && request.url?.startsWith(`/${pages.prefix}`) === true;
     await (isPage
       ? servePage(request, response, pages, left.signal)
       : serveFile(request, response, files, left.signal));

@@ -13,6 +13,23 @@ export interface OriginFiles {
   readonly prefix: string;
 }
 
+/** What a browser tells a player of another site of an answer, besides type and length. */
+const exposedHeaders = 'content-range, accept-ranges, etag';
+/** How long a browser may remember what it may ask, in seconds. */
+const preflightSeconds = '86400';
+
+/** Answers a browser that asks whether a player of another site may ask for a part of a file. */
+export function servePreflight(response: ServerResponse): void {
+  response
+    .writeHead(204, {
+      'access-control-allow-origin': '*',
+      'access-control-allow-methods': 'GET, HEAD',
+      'access-control-allow-headers': 'range, if-none-match',
+      'access-control-max-age': preflightSeconds,
+    })
+    .end();
+}
+
 /** Files below a version never change; manifests inside a version neither. */
 const immutable = 'public, max-age=31536000, immutable';
 
@@ -27,6 +44,7 @@ export async function serveFile(
   signal: AbortSignal,
 ): Promise<void> {
   response.setHeader('access-control-allow-origin', '*');
+  response.setHeader('access-control-expose-headers', exposedHeaders);
   const info = await findPublic(request.url ?? '/', objects, prefix);
   if (!info) {
     response.writeHead(404).end();

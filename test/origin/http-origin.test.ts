@@ -51,6 +51,21 @@ describe('the HTTP origin', () => {
     assert.deepEqual([head.status, head.headers.get('content-length'), await head.text()], [200, '10', '']);
   });
 
+  it('lets players of any site ask for parts of files, and read what they got', async () => {
+    await using at = await openOrigin();
+    const preflight = await at.get('/titles/a/v1/seg.m4s', {
+      method: 'OPTIONS',
+      headers: { origin: 'https://player.example', 'access-control-request-headers': 'range' },
+    });
+    assert.equal(preflight.status, 204);
+    const allowed = (name: string) => preflight.headers.get(`access-control-allow-${name}`);
+    assert.deepEqual([allowed('origin'), allowed('methods')], ['*', 'GET, HEAD']);
+    assert.match(allowed('headers') ?? '', /\brange\b/);
+    const part = await at.get('/titles/a/v1/seg.m4s', { headers: { range: 'bytes=2-4' } });
+    assert.match(part.headers.get('access-control-expose-headers') ?? '', /content-range/);
+    await part.arrayBuffer();
+  });
+
   it('refuses what is no public file, no part of it, or no reading', async () => {
     await using at = await openOrigin();
     for (const path of [
