@@ -27,7 +27,7 @@ describe('webhooks of jobs', () => {
     receiver = await startHttpReceiver((request, count) => answer(request, count));
     harness = await openJobsHarness({
       webhookOrigins: [receiver.origin],
-      webhooks: { baseBackoffMs: 20, maxPending: 3, timeoutMs: 200 },
+      webhooks: { baseBackoffMs: 20, maxPending: 3, timeoutMs: 1_000 },
     });
     await serve();
     await harness.startWorker({ work: 4 });
