@@ -64,6 +64,31 @@ describe('a foreach whose run could not be stored after a chunk was', () => {
   });
 });
 
+describe('a foreach of which another server heard that items ended', () => {
+  it('finds out when it has no room, instead of waiting for the next sweep', async () => {
+    const jobs = new Map<string, JobRecord>();
+    const each = node('each', 'noop', {}, [], { foreach: { items: [0, 1, 2, 3, 4, 5], maxParallel: 2, maxFailed: 0 } });
+    const runner = createForEachRunner({
+      store: { find: async (id) => jobs.get(id), findRequest: async () => undefined },
+      objects: { put: async () => undefined as never, read: async () => new Uint8Array() },
+      createJob: async (_run, _node, _scope, index = 0) => {
+        const job = { id: `item-${index}`, state: 'running', result: {} } as unknown as JobRecord;
+        jobs.set(job.id, job);
+        return job;
+      },
+      cancel: async () => {},
+    });
+    let state: NodeRun = { state: 'running' };
+    for (const begun of [2, 4, 6]) {
+      state = await runner.advance(run, each, state, {}, false);
+      assert.equal(jobs.size, begun);
+      for (const [id, job] of jobs) jobs.set(id, { ...job, state: 'succeeded' });
+    }
+    state = await runner.advance(run, each, state, {}, false);
+    assert.deepEqual([state.state, state.items?.succeeded], ['succeeded', 6]);
+  });
+});
+
 const empty = { total: 0, base: 0, succeeded: 0, failed: 0, notRun: 0 };
 
 describe('the restart of a run with foreach', () => {

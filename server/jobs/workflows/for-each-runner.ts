@@ -22,7 +22,7 @@ export interface ForEachDeps {
 export interface ForEachRunner {
   /**
    * Starts items as there is room and stores full chunks. Gives the node as it is to be stored. `verifies` looks at the
-   * jobs of items instead of trusting that each end was told.
+   * jobs of items at once; else that is done when there is no room.
    */
   advance(run: JobRecord, node: WorkflowNode, state: NodeRun, scope: Json, verifies: boolean): Promise<NodeRun>;
   /** The job of an item has ended. */
@@ -188,7 +188,7 @@ export function createForEachRunner({ store, objects, createJob, cancel }: ForEa
       };
       progresses.set(keyOf(run.id, node.id), progress);
       if (verifies) await verify(progress);
-      for (;;) {
+      for (let isVerified = verifies; ; ) {
         const room = Math.min(
           foreach.maxParallel - progress.atWork.size,
           now.total - progress.next,
@@ -197,6 +197,12 @@ export function createForEachRunner({ store, objects, createJob, cancel }: ForEa
         );
         const failed = now.failed + [...progress.lines.values()].filter(isFailed).length;
         if (failed > foreach.maxFailed) return giveUp(run, node, progress, { ...state, items: now }, failed);
+        if (room <= 0 && progress.atWork.size > 0 && !isVerified) {
+          // Another server may have heard of their ends.
+          await verify(progress);
+          isVerified = true;
+          continue;
+        }
         const indexes = Array.from({ length: Math.max(0, room) }, (_, i) => progress.next + i);
         progress.next += indexes.length;
         const begun = await Promise.allSettled(
