@@ -96,7 +96,8 @@ export const transportFailure = (code: Code, message: string) =>
   new AppError({
     code,
     reason: code === Code.RESOURCE_EXHAUSTED ? 'REQUEST_TOO_LARGE' : codeName(code),
-    message,
+    // The transport says so of unary methods, too.
+    message: message.replace(/ request message for server streaming method /, ' request message for '),
   });
 
 /** FAILED_PRECONDITION: another process listens there. */

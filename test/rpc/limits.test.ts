@@ -99,7 +99,10 @@ describe('rpc limits', () => {
     await using raw = openRawCall(echo.server.address, '/test.echo.v1.EchoService/Echo');
     raw.stream.resume();
     raw.stream.end();
-    assert.equal((await raw.status)['grpc-status'], '12');
+    const status = await raw.status;
+    assert.equal(status['grpc-status'], '12');
+    const message = decodeURIComponent(String(status['grpc-message']));
+    assert.equal(message, 'Received no request message for /test.echo.v1.EchoService/Echo');
   });
 
   it('answers a message that is cut off or wrongly compressed, and goes on serving', async () => {
