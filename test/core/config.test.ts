@@ -76,10 +76,12 @@ describe('configuration', () => {
     const folder = mkdtempSync(join(tmpdir(), 'showrunner-config-'));
     try {
       const path = join(folder, 'showrunner.conf');
-      writeFileSync(path, '# a comment\nSHOWRUNNER_WORKERS=4\nLOG_LEVEL = warn\n');
+      writeFileSync(path, `# a comment\nSHOWRUNNER_WORKERS=4\nLOG_LEVEL = warn\nSTATE_DIR="a b"\nJWT_ISSUER='it"s'\n`);
       const config = readConfig({ SHOWRUNNER_CONFIG: path, SHOWRUNNER_WORKERS: '3' });
       assert.equal(config.WORKERS, 3);
       assert.equal(config.LOG_LEVEL, 'warn');
+      assert.equal(config.STATE_DIR, 'a b');
+      assert.equal(config.JWT_ISSUER, 'it"s');
     } finally {
       rmSync(folder, { recursive: true });
     }

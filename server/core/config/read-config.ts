@@ -50,7 +50,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   return Object.freeze(config);
 }
 
-/** `NAME=value` lines, with or without the SHOWRUNNER_ prefix; `#` starts a comment line. */
+/** `NAME=value` lines, with or without the SHOWRUNNER_ prefix and quotes around the value; `#` starts a comment line. */
 function* parseConfigFile(source: string, fault: (text: string) => void): Iterable<[string, string]> {
   for (const [index, line] of source.split('\n').entries()) {
     const trimmed = line.trim();
@@ -61,6 +61,11 @@ function* parseConfigFile(source: string, fault: (text: string) => void): Iterab
       continue;
     }
     const name = trimmed.slice(0, split).trim();
-    yield [name.startsWith(prefix) ? name.slice(prefix.length) : name, trimmed.slice(split + 1).trim()];
+    yield [name.startsWith(prefix) ? name.slice(prefix.length) : name, unquoted(trimmed.slice(split + 1).trim())];
   }
+}
+
+/** As shells and systemd read such files. */
+function unquoted(value: string): string {
+  return /^(["'])(.*)\1$/.exec(value)?.[2] ?? value;
 }
