@@ -82,6 +82,15 @@ describe('a workflow run that does not just succeed', () => {
     await waitUntil('its node is cancelled', async () => (await flows.statesOf(job))['held'] === 'cancelled');
   });
 
+  it('is skipped when it cannot start in time', async () => {
+    const workflow = await flows.define([node('never', 'hold', flows.hold('never'))]);
+    const spec = { kind: 'workflow', params: { workflow }, labels: {}, priority: 0 };
+    const { job } = await harness.jobs.create(spec, { startByMs: Date.now() - 1 });
+    const { ended } = await flows.finished(job);
+    assert.deepEqual([ended.state, ended.error?.reason], ['skipped', 'STARTED_TOO_LATE']);
+    await waitUntil('its node is skipped', async () => (await flows.statesOf(job))['never'] === 'skipped');
+  });
+
   it('cancels a job of it that was made though the run does not know of it yet', async () => {
     const started = await flows.run(await flows.define([node('held', 'hold', flows.hold('never'))]));
     await waitUntil('its node runs', async () => (await flows.statesOf(started))['held'] === 'running');

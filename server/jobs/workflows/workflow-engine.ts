@@ -1,6 +1,6 @@
 import type { Json } from '../../../workers/queue/job-kind.ts';
 import { failedOutcome, failureOf, type JobOutcome } from '../../../workers/queue/job-outcome.ts';
-import { jobTimedOut } from '../../../workers/queue/queue-errors.ts';
+import { jobTimedOut, startedTooLate } from '../../../workers/queue/queue-errors.ts';
 import type { Clock } from '../../core/clock.ts';
 import { isPermanent } from '../../core/codes.ts';
 import { AppError, messageOf } from '../../core/errors.ts';
@@ -176,11 +176,15 @@ export function createWorkflowEngine(deps: WorkflowEngineDeps): WorkflowEngine {
     note,
     launch: async (run) => {
       await note(run);
+      let isLate = false;
       const begun = await store.update(run.id, (record) => {
         if (record.state !== 'queued') return undefined;
         const atMs = clock.now();
+        isLate = record.startByMs !== undefined && atMs > record.startByMs;
+        if (isLate) return undefined;
         return { record: { ...record, state: 'running', startMs: atMs }, events: [{ state: 'running' }], atMs };
       });
+      if (isLate) return deps.endRun(run.id, { state: 'skipped', error: failureOf(startedTooLate()) });
       if (begun === undefined) return;
       // Ended while it began: whoever ended it has found no row yet.
       if (isTerminal(begun.state)) return stop(begun);
