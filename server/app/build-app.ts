@@ -131,9 +131,9 @@ async function buildAreas(config: Config, log: Logger, env: Environment, lifecyc
     clock,
     log,
     trainer: {
-      start: async (params, requestId) => {
+      start: async (params, options) => {
         const spec = { kind: 'train-ranker', params: { ...params }, labels: {}, priority: 0 };
-        return `jobs/${(await jobs.create(spec, { requestId, owner: 'ranking' })).job.id}`;
+        return `jobs/${(await jobs.create(spec, options)).job.id}`;
       },
     },
   });

@@ -85,12 +85,12 @@ export function createRankingService(deps: RankingServiceDeps): ServiceRegistrat
         nextPageToken: next === undefined ? '' : encodePageToken('datasets', next),
       };
     },
-    trainModel: async (request) => {
+    trainModel: async (request, { call }) => {
       const settings = readTrainSettings(request);
       const { objectKey, titlesObjectKey } = await datasetOf('dataset', request.dataset);
       const { publish, requestId } = request;
       const params = { datasetKey: objectKey, titlesKey: titlesObjectKey, ...settings, publish };
-      return { job: await trainer.start(params, requestId) };
+      return { job: await trainer.start(params, { requestId, owner: call.principal?.id ?? '' }) };
     },
     getModel: async ({ name }) => ({ model: await present(await modelOf(name)) }),
     listModels: async ({ pageSize, pageToken }) => {

@@ -7,8 +7,16 @@ export type TrainJobParams = TrainSettings & {
   readonly publish: boolean;
 };
 
+/** Whose job a training is. */
+export interface TrainOptions {
+  /** Idempotency key within the owner; empty = none. */
+  readonly requestId: string;
+  /** Id of the principal that asked for it; empty = unknown. */
+  readonly owner: string;
+}
+
 /** Starts training jobs: the one thing that ranking wants of the jobs area. */
 export interface Trainer {
-  /** Stores and queues a `train-ranker` job and gives its name, `jobs/{job}`. An empty request id = none. */
-  start(params: TrainJobParams, requestId: string): Promise<string>;
+  /** Stores and queues a `train-ranker` job and gives its name, `jobs/{job}`. */
+  start(params: TrainJobParams, options: TrainOptions): Promise<string>;
 }

@@ -7,7 +7,7 @@ import { Code } from '../../server/core/codes.ts';
 import { AppError } from '../../server/core/errors.ts';
 import { silentLogger } from '../../server/core/log.ts';
 import type { Ranking } from '../../server/ranking/ranking.ts';
-import type { TrainJobParams } from '../../server/ranking/trainer.ts';
+import type { TrainJobParams, TrainOptions } from '../../server/ranking/trainer.ts';
 import { createRpcClient, type RpcClient } from '../../server/rpc/client.ts';
 import { type RpcServer, startRpcServer } from '../../server/rpc/server.ts';
 import { parseTrainParams } from '../../workers/train/train-params.ts';
@@ -23,14 +23,14 @@ describe('RankingService', () => {
   let ranking: Ranking;
   let server: RpcServer;
   let client: RpcClient<typeof RankingService>;
-  const started: { params: TrainJobParams; requestId: string }[] = [];
+  const started: ({ params: TrainJobParams } & TrainOptions)[] = [];
 
   before(async () => {
     stores = await openRankingStores();
     ranking = await stores.open({
       trainer: {
-        start: async (params, requestId) => {
-          started.push({ params, requestId });
+        start: async (params, options) => {
+          started.push({ params, ...options });
           return 'jobs/job-1';
         },
       },
@@ -38,6 +38,12 @@ describe('RankingService', () => {
     server = await startRpcServer({
       address: '127.0.0.1:0',
       services: [ranking.service],
+      pipeline: {
+        open: (call) => {
+          call.principal = { id: 'key:studio', scopes: new Set(), method: 'api_key' };
+          return undefined;
+        },
+      },
       log: silentLogger,
       clock: systemClock,
       maxMessageBytes: 4_194_304,
@@ -125,7 +131,8 @@ describe('RankingService', () => {
     const answer = await client.trainModel({ dataset, factors: 8, sweeps: 2, publish: true, requestId: 'r-1' });
     assert.equal(answer.job, 'jobs/job-1');
     const [job] = started;
-    assert.equal(job?.requestId, 'r-1');
+    // The job is the caller's: so are its request ids, its turns and its limits.
+    assert.deepEqual([job?.requestId, job?.owner], ['r-1', 'key:studio']);
     assert.deepEqual(parseTrainParams({ ...job?.params }).settings, {
       factors: 8,
       sweeps: 2,
