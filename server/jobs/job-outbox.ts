@@ -112,7 +112,6 @@ export function createJobOutbox(deps: JobOutboxDeps): JobOutbox {
       if (isTerminal(job.state)) await attempt(job, settle(job));
     }
     const onQueue = running.filter((job) => job.kind !== workflowKind && job.heldBy === undefined);
-    for (const job of running) deps.onOpen(job);
     for (const job of running) if (!onQueue.includes(job)) await attempt(job, send(job));
     const states = await queue.inspect(onQueue.map(({ id, queueClass }) => ({ jobId: id, queueClass })));
     for (const [index, job] of onQueue.entries()) {
@@ -147,6 +146,7 @@ export function createJobOutbox(deps: JobOutboxDeps): JobOutbox {
   const sweep = async () => {
     const found = new Set<string>();
     const refused: Refused = { jobs: 0 };
+    let away: unknown;
     await limits.load();
     // What other servers have made and ended.
     await store.countOpen();
@@ -158,13 +158,17 @@ export function createJobOutbox(deps: JobOutboxDeps): JobOutbox {
         // Its record has expired.
         if (job === undefined) await store.closeOpen(ids[index] ?? '');
       }
-      await sweepPage(
-        jobs.filter((job) => job !== undefined),
-        found,
-        refused,
-      );
+      const there = jobs.filter((job) => job !== undefined);
+      // Also while the queue is away: then promises are missed most.
+      for (const job of there) if (!isTerminal(job.state)) deps.onOpen(job);
+      if (away === undefined) {
+        await sweepPage(there, found, refused).catch((error: unknown) => {
+          away = error;
+        });
+      }
       if (ids.length < pageSize || after === undefined) break;
     }
+    if (away !== undefined) throw away;
     untold = found;
     if (refused.jobs > 0) log.warn('jobs wait for the next sweep', { jobs: refused.jobs, ...refused.first });
     await gate.recheck();
