@@ -1,4 +1,5 @@
 import { invalidField } from '../core/errors.ts';
+import { nextTurn } from '../core/next-turn.ts';
 import type { EventLog } from '../stores/events/event-log.ts';
 import { offsetExpired } from './errors.ts';
 import type { StoredEvent } from './event.ts';
@@ -58,6 +59,7 @@ export function createEventReader({ log, logName }: { log: EventLog; logName: st
         if (events.length === limit || bytes >= maxPageBytes) return { events, nextOffset, end: nextOffset >= newest };
       }
       if (entries.length < batchEntries) return { events, nextOffset, end: true };
+      await nextTurn();
     }
     return { events, nextOffset, end: false };
   }
@@ -89,6 +91,7 @@ export function createEventReader({ log, logName }: { log: EventLog; logName: st
         const { event } = parseEventEntry(entry);
         if (passes(event)) yield event;
       }
+      await nextTurn();
     }
   }
 

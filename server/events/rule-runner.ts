@@ -1,4 +1,5 @@
 import { messageOf } from '../core/errors.ts';
+import { nextTurn } from '../core/next-turn.ts';
 import type { EventLog } from '../stores/events/event-log.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import type { StoredEvent } from './event.ts';
@@ -83,6 +84,7 @@ export function createRuleRunner(deps: RuleRunnerDeps): RuleRunner {
       gate.pass(place);
     }
     await save();
+    await nextTurn();
   }
 
   async function work(): Promise<void> {

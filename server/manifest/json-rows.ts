@@ -1,5 +1,6 @@
 import { Code } from '../core/codes.ts';
 import { AppError } from '../core/errors.ts';
+import { nextTurn } from '../core/next-turn.ts';
 import type { RecordRow, RecordsStore } from '../stores/records/records-store.ts';
 
 /** A value as the bytes of a record. */
@@ -32,5 +33,6 @@ export async function* scanAll(records: RecordsStore, partition: string, after?:
     const last = rows.at(-1);
     if (last === undefined || rows.length < limit) return;
     from = keyAfter(last.key);
+    await nextTurn();
   }
 }

@@ -1,6 +1,7 @@
 import { SpanStatusCode } from '@opentelemetry/api';
 import type { Clock } from '../core/clock.ts';
 import type { AppError } from '../core/errors.ts';
+import { nextTurn } from '../core/next-turn.ts';
 import { createBell } from './bell.ts';
 import type { CollapseIndex } from './collapse-index.ts';
 import { isExpired, isFor } from './delivery.ts';
@@ -185,6 +186,7 @@ export function createDeviceStream(deps: DeviceStreamDeps, hello: DeviceHello) {
         place = await log.head(profile);
         yield* reset('RETENTION');
       } else yield* deliver(batch);
+      await nextTurn();
     }
   }
 

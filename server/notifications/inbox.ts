@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.ts';
+import { nextTurn } from '../core/next-turn.ts';
 import type { CollapseIndex } from './collapse-index.ts';
 import { isExpired, isFor } from './delivery.ts';
 import type { Cursor, DeviceHello, ResetReason, StoredNotification } from './notification.ts';
@@ -51,6 +52,7 @@ export async function readInbox(deps: InboxDeps, device: DeviceHello, from: Curs
       notifications.push(notification);
       bytes += JSON.stringify(notification.payload).length;
     }
+    await nextTurn();
   }
   counters.add('synced', undefined, notifications.length);
   return { notifications, nextCursor: place, more: place.offset < head.offset };

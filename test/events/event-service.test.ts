@@ -160,6 +160,24 @@ describe('EventService over a socket', () => {
     assert.equal(value?.event?.offset, 8n);
   });
 
+  it('lets other calls go first while it looks through a log of which it wants nothing', async () => {
+    await using app = await startEventService();
+    for (let thousand = 0; thousand < 3; thousand++) {
+      await Promise.all(Array.from({ length: 1_000 }, () => app.events.publish({ kind: 'diagnostic' })));
+    }
+    const reads = countReads(app.stores.log);
+    const filter = { kinds: ['play.started'], profile: '' };
+    const leave = new AbortController();
+    const watching = app.events.reader.watch(1n, filter, leave.signal).next();
+    watching.catch(() => {});
+    const listing = app.events.reader.list(1n, 10, filter);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.ok(reads.entries <= 500, `${reads.entries} entries read in one turn`);
+    assert.deepEqual(await listing, { events: [], nextOffset: 3_000n, end: true });
+    leave.abort();
+    await assert.rejects(watching);
+  });
+
   it('refuses watchers beyond the bound and ends the others when it closes', async () => {
     await using app = await startEventService({ maxWatchers: 1 });
     const first = app.client.watchEvents({}).next();
