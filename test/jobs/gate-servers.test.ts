@@ -118,3 +118,27 @@ describe('run strategies on two servers', () => {
     });
   }
 });
+
+describe('limits that are read while one is set', () => {
+  it('hold the new one', async () => {
+    await using stores = await createEmbeddedStores();
+    const { records } = stores;
+    const scanned = Promise.withResolvers<void>();
+    const go = Promise.withResolvers<void>();
+    const limits = createJobLimitsStore({
+      ...records,
+      scan: async (...args) => {
+        const rows = await records.scan(...args);
+        scanned.resolve();
+        await go.promise;
+        return rows;
+      },
+    });
+    const loading = limits.load();
+    await scanned.promise;
+    await limits.set({ key: 'owner/ann', maxRunning: 1, weight: 1 });
+    go.resolve();
+    await loading;
+    assert.equal(limits.applied({ kind: 'noop', owner: 'ann' }).length, 1);
+  });
+});

@@ -1,4 +1,4 @@
-import type { RecordsStore } from '../../stores/records/records-store.ts';
+import type { RecordRow, RecordsStore } from '../../stores/records/records-store.ts';
 import { tooManyLimits } from '../job-errors.ts';
 import type { JobRecord } from '../job-record.ts';
 import { decode, encode } from '../job-store.ts';
@@ -42,17 +42,22 @@ const maxLimits = 1_000;
 /** Limits are few and asked for with every job, so they are kept in memory too. */
 export function createJobLimitsStore(records: RecordsStore): JobLimitsStore {
   let limits = new Map<string, JobLimitRecord>();
+  /** Limits that this server has set or deleted. */
+  let changes = 0;
   const ofOwner = (owner: string | undefined) =>
     owner === undefined ? undefined : (limits.get(`owner/${owner}`) ?? limits.get('owner/*'));
   return {
     set: async (limit) => {
       if (!limits.has(limit.key) && limits.size >= maxLimits) throw tooManyLimits(maxLimits);
       await records.put(partition, limit.key, encode({ ...limit, maxRunning: toStored(limit.maxRunning) }));
+      changes++;
       limits.set(limit.key, limit);
     },
     delete: async (key) => {
+      const wasThere = await records.delete(partition, key);
+      changes++;
       limits.delete(key);
-      return records.delete(partition, key);
+      return wasThere;
     },
     list: () => [...limits.values()].toSorted((a, b) => (a.key < b.key ? -1 : 1)),
     applied: ({ kind, owner, tags = [] }) => {
@@ -66,7 +71,13 @@ export function createJobLimitsStore(records: RecordsStore): JobLimitsStore {
     },
     weightOf: (owner) => ofOwner(owner)?.weight ?? 1,
     load: async () => {
-      const rows = await records.scan(partition, { limit: maxLimits });
+      let rows: readonly RecordRow[];
+      let before: number;
+      do {
+        // What is set meanwhile may not be among the rows.
+        before = changes;
+        rows = await records.scan(partition, { limit: maxLimits });
+      } while (before !== changes);
       limits = new Map(
         rows.map((row) => {
           const stored = decode<JobLimitRecord>(row.value);
