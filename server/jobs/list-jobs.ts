@@ -1,4 +1,5 @@
 import { leastIdAt } from '../core/ids.ts';
+import { nextTurn } from '../core/next-turn.ts';
 import type { JobRecord, JobState } from './job-record.ts';
 import type { JobStore } from './job-store.ts';
 
@@ -50,6 +51,7 @@ export async function listJobs(
       }
     }
     if (rows.length < scanRows) return { jobs, next: undefined };
+    await nextTurn();
   }
   return { jobs, next: before };
 }

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { Code } from '../../server/core/codes.ts';
-import type { JobState } from '../../server/jobs/job-record.ts';
+import { gatherInsight } from '../../server/jobs/insight/gather-insight.ts';
+import type { JobRecord, JobState } from '../../server/jobs/job-record.ts';
+import { listJobs } from '../../server/jobs/list-jobs.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
 import { type JobsHarness, openJobsHarness } from './fixtures/harness.ts';
 
@@ -68,6 +70,35 @@ describe('the list of jobs', () => {
     };
     const error = await rejectsWith(room(), Code.RESOURCE_EXHAUSTED, 'TOO_MANY_JOBS');
     assert.ok((error.retryAfterMs ?? 0) > 0);
+  });
+});
+
+describe('a look through many jobs', () => {
+  const job = (index: number) => ({
+    id: String(99_999 - index),
+    kind: 'noop',
+    createMs: 1,
+    state: 'succeeded',
+    labels: {},
+    params: {},
+    attempts: [],
+  });
+
+  it('lets other calls go first', async () => {
+    let scans = 0;
+    // As the embedded store does: answered without a turn of the event loop.
+    const scan = async (before: string | undefined, limit: number) => {
+      scans++;
+      const from = before === undefined ? 0 : 100_000 - Number(before);
+      return Array.from({ length: limit }, (_, n) => job(from + n)) as Partial<JobRecord>[] as JobRecord[];
+    };
+    const query = { kinds: new Set(['other']), fromMs: 0, toMs: 2 };
+    const filter = { ...query, states: new Set<JobState>(), labels: {}, includeParts: false, after: undefined };
+    const looks = [listJobs({ scan }, { ...filter, pageSize: 10 }), gatherInsight({ scan }, query)];
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.ok(scans <= 6, `${scans} scans in one turn`);
+    await Promise.all(looks);
+    assert.equal(scans, 50 + 200);
   });
 });
 

@@ -1,4 +1,5 @@
 import { leastIdAt } from '../../core/ids.ts';
+import { nextTurn } from '../../core/next-turn.ts';
 import type { JobStore } from '../job-store.ts';
 import { createInsightBuilder, type JobInsight } from './job-insight.ts';
 
@@ -30,6 +31,7 @@ export async function gatherInsight(
       if (isMeant && (template === undefined || job.template === template)) builder.add(job);
     }
     if (rows.length < scanRows) return builder.build(false);
+    await nextTurn();
   }
   return builder.build(true);
 }
