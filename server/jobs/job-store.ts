@@ -30,6 +30,11 @@ const partitions = {
   events: (id: string) => `jobs/events/${id}`,
 } as const;
 
+/** Where the log lines of a job lie. */
+export function logLinesOf(id: string): string {
+  return `jobs/logs/${id}`;
+}
+
 const maxTries = 20;
 const countPage = 10_000;
 const maxDeleted = 500;
@@ -114,11 +119,17 @@ export function createJobStore(records: RecordsStore, { maxEvents, retentionMs }
       const again = (partition: string, row: RecordRow): BatchOperation => ({
         ...{ kind: 'put', partition, key: row.key, value: row.value, ttlMs },
       });
-      const partition = partitions.events(id);
-      const events = await records.scan(partition, { limit: countPage });
-      for (let from = 0; from < events.length; from += maxRewritten) {
-        await records.batch(events.slice(from, from + maxRewritten).map((row) => again(partition, row)));
-      }
+      const rewrite = async (partition: string) => {
+        for (let from = ''; ; ) {
+          const rows = await records.scan(partition, { limit: maxRewritten, ...(from === '' ? {} : { from }) });
+          if (rows.length > 0) await records.batch(rows.map((row) => again(partition, row)));
+          if (rows.length < maxRewritten) return;
+          from = `${rows.at(-1)?.key}\0`;
+        }
+      };
+      await rewrite(partitions.events(id));
+      // Lines are stored to last as long as any job does.
+      if (ttlMs < retentionMs) await rewrite(logLinesOf(id));
       const { requestKey } = record;
       const request = requestKey === undefined ? undefined : await records.get(partitions.requests, requestKey);
       try {

@@ -58,6 +58,28 @@ describe('jobs that are kept for a minute after their end', () => {
     assert.equal(await store.findRequest('ann/told'), undefined);
   });
 
+  it('take their log lines with them', async () => {
+    const lines = 1_200;
+    for (const [id, settings] of [
+      ['brief', { keepMs, keepFailedMs: keepMs }],
+      ['usual', {}],
+    ] as const) {
+      await create(id, settings);
+      for (let from = 0; from < lines; from += 400) {
+        const puts = Array.from({ length: 400 }, (_, i) => ({
+          ...{ kind: 'put' as const, partition: `jobs/logs/${id}`, key: `000001/${String(from + i).padStart(6, '0')}` },
+          ...{ value: new Uint8Array(), ttlMs: 30 * dayMs },
+        }));
+        await stores.records.batch(puts);
+      }
+      await enter(id, 'succeeded');
+      await store.closeOpen(id);
+    }
+    clock.shift(keepMs + 1);
+    const left = async (id: string) => (await stores.records.scan(`jobs/logs/${id}`, { limit: 10_000 })).length;
+    assert.deepEqual([await left('brief'), await left('usual')], [0, lines]);
+  });
+
   it('are there until the workflow run ends that may still ask for their results', async () => {
     await create('run', { kind: 'workflow', state: 'running' });
     const node = { run: 'run', depth: 1 };

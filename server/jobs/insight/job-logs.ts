@@ -6,7 +6,7 @@ import { AppError, messageOf } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
 import type { RecordsStore } from '../../stores/records/records-store.ts';
 import { isTerminal } from '../job-record.ts';
-import { decode, encode, type JobStore } from '../job-store.ts';
+import { decode, encode, type JobStore, logLinesOf } from '../job-store.ts';
 
 export type StoredLogLine = Omit<AttemptLogLine, 'jobId'>;
 
@@ -28,7 +28,6 @@ export interface JobLogsDeps {
   readonly retentionMs: number;
 }
 
-const partitionOf = (id: string) => `jobs/logs/${id}`;
 const cursor = { partition: 'jobs/cursors', key: 'job-logs' };
 const pageRows = 500;
 const pollMs = 250;
@@ -44,7 +43,7 @@ export function createJobLogs({ records, store, queue, clock, log, retentionMs }
       await records.batch([
         ...lines.map(({ jobId, ...line }) => ({
           kind: 'put' as const,
-          partition: partitionOf(jobId),
+          partition: logLinesOf(jobId),
           key: keyOf(line.attempt, line.number),
           value: encode(line),
           ttlMs: retentionMs,
@@ -65,7 +64,7 @@ export function createJobLogs({ records, store, queue, clock, log, retentionMs }
       for (let endedAt: number | undefined; ; ) {
         signal.throwIfAborted();
         const job = await store.get(id);
-        const rows = await records.scan(partitionOf(id), {
+        const rows = await records.scan(logLinesOf(id), {
           ...bound,
           limit: pageRows,
           ...(from === '' ? {} : { from }),
@@ -83,8 +82,8 @@ export function createJobLogs({ records, store, queue, clock, log, retentionMs }
     },
     delete: async (id) => {
       for (;;) {
-        const rows = await records.scan(partitionOf(id), { limit: pageRows });
-        for (const { key } of rows) await records.delete(partitionOf(id), key);
+        const rows = await records.scan(logLinesOf(id), { limit: pageRows });
+        for (const { key } of rows) await records.delete(logLinesOf(id), key);
         if (rows.length < pageRows) return;
       }
     },
