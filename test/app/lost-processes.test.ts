@@ -11,7 +11,7 @@ import { encodeSetOf, partsOf, startTranscode, untilSucceeded } from './fixtures
 const profile = 'profiles/42';
 const title = 'titles/clip';
 const phone = { device: 'devices/phone', profile, category: 'phone' };
-const patienceMs = 40_000;
+const patienceMs = 90_000;
 
 /** Workers are named `host/pid/class#slot`. */
 function workerPidOf(part: Job): number {

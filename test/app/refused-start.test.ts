@@ -13,7 +13,7 @@ import { runShowrunner, startShowrunner } from '../support/showrunner.ts';
 import { createTempDir, type TempDir } from '../support/temp-dir.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
-const patienceMs = 30_000;
+const patienceMs = 90_000;
 
 /** Runs `serve` to its end and gives what it said, and the processes that it had started and that still run. */
 async function serveInVain(settings: Record<string, string>) {

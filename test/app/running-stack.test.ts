@@ -17,7 +17,7 @@ import { waitUntil } from '../support/wait-until.ts';
 import { callEmpty, readServedMethods } from './fixtures/served-methods.ts';
 import { partsOf, startTranscode, untilSucceeded } from './fixtures/titles.ts';
 
-const patienceMs = 30_000;
+const patienceMs = 90_000;
 /** A stream of events to come has no end of its own. */
 const streamMs = 2_000;
 

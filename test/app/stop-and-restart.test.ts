@@ -12,7 +12,7 @@ import { partsOf, startTranscode, untilSucceeded } from './fixtures/titles.ts';
 
 const profile = 'profiles/42';
 const device = (name: string) => ({ device: `devices/${name}`, profile, category: name });
-const patienceMs = 40_000;
+const patienceMs = 90_000;
 /** One small rung: what is encoded does not matter here. */
 const ladder = [{ height: 360, crf: 26, maxrateKbps: 900 }];
 
@@ -98,7 +98,7 @@ describe('SIGTERM', function () {
     assert.equal(await first.kill('SIGTERM'), 0);
     // Workers and server each get the time, and then some to put things down; all the rest is the machine's.
     const tookMs = performance.now() - startedAt;
-    assert.ok(tookMs < 2 * drainTimeoutMs + 10_000, `${tookMs} ms`);
+    assert.ok(tookMs < 2 * drainTimeoutMs + 30_000, `${tookMs} ms`);
     assert.ok(isGone(family));
     const error = await stuck.answer.then(
       () => assert.fail('the import cannot have ended'),
@@ -159,7 +159,7 @@ describe('a signal', function () {
     await waitUntil('the server drains', () => server.logs().some(({ message }) => message === 'draining'), patienceMs);
     assert.equal(await server.kill('SIGINT'), 1);
     assert.equal(await ended, 1);
-    await waitUntil('nothing of it is left', () => isGone(family), 20_000);
+    await waitUntil('nothing of it is left', () => isGone(family), patienceMs);
   });
 });
 
@@ -178,7 +178,7 @@ describe('kill -9 of the server', function () {
     await untilChunkRuns(first, job);
     const family = first.family();
     assert.equal(await first.kill('SIGKILL'), 'SIGKILL');
-    await waitUntil('nothing of it is left', () => isGone(family), 12_000);
+    await waitUntil('nothing of it is left', () => isGone(family), patienceMs);
     await first[Symbol.asyncDispose]();
 
     await using next = await startServer({ stateDir: state.path });
