@@ -92,7 +92,7 @@ export async function createFilterEngine(options: FilterEngineOptions): Promise<
     ...{ dirs, config, required, log, clock, random, capabilities, openTimeoutMs, metrics },
     store: options.stateDir === undefined ? memoryGroupStore : openGroupStore(options.stateDir, log),
     signers: options.signersFile === undefined ? [] : readSignerKeys(options.signersFile),
-    isIsolated: globMatcher(options.isolated ?? []),
+    isIsolated: options.isolated?.length ? globMatcher(options.isolated) : undefined,
     workerLimits: { ...defaultWorkerLimits, ...options.workerLimits },
     limits: options.trialLimits,
     drainDeadlineMs: options.drainDeadlineMs,

@@ -45,6 +45,17 @@ describe('files that change under a server', () => {
     assert.equal(await answerOf(engine), 'two');
   });
 
+  it('may read the environment at their top level, as at the start, unless the operator isolates filters', async () => {
+    const head = "if (process.env['PATH'] === undefined) throw new Error('no environment');";
+    for (const isolated of [[], ['other.*']]) {
+      await using folders = await createFilterFolders();
+      await folders.filter('a', answering('one'), head);
+      const engine = await folders.engine({ isolated });
+      await folders.filter('a', answering('two'), head);
+      assert.equal((await engine.reload()).result, isolated.length === 0 ? 'ok' : 'failed');
+    }
+  });
+
   it('never runs a file of an isolated filter in the thread of the server', async () => {
     await using folders = await createFilterFolders();
     const engine = await folders.engine({ isolated: ['test.told'] });

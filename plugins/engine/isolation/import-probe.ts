@@ -22,6 +22,8 @@ export interface ImportProbeOptions {
   readonly log: Logger;
   /** Longest import, in ms. */
   readonly openTimeoutMs: number;
+  /** The operator isolates filters: no file may see the environment before it is known whether it is of those. */
+  readonly hidesEnv: boolean;
 }
 
 /** Packages that a filter imports are more than its own code. */
@@ -30,13 +32,17 @@ const minHeapMb = 256;
 const idleMs = 10_000;
 
 /** Makes its thread when it is first needed. Its steps must not overlap: the caller queues them. */
-export function createImportProbe({ limits, clock, log, openTimeoutMs }: ImportProbeOptions): ImportProbe {
+export function createImportProbe(options: ImportProbeOptions): ImportProbe {
+  const { limits, clock, log, openTimeoutMs, hidesEnv } = options;
   let thread: FilterThread | undefined;
   let cancelIdle = () => {};
 
   function start(): FilterThread {
     const heap = { ...limits, maxHeapMb: Math.max(minHeapMb, limits.maxHeapMb) };
-    return startFilterThread({ name: 'in its import', limits: heap, clock, log, onEnd: () => {} });
+    // What a file reads there when the server imports it must be there now, too.
+    const { NODE_OPTIONS: _, ...env } = process.env;
+    const own = { name: 'in its import', limits: heap, env: hidesEnv ? {} : env, onEnd: () => {} };
+    return startFilterThread({ ...own, clock, log });
   }
 
   async function end(why: string): Promise<void> {

@@ -47,15 +47,17 @@ export interface FilterThreadOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly onEnd: (why: string) => void;
+  /** Environment variables; default none. */
+  readonly env?: NodeJS.ProcessEnv | undefined;
 }
 
 const entry = new URL('./isolation-worker.ts', import.meta.url);
 
-/** Starts a thread with bounds on its heap and without the environment of the server. */
-export function startFilterThread({ name, limits, clock, log, onEnd }: FilterThreadOptions): FilterThread {
+/** Starts a thread with bounds on its heap. */
+export function startFilterThread({ name, limits, clock, log, onEnd, env = {} }: FilterThreadOptions): FilterThread {
   const worker = new Worker(entry, {
     name: `filter ${name}`,
-    env: {},
+    env,
     execArgv: ['--disable-warning=ExperimentalWarning'],
     resourceLimits: { maxOldGenerationSizeMb: limits.maxHeapMb, maxYoungGenerationSizeMb: 16, stackSizeMb: 4 },
   });

@@ -61,7 +61,7 @@ export function createFolderLoader(
   const { dirs, log } = options;
   const { clock, openTimeoutMs, workerLimits: limits = defaultWorkerLimits } = options;
   // A set that does not serve yet has no calls that a bad file could cost.
-  const probe = createImportProbe({ clock, log, openTimeoutMs, limits });
+  const probe = createImportProbe({ clock, log, openTimeoutMs, limits, hidesEnv: options.isIsolated !== undefined });
   let refusedFingerprint = '';
 
   async function loadAll(config: LoadOptions['config']): Promise<LoadedFilter[]> {

@@ -1,7 +1,6 @@
 import { createHash, type KeyObject } from 'node:crypto';
 import { pathToFileURL } from 'node:url';
 import { AppError, messageOf } from '../../../server/core/errors.ts';
-import type { TextMatcher } from '../contract/glob.ts';
 import type { Filter } from '../filter.ts';
 import { filterRefused } from '../filter-errors.ts';
 import { declareFilter, isolateFilter } from '../isolation/isolated-filter.ts';
@@ -30,8 +29,6 @@ export interface FilterSource {
 export interface StageOptions extends LoadOptions {
   /** Keys of which one must have signed; none: sources need no signature. */
   readonly signers: readonly KeyObject[];
-  /** Filters that run in a worker whatever they say. */
-  readonly isIsolated: TextMatcher;
   /** Throws when this version cannot be added to those that are there. */
   readonly checkVersion: (id: string, version: string, hash: string) => void;
 }
@@ -75,7 +72,7 @@ async function define(
 ): Promise<Filter<unknown, unknown>> {
   const { id } = given;
   const { clock, log, openTimeoutMs, workerLimits: limits = defaultWorkerLimits } = options;
-  const isIsolated = options.isIsolated(id);
+  const isIsolated = options.isIsolated?.(id) ?? false;
   const isolation = { source, isIsolated, limits, clock, log, openTimeoutMs };
   // First in a thread that can be ended: a source that loops or crashes when it is imported must not do so here.
   const declared = await checked(id, 'import', () => declareFilter(isolation));
