@@ -7,7 +7,7 @@ import { writeNotebook } from '../nbformat/write-notebook.ts';
 import { runNotebook } from '../run/run-notebook.ts';
 import type { RunNotebookOptions } from '../run/run-options.ts';
 import type { CellRecord, RunRecord } from '../run/run-record.ts';
-import { isUnchanged, readSource, type SourceFile } from '../run/source-guard.ts';
+import { isUnchanged, readSource, refuseSamePath, type SourceFile } from '../run/source-guard.ts';
 import { normaliseText, shownOutputs } from './normalise-output.ts';
 import type { TestCase, TestSuite } from './test-report.ts';
 import { readTestSettings, type TestSettings } from './test-settings.ts';
@@ -43,6 +43,8 @@ export async function runNotebookTest(options: NotebookTestOptions): Promise<Tes
   });
   try {
     const source = await readSource(path, maxBytes);
+    // The run gets the notebook without its path, and so cannot tell.
+    if (options.run.outputPath !== undefined) await refuseSamePath(source, options.run.outputPath);
     const { notebook } = readNotebook(source.bytes);
     const settings = readTestSettings(notebook);
     if (settings.skip !== undefined) return suite([whole('skipped', 0, settings.skip)]);

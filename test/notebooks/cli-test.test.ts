@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { findNotebooks } from '../../notebooks-runner/testing/find-notebooks.ts';
 import { isNormaliser, normaliseText } from '../../notebooks-runner/testing/normalise-output.ts';
+import { runNotebookTest } from '../../notebooks-runner/testing/run-notebook-test.ts';
+import { systemClock } from '../../server/core/clock.ts';
+import { silentLogger } from '../../server/core/log.ts';
 import { createTempDir } from '../support/temp-dir.ts';
 import { code, notebookOf } from './notebook-bed.ts';
 import { runNotebooks } from './notebooks-command.ts';
@@ -63,6 +66,35 @@ describe('showrunner notebooks test', function () {
     assert.match(xml, /<testsuites tests="10" failures="3" errors="2" skipped="1"/);
     assert.match(xml, /<failure message="TypeError: a &lt; b &amp; \ufffd">/);
     assert.match(xml, /<skipped message="needs a server">/);
+  });
+
+  it('keeps its outputs below the folder for them, and never in the place of a notebook', async () => {
+    await using dir = await createTempDir();
+    const path = join(dir.path, 'a.ipynb');
+    await write(path, {}, code('1'));
+    const before = await readFile(path);
+    const label = relative(process.cwd(), path);
+    const outputs = join(dir.path, 'outputs');
+    assert.equal((await runNotebooks(['test', path, '--output-dir', outputs])).code, 0);
+    assert.ok(
+      (
+        await readFile(
+          join(
+            outputs,
+            label.replace(/^(?:\.\.\/)+/, (steps) => steps.replaceAll('..', '_')),
+          ),
+          'utf8',
+        )
+      ).includes('"succeeded"'),
+    );
+    const own = await runNotebookTest({
+      path,
+      run: { outputPath: path, clock: systemClock, log: silentLogger, hostEnv: process.env },
+    });
+    assert.match(own.cases.map(({ message }) => message).join(), /is the source notebook itself/);
+    const page = await runNotebooks(['page', path, path]);
+    assert.deepEqual([page.code, /never changed/.test(page.errors)], [1, true]);
+    assert.deepEqual(await readFile(path), before);
   });
 
   it('stores golden outputs when told to, and only then changes a notebook', async () => {

@@ -1,4 +1,4 @@
-import { stat, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { HeadStart } from '../../../notebooks-runner/kernel/head-start.ts';
 import type { Notebook } from '../../../notebooks-runner/nbformat/notebook.ts';
@@ -9,12 +9,12 @@ import { runNotebook } from '../../../notebooks-runner/run/run-notebook.ts';
 import type { RunNotebookOptions } from '../../../notebooks-runner/run/run-options.ts';
 import type { RunRecord } from '../../../notebooks-runner/run/run-record.ts';
 import { createEnvSecrets } from '../../../notebooks-runner/run/secrets.ts';
-import { refuseSamePath } from '../../../notebooks-runner/run/source-guard.ts';
 import { systemClock } from '../../core/clock.ts';
 import { createLogger, type LogLevel } from '../../core/log.ts';
 import type { LaunchAheadOptions } from './launch-ahead.ts';
 import { loadNotebook } from './load-notebook.ts';
 import { fillPath } from './path-template.ts';
+import { refuseSource } from './refuse-source.ts';
 import { type RunArguments, readSeconds, usage } from './run-options.ts';
 import { createRunOutput } from './run-output.ts';
 
@@ -45,7 +45,7 @@ export async function executeRun(request: ExecuteRunOptions): Promise<number> {
   const { values } = given;
   const log = createLogger({ level: readLevel(values['log-level']) });
   const html = values.html === undefined ? undefined : fillPath(values.html, names);
-  if (inputPath !== '-') await refuseSource(inputPath, [html, values['stdout-file'], values['stderr-file']]);
+  await refuseSource(inputPath, [html, values['stdout-file'], values['stderr-file']]);
   const options: RunNotebookOptions = {
     ...request.options,
     ...readRunOptions(given, request.env),
@@ -71,14 +71,6 @@ export async function executeRun(request: ExecuteRunOptions): Promise<number> {
     await writeFile(html, renderNotebookHtml(record.notebook, { title: basename(inputPath) }));
   }
   return report(record);
-}
-
-/** No file that the run writes may be its own source. */
-async function refuseSource(inputPath: string, written: readonly (string | undefined)[]): Promise<void> {
-  const source = await stat(inputPath).catch(() => undefined);
-  if (source === undefined) return;
-  const file = { path: inputPath, device: source.dev, inode: source.ino };
-  for (const path of written) if (path !== undefined) await refuseSamePath(file, path);
 }
 
 async function writeSink(path: string, notebook: Notebook): Promise<void> {

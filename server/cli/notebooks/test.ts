@@ -37,7 +37,7 @@ export async function testCommand(args: readonly string[], env: NodeJS.ProcessEn
   const work = async () => {
     for (const [index, path] of next) {
       const label = relative(process.cwd(), path);
-      const outputPath = values['output-dir'] === undefined ? undefined : join(values['output-dir'], label);
+      const outputPath = values['output-dir'] === undefined ? undefined : join(values['output-dir'], below(label));
       const run = { ...host, kernelName: values.kernel, outputPath, cellTimeoutMs };
       const suite = await runNotebookTest({ path, label, run, isUpdate: values.update });
       suites[index] = suite;
@@ -50,6 +50,11 @@ export async function testCommand(args: readonly string[], env: NodeJS.ProcessEn
     await writeFile(values.junit, formatJunit(suites));
   }
   return summarise(suites);
+}
+
+/** The path without steps upwards, which would lead out of the folder that it is put into. */
+function below(path: string): string {
+  return path.replace(/(?<![^/\\])\.\.(?![^/\\])/g, '_');
 }
 
 const marks = { passed: 'ok', failed: 'FAIL', error: 'ERROR', skipped: 'skip' } as const;
