@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Code } from '../core/codes.ts';
+import { type Counters, createCounters } from '../core/counters.ts';
 import { AppError, isAbortError, messageOf } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { ObjectStore } from '../stores/objects/object-store.ts';
@@ -15,7 +16,7 @@ export interface HttpOriginOptions {
   readonly log: Logger;
   /** Only keys with this prefix are public (default `titles/`). */
   readonly publicPrefix?: string;
-  /** Connections beyond this are refused (default 1,024). */
+  /** Connections beyond this are refused, and counted (default 1,024). */
   readonly maxConnections?: number;
   /** A connection over which nothing moves for this long is ended, in ms (default 120,000). */
   readonly idleTimeoutMs?: number;
@@ -27,6 +28,7 @@ export interface HttpOriginOptions {
 export interface HttpOrigin {
   /** `http://host:port`, no trailing slash. */
   readonly baseUrl: string;
+  readonly counters: Counters<'connections_refused'>;
   /** Stops accepting and ends open connections. */
   close(): Promise<void>;
 }
@@ -67,6 +69,8 @@ export async function startHttpOrigin(options: HttpOriginOptions): Promise<HttpO
   const server = createServer((request, response) => {
     answer(request, response).catch((error: unknown) => fail(request, response, error, log));
   });
+  const counters = createCounters('origin', { connections_refused: 'Connections refused: too many are open.' });
+  server.on('drop', () => counters.add('connections_refused'));
   server.maxConnections = options.maxConnections ?? 1_024;
   server.requestTimeout = 30_000;
   server.timeout = options.idleTimeoutMs ?? 120_000;
@@ -75,6 +79,7 @@ export async function startHttpOrigin(options: HttpOriginOptions): Promise<HttpO
   const { address: host, port, family } = server.address() as AddressInfo;
   return {
     baseUrl: `http://${family === 'IPv6' ? `[${host}]` : host}:${port}`,
+    counters,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

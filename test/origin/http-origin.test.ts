@@ -137,6 +137,7 @@ describe('the HTTP origin', () => {
         () => false,
       );
     assert.equal(await isServed(), false, 'the connection is still held');
+    assert.ok(at.origin.counters.snapshot().connections_refused >= 1);
     await waitUntil('its place is free', isServed, 10_000);
     socket.destroy();
     assert.deepEqual(at.lines, []);
