@@ -1,35 +1,26 @@
 import assert from 'node:assert/strict';
 import { Job_State } from '../../proto/gen/showrunner/jobs/v1/job_pb.ts';
-import { JobService } from '../../proto/gen/showrunner/jobs/v1/job_service_pb.ts';
 import { Code } from '../../server/core/codes.ts';
 import { leastIdAt, newId } from '../../server/core/ids.ts';
 import { artifactsOf } from '../../server/jobs/insight/artifacts.ts';
 import { normaliseMessage } from '../../server/jobs/insight/normalise-message.ts';
-import { createJobService } from '../../server/jobs/service.ts';
-import { createRpcClient, type RpcClient } from '../../server/rpc/client.ts';
-import type { RpcServer } from '../../server/rpc/server.ts';
 import { createUsageMeter } from '../../workers/queue/usage-meter.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
-import { startServices } from '../support/start-services.ts';
 import { waitUntil } from '../support/wait-until.ts';
-import { type JobsHarness, openJobsHarness } from './fixtures/harness.ts';
+import type { JobsHarness } from './fixtures/harness.ts';
+import { openServedJobs, type ServedJobs } from './fixtures/served-jobs.ts';
 
 describe('the history of jobs', () => {
   let harness: JobsHarness;
-  let server: RpcServer;
-  let client: RpcClient<typeof JobService>;
+  let served: ServedJobs;
+  let client: ServedJobs['client'];
   before(async () => {
-    harness = await openJobsHarness();
-    server = await startServices(createJobService(harness.jobs));
-    client = createRpcClient(JobService, { address: server.address });
+    served = await openServedJobs();
+    ({ harness, client } = served);
     await harness.startWorker({ work: 2 });
   });
-  after(async () => {
-    client.close();
-    await server.close();
-    await harness.close();
-  });
+  after(() => served.close());
 
   const run = async (
     kind: string,

@@ -1,29 +1,20 @@
 import assert from 'node:assert/strict';
 import { Job_State, JobError_Class } from '../../proto/gen/showrunner/jobs/v1/job_pb.ts';
-import { JobService } from '../../proto/gen/showrunner/jobs/v1/job_service_pb.ts';
 import { Code } from '../../server/core/codes.ts';
-import { createJobService } from '../../server/jobs/service.ts';
-import { createRpcClient, type RpcClient } from '../../server/rpc/client.ts';
-import type { RpcServer } from '../../server/rpc/server.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
-import { startServices } from '../support/start-services.ts';
-import { type JobsHarness, openJobsHarness } from './fixtures/harness.ts';
+import type { JobsHarness } from './fixtures/harness.ts';
+import { openServedJobs, type ServedJobs } from './fixtures/served-jobs.ts';
 
 describe('JobService', () => {
   let harness: JobsHarness;
-  let server: RpcServer;
-  let client: RpcClient<typeof JobService>;
+  let served: ServedJobs;
+  let client: ServedJobs['client'];
   before(async () => {
-    harness = await openJobsHarness({ maxEvents: 10 });
-    server = await startServices(createJobService(harness.jobs));
-    client = createRpcClient(JobService, { address: server.address });
+    served = await openServedJobs({ maxEvents: 10 });
+    ({ harness, client } = served);
     await harness.startWorker({ work: 4, parts: 2 });
   });
-  after(async () => {
-    client.close();
-    await server.close();
-    await harness.close();
-  });
+  after(() => served.close());
 
   it('creates a job, streams its events to the end and shows its result', async () => {
     const job = { kind: 'echo', params: { value: { deep: [1, 2] } }, labels: { team: 'video' }, priority: 5 };

@@ -1,33 +1,24 @@
 import assert from 'node:assert/strict';
 import { SlaMiss_Promise } from '../../proto/gen/showrunner/jobs/v1/job_pb.ts';
-import { JobService } from '../../proto/gen/showrunner/jobs/v1/job_service_pb.ts';
 import { Code } from '../../server/core/codes.ts';
 import { silentLogger } from '../../server/core/log.ts';
 import type { JobRecord } from '../../server/jobs/job-record.ts';
-import { createJobService } from '../../server/jobs/service.ts';
 import { createSlaWatch } from '../../server/jobs/sla/sla-watch.ts';
-import { createRpcClient, type RpcClient } from '../../server/rpc/client.ts';
-import type { RpcServer } from '../../server/rpc/server.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
 import { createShiftedClock } from '../support/shifted-clock.ts';
-import { startServices } from '../support/start-services.ts';
 import { waitUntil } from '../support/wait-until.ts';
-import { type JobsHarness, openJobsHarness } from './fixtures/harness.ts';
+import type { JobsHarness } from './fixtures/harness.ts';
+import { openServedJobs, type ServedJobs } from './fixtures/served-jobs.ts';
 
 describe('promises of jobs', () => {
   let harness: JobsHarness;
-  let server: RpcServer;
-  let client: RpcClient<typeof JobService>;
+  let served: ServedJobs;
+  let client: ServedJobs['client'];
   before(async () => {
-    harness = await openJobsHarness();
-    server = await startServices(createJobService(harness.jobs));
-    client = createRpcClient(JobService, { address: server.address });
+    served = await openServedJobs();
+    ({ harness, client } = served);
   });
-  after(async () => {
-    client.close();
-    await server.close();
-    await harness.close();
-  });
+  after(() => served.close());
 
   it('are told when they are missed, each once, while the job still waits or runs', async () => {
     const told: string[] = [];

@@ -1,30 +1,21 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: references are written so
 import assert from 'node:assert/strict';
 import { Job_State, RunStrategy_Kind } from '../../proto/gen/showrunner/jobs/v1/job_pb.ts';
-import { JobService } from '../../proto/gen/showrunner/jobs/v1/job_service_pb.ts';
 import { Code } from '../../server/core/codes.ts';
-import { createJobService } from '../../server/jobs/service.ts';
-import { createRpcClient, type RpcClient } from '../../server/rpc/client.ts';
-import type { RpcServer } from '../../server/rpc/server.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
-import { startServices } from '../support/start-services.ts';
-import { type JobsHarness, openJobsHarness } from './fixtures/harness.ts';
+import type { JobsHarness } from './fixtures/harness.ts';
+import { openServedJobs, type ServedJobs } from './fixtures/served-jobs.ts';
 
 describe('templates over gRPC', () => {
   let harness: JobsHarness;
-  let server: RpcServer;
-  let client: RpcClient<typeof JobService>;
+  let served: ServedJobs;
+  let client: ServedJobs['client'];
   before(async () => {
-    harness = await openJobsHarness();
-    server = await startServices(createJobService(harness.jobs));
-    client = createRpcClient(JobService, { address: server.address });
+    served = await openServedJobs();
+    ({ harness, client } = served);
     await harness.startWorker({ work: 4 });
   });
-  after(async () => {
-    client.close();
-    await server.close();
-    await harness.close();
-  });
+  after(() => served.close());
 
   const echo = {
     name: 'templates/echo',

@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { ValueSchema } from '@bufbuild/protobuf/wkt';
 import { Job_State } from '../../proto/gen/showrunner/jobs/v1/job_pb.ts';
-import { JobService } from '../../proto/gen/showrunner/jobs/v1/job_service_pb.ts';
 import {
   WorkflowEdge_On,
   WorkflowNode_Join,
@@ -11,31 +10,23 @@ import {
   type WorkflowSchema,
 } from '../../proto/gen/showrunner/jobs/v1/workflow_pb.ts';
 import { Code } from '../../server/core/codes.ts';
-import { createJobService } from '../../server/jobs/service.ts';
-import { createRpcClient, type RpcClient } from '../../server/rpc/client.ts';
-import type { RpcServer } from '../../server/rpc/server.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
-import { startServices } from '../support/start-services.ts';
-import { type JobsHarness, openJobsHarness } from './fixtures/harness.ts';
+import type { JobsHarness } from './fixtures/harness.ts';
+import { openServedJobs, type ServedJobs } from './fixtures/served-jobs.ts';
 
 const items = create(ValueSchema, { kind: { case: 'stringValue', value: '${params.list}' } });
 
 describe('workflows over gRPC', () => {
   let harness: JobsHarness;
-  let server: RpcServer;
-  let client: RpcClient<typeof JobService>;
+  let served: ServedJobs;
+  let client: ServedJobs['client'];
   before(async () => {
-    harness = await openJobsHarness();
-    server = await startServices(createJobService(harness.jobs));
-    client = createRpcClient(JobService, { address: server.address });
+    served = await openServedJobs();
+    ({ harness, client } = served);
     await harness.startWorker({ work: 4 });
     await client.createTemplate({ template: { name: 'templates/say', kind: 'echo', priority: 3 } });
   });
-  after(async () => {
-    client.close();
-    await server.close();
-    await harness.close();
-  });
+  after(() => served.close());
 
   const flow = (): MessageInitShape<typeof WorkflowSchema> => ({
     name: 'workflows/flow',
