@@ -77,6 +77,7 @@ describe('bad filters', () => {
     for (const [carried, given] of [
       [message, { text: 'b' }],
       [message, { ...message }],
+      [{ text: 'b' }, message],
       [bytes, Buffer.from('x')],
     ]) {
       const filter = { ...base, id: 'test.bad', type: 'inbound', onRequestMessage: () => given } as AnyFilter;

@@ -51,8 +51,9 @@ function isLike(given: unknown, carried: unknown): boolean {
   if (typeof given !== 'object' || typeof carried !== 'object') return true;
   if (given === null || carried === null) return given === carried;
   if (Array.isArray(given) || given instanceof Uint8Array !== carried instanceof Uint8Array) return false;
-  const { $typeName: type } = given as { $typeName?: unknown };
-  return type === undefined || type === (carried as { $typeName?: unknown }).$typeName;
+  const [type, before] = [given, carried].map((message) => (message as { $typeName?: unknown }).$typeName);
+  // What has no type is data that a message is made of.
+  return type === undefined || before === undefined || type === before;
 }
 
 /** A message can be dropped from a stream only: `single` is the kind of call with a stream in the other direction. */
