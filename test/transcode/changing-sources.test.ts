@@ -121,6 +121,8 @@ describe('sources that change midway or whose clock is odd', () => {
     const result = await fixture.transcode({ titleId, sourceKey, ladder: smallLadder, loudnessLufs: 0 });
     assert.equal(result.frameCount, 75);
     assert.deepEqual(result.warnings, ['the last picture is held for 2.96 s: the audio goes on']);
+    const page = `${result.encodeSetKey.slice(0, result.encodeSetKey.lastIndexOf('/'))}/verification.html`;
+    assert.match(Buffer.from(await fixture.objects.read(page)).toString(), /75, the last picture held for 74 of them/);
     const heard = await levels(join(fixture.objectsDir, result.hlsObjectKey));
     assert.ok(Math.min(...heard.slice(2, 145)) > 500, `${heard}`);
   });

@@ -39,11 +39,14 @@ export function verificationPage({ title, version, plan, verification, notes }: 
   const name = escapeMarkup(`${title} ${version}`);
   const seconds = (plan.frameCount / toNumber(plan.rate)).toFixed(3);
   const { ok, checks, tracks } = verification;
+  const { heldFrames: held, colour } = plan.video;
+  const { matrix, primaries, transfer } = colour;
   const outcome = ok ? '<p class="ok">Every check held.</p>' : '<p class="failed">A check failed.</p>';
   const facts: (readonly Cell[])[] = [
-    ['frames', plan.frameCount],
+    ['frames', held > 0 ? `${plan.frameCount}, the last picture held for ${held} of them` : plan.frameCount],
     ['frame rate', rationalText(plan.rate)],
     ['seconds', seconds],
+    ['colours', `${matrix}, ${primaries}, ${transfer}`],
     ['segments', plan.segments.length],
     ['chunks', plan.chunks.length],
     ['source SHA-256', plan.source.sha256],
