@@ -12,6 +12,7 @@ import {
   emptyRow,
   type GateRow,
   isEmpty,
+  isIn,
   letThrough,
   roomOf,
 } from './run-strategy.ts';
@@ -227,6 +228,8 @@ export function createJobGate({ records, store, limits, clock, launch, drop }: J
       let freed = false;
       const started = await inTurn(scope, async () => {
         await change(scope, async (row) => {
+          // Its end is told more than once.
+          if (!isIn(row, id)) return undefined;
           const held = await heldPermits(id, row);
           freed = held.length > 0;
           const after = depart(row, id, state === 'failed' || state === 'timed_out');

@@ -36,7 +36,7 @@ export function emptyRow(strategy: RunStrategy): GateRow {
 /** A run arrives; the same one again changes nothing. A restart of a failed run goes first. */
 export function arrive(row: GateRow, id: string, restartOf?: string): GateRow {
   const { running, waiting } = row;
-  if (running.includes(id) || waiting.includes(id) || Object.hasOwn(row.dropped, id)) return row;
+  if (isIn(row, id)) return row;
   switch (row.strategy.kind) {
     case 'first_only':
       if (running.length + waiting.length === 0) return { ...row, waiting: [id] };
@@ -76,6 +76,11 @@ export function roomOf({ strategy, running, blockedBy }: GateRow): number {
   if (blockedBy !== undefined) return 0;
   if (strategy.kind === 'unlimited') return Number.POSITIVE_INFINITY;
   return Math.max(0, (strategy.kind === 'parallel' ? (strategy.maxParallel ?? 20) : 1) - running.length);
+}
+
+/** True for a run that was let through, waits or is to be ended. */
+export function isIn({ running, waiting, dropped }: GateRow, id: string): boolean {
+  return running.includes(id) || waiting.includes(id) || Object.hasOwn(dropped, id);
 }
 
 export function isEmpty(row: GateRow): boolean {
