@@ -42,6 +42,20 @@ describe('sources that change midway or whose clock is odd', () => {
     assert.deepEqual(await readFrameNumbers(join(fixture.objectsDir, result.hlsObjectKey)), upTo(150));
   });
 
+  it('a transport stream that begins at exactly 0, with sound before its pictures, keeps every frame', async () => {
+    await using fixture = await createTranscodeFixture();
+    const inputs = lavfi('sine=f=440:r=48000:d=3', numberedFrames('25/1', 2));
+    // Input options bind to the input behind them: only the pictures are late.
+    const late = [...inputs.slice(0, 4), '-itsoffset', '0.8', ...inputs.slice(4)];
+    const args = [...late, ...plainCodec, '-fps_mode', 'passthrough', '-c:a', 'mp2', ...transport];
+    const sourceKey = await fixture.upload(await makeSource('from-zero.ts', args));
+    const result = await fixture.transcode({ titleId, sourceKey, ladder: smallLadder, loudnessLufs: 0 });
+    const numbers = await readFrameNumbers(join(fixture.objectsDir, result.hlsObjectKey));
+    assert.deepEqual(numbers.slice(0, 50), upTo(50));
+    const heard = await levels(join(fixture.objectsDir, result.hlsObjectKey));
+    assert.ok(Math.min(...heard.slice(2, 95)) > 500, 'the sound goes on from where the pictures begin');
+  });
+
   it('of 120 frames a second every other one is shown, though the container rounds their times', async () => {
     await using fixture = await createTranscodeFixture();
     const args = [...lavfi(numberedFrames('120/1', 1)), ...sourceCodec];

@@ -4,6 +4,7 @@ import type { TranscodePlan } from './plan.ts';
 import type { PlannedAudio } from './plan-audio.ts';
 import { sourceInput } from './probe-streams.ts';
 import { type FfmpegRuntime, runFfmpeg } from './run-ffmpeg.ts';
+import { clockArguments, titleTime } from './source-clock.ts';
 
 /** Sample rate of every audio track. */
 export const audioRateHz = 48_000;
@@ -18,10 +19,9 @@ export interface AudioInput {
 
 /** A track's stream in the source itself. */
 export function sourceAudio(plan: TranscodePlan, { streamIndex }: PlannedAudio, source: string): AudioInput {
-  const { startTicks, timeBase } = plan.video;
   return {
-    arguments: ['-copyts', '-threads', '1', ...sourceInput(plan.source.demuxer, source)],
-    filters: `[0:${streamIndex}]asetpts=round(PTS-${startTicks}*${timeBase.num}/${timeBase.den}/TB)`,
+    arguments: [...clockArguments(plan), '-threads', '1', ...sourceInput(plan.source.demuxer, source)],
+    filters: `[0:${streamIndex}]asetpts=round(${titleTime(plan, plan.video.startTicks)})`,
   };
 }
 

@@ -4,6 +4,7 @@ import type { HdrSignal } from './hdr.ts';
 import type { DisplaySize, Rung } from './ladder.ts';
 import type { PlannedChunk, TranscodePlan } from './plan.ts';
 import { sourceInput } from './probe-streams.ts';
+import { clockArguments, titleTime } from './source-clock.ts';
 
 /** PQ/HLG to BT.709: linear light, wide to narrow primaries, a curve that keeps highlights, back to 8 bit. */
 const toneMap = [
@@ -30,12 +31,12 @@ export interface Picture extends DisplaySize {
  * and the way to SDR unless pictures stay HDR.
  */
 export function sharedFilters(plan: TranscodePlan, chunk: PlannedChunk, keepsHdr: boolean): string {
-  const { startTicks, decodeDelayTicks, timeBase, deinterlace, heldFrames, roundedFrames, shiftSeconds } = plan.video;
+  const { startTicks, decodeDelayTicks, deinterlace, heldFrames, roundedFrames, shiftSeconds } = plan.video;
   const rate = `${plan.rate.num}/${plan.rate.den}`;
   const shift = shiftSeconds > 0 ? `+${shiftSeconds.toFixed(6)}/TB` : '';
   const repeats = heldFrames + roundedFrames;
   return [
-    `setpts=round(PTS-${startTicks + decodeDelayTicks}*${timeBase.num}/${timeBase.den}/TB${shift})`,
+    `setpts=round(${titleTime(plan, startTicks + decodeDelayTicks)}${shift})`,
     ...(deinterlace ? ['bwdif=mode=send_field:parity=auto:deint=interlaced'] : []),
     `fps=${rate}`,
     ...(repeats > 0 ? [`tpad=stop=${repeats}:stop_mode=clone`] : []),
@@ -116,7 +117,14 @@ export function chunkArguments(
   // A filter graph that is made anew in the middle counts its frames anew: the scaler takes other sizes as they come.
   const steady = plan.video.mayChangeSize ? ['-reinit_filter', '0'] : [];
   return [
-    ...['-copyts', '-threads', '1', ...steady, ...seeking, ...sourceInput(plan.source.demuxer, sourcePath)],
+    ...[
+      ...clockArguments(plan),
+      '-threads',
+      '1',
+      ...steady,
+      ...seeking,
+      ...sourceInput(plan.source.demuxer, sourcePath),
+    ],
     ...['-filter_complex_threads', '1', '-filter_complex', filters],
     ...outputs.flatMap((output, index) => ['-map', `[v${index}]`, ...output.arguments, output.path]),
   ];
