@@ -80,7 +80,8 @@ const preparePython = [
 
 const quietMs = 5_000;
 const statusWaitMs = 20;
-const shutdownGraceMs = 1_000;
+/** As long as Jupyter's clients give: exit handlers of a notebook may have files to write. */
+const shutdownGraceMs = 5_000;
 const killWaitMs = 5_000;
 
 /** Puts a process and its sockets together. */
@@ -89,6 +90,7 @@ export function createKernel({ spec, process, clock, log, open, refusedMessages 
   let info: JsonObject = {};
   const heard = Promise.withResolvers<void>();
   let isHeard = false;
+  let isLeaving = false;
   let listener: (message: WireMessage) => void = () => {};
 
   const channels = open((channel, message) => {
@@ -132,7 +134,9 @@ export function createKernel({ spec, process, clock, log, open, refusedMessages 
     });
     const ended = requests.wait(id).then((end): ExecuteOutcome => {
       if (end.kind === 'died') return end;
-      return { kind: 'replied', reply: end.reply === undefined ? missingReply : readExecuteReply(end.reply) };
+      const reply = end.reply === undefined ? missingReply : readExecuteReply(end.reply);
+      isLeaving ||= reply.asksExit;
+      return { kind: 'replied', reply };
     });
     return { id, ended };
   }
@@ -189,7 +193,8 @@ export function createKernel({ spec, process, clock, log, open, refusedMessages 
     close: async () => {
       // Deno runs nothing at its end, so it is not worth the 120 ms; Python flushes files and runs atexit handlers.
       if (spec.dialect !== 'deno' && !process.hasExited()) {
-        channels.send('control', 'shutdown_request', { restart: false });
+        // IPython that leaves on its own may hang for ever when it is asked to as well.
+        if (!isLeaving) channels.send('control', 'shutdown_request', { restart: false });
         await isEndedWithin(shutdownGraceMs);
       }
       await kill();
