@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import type { ChunkRecord } from '../workers/transcode/encode-chunk.ts';
+import type { ChunkRecord } from '../workers/transcode/encode/encode-chunk.ts';
 import type { BenchReport } from './report.ts';
 import { chunkedRows, oneProcessRows } from './transcode/chunked.ts';
 import { ladderRows } from './transcode/ladders.ts';

@@ -11,7 +11,7 @@ import { createRelayWriter } from './queue/relay.ts';
 import { createWorkerRunner } from './queue/worker-runner.ts';
 import { findPrivateRedis } from './redis/private-redis.ts';
 import { redisOfServerMissing } from './redis/redis-errors.ts';
-import { unservedClasses } from './transcode/worker-capability.ts';
+import { unservedClasses } from './transcode/ffmpeg/worker-capability.ts';
 
 export interface RunWorkerOptions {
   /** The process environment, for what programs are found by. */

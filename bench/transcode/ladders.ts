@@ -1,6 +1,6 @@
 import { createSeededRandom } from '../../server/core/random.ts';
-import type { EncodeSet, TranscodeResult } from '../../workers/transcode/encode-set.ts';
-import type { TranscodePlan } from '../../workers/transcode/plan.ts';
+import type { TranscodePlan } from '../../workers/transcode/plan/plan.ts';
+import type { EncodeSet, TranscodeResult } from '../../workers/transcode/publish/encode-set.ts';
 import type { LadderReport } from '../../workers/transcode/quality/ladder-report.ts';
 import type { QualityReport } from '../../workers/transcode/quality/score-title-kind.ts';
 import type { BenchRow } from '../report.ts';

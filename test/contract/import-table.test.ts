@@ -29,7 +29,7 @@ const faults: readonly [file: string, imported: string, message: RegExp][] = [
   ['server/ranking/models/x.ts', '../../manifest/service.ts', closed('server/ranking')],
   ['server/ranking/models/x.ts', '../../../server/manifest/service.ts', closed('server/ranking')],
   ['server/ranking/x.ts', '../../workers/queue/job-kind.ts', closed('server/ranking')],
-  ['server/jobs/x.ts', '../../workers/transcode/probe.ts', closed('server/jobs')],
+  ['server/jobs/x.ts', '../../workers/transcode/source/probe.ts', closed('server/jobs')],
   ['server/jobs/edge/x.ts', '../../../test/support/temp-dir.ts', closed('server/jobs')],
   ['server/cache/x.ts', '@grpc/grpc-js', owned('grpc-js', 'server/rpc')],
   ['server/cache/x.ts', '../app/build-app.ts', closed('server/cache')],

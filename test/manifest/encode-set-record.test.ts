@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type EncodeSetRecord, parseEncodeSetRecord } from '../../server/manifest/encode-set-record.ts';
-import type { EncodeSet } from '../../workers/transcode/encode-set.ts';
+import type { EncodeSet } from '../../workers/transcode/publish/encode-set.ts';
 
 const sha256 = 'ab'.repeat(32);
 const folder = 'titles/bunny/v0123456789abcdef';

@@ -5,7 +5,7 @@ import { Code } from '../../server/core/codes.ts';
 import { silentLogger } from '../../server/core/log.ts';
 import { type HttpOrigin, startHttpOrigin } from '../../server/origin/http-origin.ts';
 import type { ObjectStore } from '../../server/stores/objects/object-store.ts';
-import type { EncodeSet, TranscodeResult } from '../../workers/transcode/encode-set.ts';
+import type { EncodeSet, TranscodeResult } from '../../workers/transcode/publish/encode-set.ts';
 import { createTranscodeKinds } from '../../workers/transcode/transcode-kinds.ts';
 import { freeze } from '../support/processes.ts';
 import { rejectsWith } from '../support/rejects-with.ts';

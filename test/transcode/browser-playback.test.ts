@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { delimiter, join } from 'node:path';
 import { silentLogger } from '../../server/core/log.ts';
 import { type HttpOrigin, startHttpOrigin } from '../../server/origin/http-origin.ts';
-import type { TranscodeResult } from '../../workers/transcode/encode-set.ts';
+import type { TranscodeResult } from '../../workers/transcode/publish/encode-set.ts';
 import { clipPath, createTranscodeFixture, type TranscodeFixture } from './transcode-fixture.ts';
 
 const names = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];

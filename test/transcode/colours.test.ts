@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { colourOf } from '../../workers/transcode/colour.ts';
+import { colourOf } from '../../workers/transcode/source/colour.ts';
 import { ffmpeg, ffprobe, makeSource, sourceCodec } from './sources.ts';
 import { createTranscodeFixture } from './transcode-fixture.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { gopFramesFor } from '../../workers/transcode/frame-plan.ts';
+import { gopFramesFor } from '../../workers/transcode/plan/frame-plan.ts';
 import { rational } from '../../workers/transcode/rational.ts';
 import { makeSource, numberedFrames, readFrameNumbers, sourceCodec, upTo } from './sources.ts';
 import { createTranscodeFixture, smallLadder } from './transcode-fixture.ts';

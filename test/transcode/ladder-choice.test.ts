@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { bdRate } from '../../bench/transcode/bd-rate.ts';
-import { ceilingKbps } from '../../workers/transcode/ladder.ts';
-import { displaySize, planTranscode } from '../../workers/transcode/plan.ts';
+import { ceilingKbps } from '../../workers/transcode/plan/ladder.ts';
+import { displaySize, planTranscode } from '../../workers/transcode/plan/plan.ts';
 import { prepareLadder } from '../../workers/transcode/quality/choose-ladder.ts';
 import { chooseSteps } from '../../workers/transcode/quality/choose-steps.ts';
 import { bestAtRate, frontier, type RatePoint, scoreAlong, upperHull } from '../../workers/transcode/quality/hull.ts';

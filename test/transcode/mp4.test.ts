@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { AppError } from '../../server/core/errors.ts';
+import { chunkFaults } from '../../workers/transcode/encode/verify-chunk.ts';
 import { makeBox, parseBoxes, uint32 } from '../../workers/transcode/mp4/boxes.ts';
 import { makeInitSegment, readTrackInfo } from '../../workers/transcode/mp4/init-segment.ts';
 import { isIdr, nalUnitTypes } from '../../workers/transcode/mp4/nal-units.ts';
 import { readSamples, type Sample } from '../../workers/transcode/mp4/read-fragments.ts';
 import { writeSegment } from '../../workers/transcode/mp4/write-segment.ts';
-import { chunkFaults } from '../../workers/transcode/verify-chunk.ts';
 import { ffprobe, makeSource } from './sources.ts';
 
 const malformed = (error: unknown) => error instanceof AppError && error.reason === 'MP4_MALFORMED';

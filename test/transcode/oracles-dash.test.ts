@@ -4,8 +4,8 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { createContext, runInContext } from 'node:vm';
-import type { EncodeSetFile, TranscodeResult } from '../../workers/transcode/encode-set.ts';
 import { readSamples } from '../../workers/transcode/mp4/read-fragments.ts';
+import type { EncodeSetFile, TranscodeResult } from '../../workers/transcode/publish/encode-set.ts';
 import { makeSource, sourceCodec } from './sources.ts';
 import { createTranscodeFixture, type TranscodeFixture } from './transcode-fixture.ts';
 

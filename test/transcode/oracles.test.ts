@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import type { TranscodeResult } from '../../workers/transcode/encode-set.ts';
 import { jpegSize } from '../../workers/transcode/images/jpeg-size.ts';
+import type { TranscodeResult } from '../../workers/transcode/publish/encode-set.ts';
 import { ffmpeg, ffprobe } from './sources.ts';
 import { clipPath, createTranscodeFixture, type TranscodeFixture } from './transcode-fixture.ts';
 

@@ -5,7 +5,7 @@ import { Code } from '../../server/core/codes.ts';
 import { AppError } from '../../server/core/errors.ts';
 import { silentLogger } from '../../server/core/log.ts';
 import type { JobKind, Json } from '../../workers/queue/job-kind.ts';
-import type { TranscodeResult } from '../../workers/transcode/encode-set.ts';
+import type { TranscodeResult } from '../../workers/transcode/publish/encode-set.ts';
 import type { LadderPoint, LadderReport } from '../../workers/transcode/quality/ladder-report.ts';
 import type { QualityReport } from '../../workers/transcode/quality/score-title-kind.ts';
 import { createTranscodeKinds } from '../../workers/transcode/transcode-kinds.ts';

@@ -1,5 +1,5 @@
 import { rational } from '../../workers/transcode/rational.ts';
-import type { SourceProbe, SourceVideo } from '../../workers/transcode/source-probe.ts';
+import type { SourceProbe, SourceVideo } from '../../workers/transcode/source/source-probe.ts';
 
 export function times(count: number, step: (index: number) => number): Float64Array {
   return Float64Array.from({ length: count }, (_, index) => step(index));

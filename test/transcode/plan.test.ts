@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict';
 import { collectEncodes, encodeJobs } from '../../workers/transcode/child-jobs.ts';
-import { chunkFilters } from '../../workers/transcode/chunk-command.ts';
 import { hevcLevelFor, levelFor } from '../../workers/transcode/codecs/levels.ts';
-import type { ChunkRecord } from '../../workers/transcode/encode-chunk.ts';
-import { gopFramesFor, planFrames, trackClock } from '../../workers/transcode/frame-plan.ts';
-import { measureRate } from '../../workers/transcode/frame-rate.ts';
-import { chooseRungs, fixedLadder } from '../../workers/transcode/ladder.ts';
-import { languageTag } from '../../workers/transcode/language-tag.ts';
-import { planTranscode } from '../../workers/transcode/plan.ts';
+import { chunkFilters } from '../../workers/transcode/encode/chunk-command.ts';
+import type { ChunkRecord } from '../../workers/transcode/encode/encode-chunk.ts';
+import { gopFramesFor, planFrames, trackClock } from '../../workers/transcode/plan/frame-plan.ts';
+import { chooseRungs, fixedLadder } from '../../workers/transcode/plan/ladder.ts';
+import { planTranscode } from '../../workers/transcode/plan/plan.ts';
 import { rational, rationalText } from '../../workers/transcode/rational.ts';
-import type { SourceVideo } from '../../workers/transcode/source-probe.ts';
+import { measureRate } from '../../workers/transcode/source/frame-rate.ts';
+import { languageTag } from '../../workers/transcode/source/language-tag.ts';
+import type { SourceVideo } from '../../workers/transcode/source/source-probe.ts';
 import { probeOf, times } from './plan-fixture.ts';
 
 const fps25 = rational(25, 1);

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { Code } from '../../server/core/codes.ts';
-import type { ChunkRecord } from '../../workers/transcode/encode-chunk.ts';
-import type { TranscodeResult } from '../../workers/transcode/encode-set.ts';
+import type { ChunkRecord } from '../../workers/transcode/encode/encode-chunk.ts';
 import type { Sample } from '../../workers/transcode/mp4/read-fragments.ts';
-import { bucketPeakKilobits } from '../../workers/transcode/rate-bucket.ts';
+import type { TranscodeResult } from '../../workers/transcode/publish/encode-set.ts';
+import { bucketPeakKilobits } from '../../workers/transcode/publish/rate-bucket.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
 import { makeSource, sourceCodec } from './sources.ts';
 import { createTranscodeFixture } from './transcode-fixture.ts';

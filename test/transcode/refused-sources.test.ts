@@ -3,7 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Code } from '../../server/core/codes.ts';
 import { createSeededRandom } from '../../server/core/random.ts';
-import { defaultSourceLimits } from '../../workers/transcode/source-probe.ts';
+import { defaultSourceLimits } from '../../workers/transcode/source/source-probe.ts';
 import type { TranscodeDeps } from '../../workers/transcode/transcode-deps.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
 import { makeSource, sourceCodec } from './sources.ts';

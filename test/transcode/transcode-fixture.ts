@@ -3,7 +3,7 @@ import { systemClock } from '../../server/core/clock.ts';
 import { silentLogger } from '../../server/core/log.ts';
 import { openFolderObjects } from '../../server/stores/objects/folder-objects.ts';
 import type { ObjectStore } from '../../server/stores/objects/object-store.ts';
-import type { EncodeSet, TranscodeResult } from '../../workers/transcode/encode-set.ts';
+import type { EncodeSet, TranscodeResult } from '../../workers/transcode/publish/encode-set.ts';
 import type { TranscodeDeps } from '../../workers/transcode/transcode-deps.ts';
 import { createTranscodeKinds } from '../../workers/transcode/transcode-kinds.ts';
 import { createTempDir } from '../support/temp-dir.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { judgeEncode } from '../../workers/transcode/judge-encode.ts';
-import type { TranscodePlan } from '../../workers/transcode/plan.ts';
-import type { TrackAudit } from '../../workers/transcode/track-audit.ts';
-import { type AuditedAudio, type AuditedVideo, verifyTitle } from '../../workers/transcode/verify-title.ts';
+import { judgeEncode } from '../../workers/transcode/encode/judge-encode.ts';
+import type { TranscodePlan } from '../../workers/transcode/plan/plan.ts';
+import type { TrackAudit } from '../../workers/transcode/publish/track-audit.ts';
+import { type AuditedAudio, type AuditedVideo, verifyTitle } from '../../workers/transcode/publish/verify-title.ts';
 
 const plan = {
   rate: { num: 25, den: 1 },

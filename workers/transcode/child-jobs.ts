@@ -1,8 +1,8 @@
 import type { ChildJob } from '../queue/job-kind.ts';
 import { codecTraits, type VideoCodec, videoCodecs } from './codecs/video-codec.ts';
-import type { AudioRecord } from './encode-audio.ts';
-import type { ChunkRecord } from './encode-chunk.ts';
-import type { TranscodePlan } from './plan.ts';
+import type { AudioRecord } from './encode/encode-audio.ts';
+import type { ChunkRecord } from './encode/encode-chunk.ts';
+import type { TranscodePlan } from './plan/plan.ts';
 import type { TextRecord } from './text/extract-text-kind.ts';
 
 /** The child jobs of a title in the order they are queued, and what each is for. */

@@ -1,8 +1,8 @@
 import { type FieldViolation, invalidFields } from '../../server/core/errors.ts';
 import type { Json } from '../queue/job-kind.ts';
 import { type VideoCodec, videoCodecs } from './codecs/video-codec.ts';
-import type { LadderStep } from './ladder.ts';
-import type { AudioCodec } from './plan-audio.ts';
+import type { LadderStep } from './plan/ladder.ts';
+import type { AudioCodec } from './plan/plan-audio.ts';
 import type { LadderMode } from './quality/ladder-report.ts';
 import type { Metric } from './quality/metric.ts';
 

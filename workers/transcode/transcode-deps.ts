@@ -1,10 +1,10 @@
 import type { Logger } from '../../server/core/log.ts';
 import type { ObjectStore } from '../../server/stores/objects/object-store.ts';
 import type { JobContext } from '../queue/job-kind.ts';
-import { resolveFfmpeg } from './ffmpeg-binaries.ts';
-import { defaultLimits, type FfmpegRuntime } from './run-ffmpeg.ts';
-import type { ProcessLimits } from './run-process.ts';
-import type { SourceLimits } from './source-probe.ts';
+import { resolveFfmpeg } from './ffmpeg/ffmpeg-binaries.ts';
+import { defaultLimits, type FfmpegRuntime } from './ffmpeg/run-ffmpeg.ts';
+import type { ProcessLimits } from './ffmpeg/run-process.ts';
+import type { SourceLimits } from './source/source-probe.ts';
 
 /** What every transcode kind works with. */
 export interface TranscodeDeps {

@@ -1,7 +1,7 @@
 import type { JobKind } from '../queue/job-kind.ts';
 import { videoCodecs } from './codecs/video-codec.ts';
-import { createEncodeAudioKind } from './encode-audio.ts';
-import { createEncodeChunkKind } from './encode-chunk.ts';
+import { createEncodeAudioKind } from './encode/encode-audio.ts';
+import { createEncodeChunkKind } from './encode/encode-chunk.ts';
 import { createMakeThumbnailsKind } from './images/make-thumbnails-kind.ts';
 import { createScoreTitleKind } from './quality/score-title-kind.ts';
 import { createTrialKind } from './quality/trial-kind.ts';

@@ -3,25 +3,25 @@ import type { ObjectStore } from '../../server/stores/objects/object-store.ts';
 import type { JobContext, JobKind } from '../queue/job-kind.ts';
 import { collectEncodes, type EncodeResult, encodeJobs } from './child-jobs.ts';
 import { encoderFor } from './codecs/video-codec.ts';
-import { type CostReport, costReport, keepCost, reportKey } from './cost-report.ts';
-import type { EncodeSet, TranscodeResult } from './encode-set.ts';
 import { codecUnavailable, sourceMissing } from './errors.ts';
 import type { ThumbnailRecord } from './images/make-thumbnails-kind.ts';
-import type { CodecChoice } from './ladder.ts';
-import { packagerVersion, packageTitle } from './package.ts';
 import { parseTranscodeParams, type TranscodeParams } from './params.ts';
-import { planTranscode, type TranscodePlan } from './plan.ts';
-import { type AudioChoice, maxAudioStreams } from './plan-audio.ts';
-import { loadPlan, savePlan } from './plan-store.ts';
-import { probeSource } from './probe.ts';
+import type { CodecChoice } from './plan/ladder.ts';
+import { planTranscode, type TranscodePlan } from './plan/plan.ts';
+import { type AudioChoice, maxAudioStreams } from './plan/plan-audio.ts';
+import { loadPlan, savePlan } from './plan/plan-store.ts';
+import { type CostReport, costReport, keepCost, reportKey } from './publish/cost-report.ts';
+import type { EncodeSet, TranscodeResult } from './publish/encode-set.ts';
+import { packagerVersion, packageTitle } from './publish/package.ts';
+import type { TitleVerification } from './publish/verify-title.ts';
 import { chooseLadder, type LadderPreparation, prepareLadder } from './quality/choose-ladder.ts';
 import { findVmafBuild } from './quality/metric.ts';
 import { toNumber } from './rational.ts';
-import { defaultSourceLimits, type SourceProbe } from './source-probe.ts';
+import { probeSource } from './source/probe.ts';
+import { defaultSourceLimits, type SourceProbe } from './source/source-probe.ts';
 import { findJson } from './stored-json.ts';
 import { planText } from './text/plan-text.ts';
 import { runtimeFor, type TranscodeDeps } from './transcode-deps.ts';
-import type { TitleVerification } from './verify-title.ts';
 
 type Inspected = {
   /** Key of the plan before its ladder is chosen. */

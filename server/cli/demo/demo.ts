@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { trace } from '@opentelemetry/api';
-import { type FfmpegLocations, resolveFfmpeg } from '../../../workers/transcode/ffmpeg-binaries.ts';
+import { type FfmpegLocations, resolveFfmpeg } from '../../../workers/transcode/ffmpeg/ffmpeg-binaries.ts';
 import { startStack } from '../../app/start-stack.ts';
 import { readConfig } from '../../core/config/read-config.ts';
 import { messageOf } from '../../core/errors.ts';

@@ -1,5 +1,5 @@
 import { systemClock } from '../../../server/core/clock.ts';
-import { runProcess } from '../../../workers/transcode/run-process.ts';
+import { runProcess } from '../../../workers/transcode/ffmpeg/run-process.ts';
 
 // Runs a process that says its id and sleeps; the test kills this script and looks whether the sleeper goes too.
 await runProcess({

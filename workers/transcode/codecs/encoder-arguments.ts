@@ -1,5 +1,5 @@
-import { hdrTags, x265HdrParams } from '../hdr.ts';
-import type { Rung } from '../ladder.ts';
+import type { Rung } from '../plan/ladder.ts';
+import { hdrTags, x265HdrParams } from '../source/hdr.ts';
 
 /** Encoder threads of each rung: part of the content, because another count gives other bytes. */
 const encoderThreads = 1;

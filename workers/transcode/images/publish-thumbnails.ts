@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { ObjectStore } from '../../../server/stores/objects/object-store.ts';
 import type { ImageTrack } from '../manifest/media-track.ts';
-import type { TranscodePlan } from '../plan.ts';
-import type { VersionFolder } from '../publish-track.ts';
+import type { TranscodePlan } from '../plan/plan.ts';
+import type { VersionFolder } from '../publish/publish-track.ts';
 import { writeWebVtt } from '../text/webvtt.ts';
 import type { ThumbnailRecord } from './make-thumbnails-kind.ts';
 import { sheetName } from './thumbnail-plan.ts';

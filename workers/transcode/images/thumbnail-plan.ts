@@ -1,5 +1,5 @@
-import type { Rung } from '../ladder.ts';
-import type { TranscodePlan } from '../plan.ts';
+import type { Rung } from '../plan/ladder.ts';
+import type { TranscodePlan } from '../plan/plan.ts';
 import { toNumber } from '../rational.ts';
 
 /** Small pictures of a title at equal distances, many on one sheet. */

@@ -1,7 +1,7 @@
 import { escapeMarkup } from '../../../server/core/escape-markup.ts';
-import { type HdrSignal, hdrMatrices, hdrPrimaries, hdrTransfers } from '../hdr.ts';
-import type { AudioPurpose } from '../plan-audio.ts';
+import type { AudioPurpose } from '../plan/plan-audio.ts';
 import { type Rational, rational, toNumber } from '../rational.ts';
+import { type HdrSignal, hdrMatrices, hdrPrimaries, hdrTransfers } from '../source/hdr.ts';
 import {
   type AudioTrack,
   type ImageTrack,

@@ -1,6 +1,6 @@
-import type { HdrSignal } from '../hdr.ts';
-import type { AudioPurpose } from '../plan-audio.ts';
+import type { AudioPurpose } from '../plan/plan-audio.ts';
 import type { Rational } from '../rational.ts';
+import type { HdrSignal } from '../source/hdr.ts';
 
 /** One media segment of a track; times are ticks of presentation, exact. */
 export type MediaSegment = {

@@ -1,9 +1,9 @@
 import type { ObjectStore } from '../../../server/stores/objects/object-store.ts';
 import type { JobContext } from '../../queue/job-kind.ts';
 import { codecTraits } from '../codecs/video-codec.ts';
-import { type CodecChoice, ceilingKbps, makeRung, type Rung } from '../ladder.ts';
-import type { PlannedChunk, TranscodePlan } from '../plan.ts';
-import { savePlan } from '../plan-store.ts';
+import { type CodecChoice, ceilingKbps, makeRung, type Rung } from '../plan/ladder.ts';
+import type { PlannedChunk, TranscodePlan } from '../plan/plan.ts';
+import { savePlan } from '../plan/plan-store.ts';
 import { type ChosenStep, chooseSteps, ssimRules, vmafRules } from './choose-steps.ts';
 import { frontier, type RatePoint, upperHull } from './hull.ts';
 import type { CodecLadder, LadderPoint } from './ladder-report.ts';

@@ -1,13 +1,13 @@
 import { jsonDigest } from '../../../server/core/canonical-json.ts';
 import type { ObjectStore } from '../../../server/stores/objects/object-store.ts';
 import type { JobContext } from '../../queue/job-kind.ts';
-import { sourceRateBps } from '../complexity.ts';
-import type { CodecChoice } from '../ladder.ts';
 import type { TranscodeParams } from '../params.ts';
-import type { PlannedChunk, TranscodePlan } from '../plan.ts';
-import { savePlan } from '../plan-store.ts';
+import { sourceRateBps } from '../plan/complexity.ts';
+import type { CodecChoice } from '../plan/ladder.ts';
+import type { PlannedChunk, TranscodePlan } from '../plan/plan.ts';
+import { savePlan } from '../plan/plan-store.ts';
 import { toNumber } from '../rational.ts';
-import type { SourceVideo } from '../source-probe.ts';
+import type { SourceVideo } from '../source/source-probe.ts';
 import { putJsonOnce } from '../stored-json.ts';
 import { type AnalysedCodec, analyseCodec } from './analyse-codec.ts';
 import { fixedReport, type LadderReport } from './ladder-report.ts';

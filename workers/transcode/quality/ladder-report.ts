@@ -1,5 +1,5 @@
 import type { VideoCodec, VideoEncoder } from '../codecs/video-codec.ts';
-import type { Rung } from '../ladder.ts';
+import type { Rung } from '../plan/ladder.ts';
 import type { Metric } from './metric.ts';
 
 export type LadderMode = 'fixed' | 'per-title';

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { AppError } from '../../../server/core/errors.ts';
 import { metricUnavailable } from '../errors.ts';
-import { type FfmpegBinaries, packagedFfmpeg, resolveFfmpeg } from '../ffmpeg-binaries.ts';
-import { isExecutable } from '../find-program.ts';
+import { type FfmpegBinaries, packagedFfmpeg, resolveFfmpeg } from '../ffmpeg/ffmpeg-binaries.ts';
+import { isExecutable } from '../ffmpeg/find-program.ts';
 import type { TranscodeDeps } from '../transcode-deps.ts';
 
 /** How pictures are compared: structural similarity, which every build has, or the one trained on viewers. */

@@ -1,9 +1,9 @@
 import { canonicalJson } from '../../../server/core/canonical-json.ts';
 import type { ObjectStore } from '../../../server/stores/objects/object-store.ts';
-import type { EncodeSetObject } from '../encode-set.ts';
 import { sourceMissing } from '../errors.ts';
-import type { TranscodePlan } from '../plan.ts';
-import type { VersionFolder } from '../publish-track.ts';
+import type { TranscodePlan } from '../plan/plan.ts';
+import type { EncodeSetObject } from '../publish/encode-set.ts';
+import type { VersionFolder } from '../publish/publish-track.ts';
 import { findJson } from '../stored-json.ts';
 import type { LadderReport } from './ladder-report.ts';
 import { ladderSvg } from './ladder-svg.ts';

@@ -1,7 +1,7 @@
 import { Code } from '../../../server/core/codes.ts';
 import { AppError } from '../../../server/core/errors.ts';
 import type { JobContext } from '../../queue/job-kind.ts';
-import type { TranscodePlan } from '../plan.ts';
+import type { TranscodePlan } from '../plan/plan.ts';
 import { toNumber } from '../rational.ts';
 import { type Metric, ssimDb } from './metric.ts';
 import type { TrialResult } from './trial-kind.ts';

@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { scoreFailed } from '../errors.ts';
-import type { DisplaySize } from '../ladder.ts';
+import { type FfmpegRuntime, runFfmpeg } from '../ffmpeg/run-ffmpeg.ts';
+import type { DisplaySize } from '../plan/ladder.ts';
 import type { Rational } from '../rational.ts';
-import { type FfmpegRuntime, runFfmpeg } from '../run-ffmpeg.ts';
 import { type Metric, metricLog } from './metric.ts';
 
 export interface ScoreWork {

@@ -1,7 +1,7 @@
 import { codecTraits } from '../codecs/video-codec.ts';
-import { type CodecChoice, type DisplaySize, makeRung, type Rung, sizeFor } from '../ladder.ts';
-import { type PlannedChunk, planChunk, type TranscodePlan } from '../plan.ts';
-import type { SourceVideo } from '../source-probe.ts';
+import { type CodecChoice, type DisplaySize, makeRung, type Rung, sizeFor } from '../plan/ladder.ts';
+import { type PlannedChunk, planChunk, type TranscodePlan } from '../plan/plan.ts';
+import type { SourceVideo } from '../source/source-probe.ts';
 
 /** Short sides that are tried, as far as the source has them. */
 const trialHeights = [1080, 720, 540, 432, 360, 270, 234];

@@ -1,5 +1,5 @@
-import { languageTag } from '../language-tag.ts';
-import type { SourceText } from '../source-probe.ts';
+import { languageTag } from '../source/language-tag.ts';
+import type { SourceText } from '../source/source-probe.ts';
 
 /** One subtitle stream to publish as WebVTT. */
 export type PlannedText = {

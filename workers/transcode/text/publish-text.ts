@@ -2,8 +2,8 @@ import type { ObjectStore } from '../../../server/stores/objects/object-store.ts
 import { encodeRejected } from '../errors.ts';
 import { writeMediaPlaylist } from '../manifest/hls.ts';
 import { mediaPlaylistName, type TextTrack } from '../manifest/media-track.ts';
-import type { TranscodePlan } from '../plan.ts';
-import type { VersionFolder } from '../publish-track.ts';
+import type { TranscodePlan } from '../plan/plan.ts';
+import type { VersionFolder } from '../publish/publish-track.ts';
 import type { TextRecord } from './extract-text-kind.ts';
 import type { PlannedText } from './plan-text.ts';
 import { parseWebVtt, webVttSegment } from './webvtt.ts';
