@@ -46,13 +46,15 @@ export interface FilterEngineOptions {
   readonly signersFile?: string | undefined;
   /** Globs on ids of filters that run in a worker thread whatever they say; default none. */
   readonly isolated?: readonly string[];
+  /** Bounds of filters that run in a worker thread; default `defaultWorkerLimits`. */
   readonly workerLimits?: Partial<WorkerLimits>;
   /** Calls that run on a replaced set for longer than this are ended (UNAVAILABLE FILTERS_REPLACED), ms; default never. */
   readonly drainDeadlineMs?: number | undefined;
-  /** When a canary counts as worse than the active version. */
+  /** When a canary counts as worse than the active version; default `defaultTrialLimits`. */
   readonly trialLimits?: Partial<TrialLimits>;
 }
 
+/** The filters of a server at work: the pipeline for server/rpc, reloads, and what operators do. */
 export interface FilterEngine extends CallPipeline {
   /** Stages, trials, switches, configurations, listings. */
   readonly admin: FilterAdmin;

@@ -11,6 +11,7 @@ import type { FilterGroup, Promotion } from './versions/filter-group.ts';
 import type { PastVersion } from './versions/past-versions.ts';
 import type { FilterSource } from './versions/stage-filter.ts';
 
+/** Where a version is in its life; `rolled_back` and `closed` end it. */
 export type FilterStageName = 'staged' | 'shadow' | 'canary' | 'active' | 'disabled' | 'rolled_back' | 'closed';
 
 /** One version of a filter with its place in its life. */
@@ -26,7 +27,7 @@ export interface FilterVersion extends FilterDescription {
   readonly callsInFlight: number;
 }
 
-export type MethodOf = Pick<Call, 'service' | 'method' | 'kind' | 'known' | 'requestType' | 'responseType'>;
+type MethodOf = Pick<Call, 'service' | 'method' | 'kind' | 'known' | 'requestType' | 'responseType'>;
 
 /** The life of filters on a running engine. */
 export interface FilterAdmin {
@@ -46,6 +47,7 @@ export interface FilterAdmin {
   setDisabled(id: string, isDisabled: boolean): Promise<FilterVersion>;
   /** Undefined takes the server's configuration again. Throws FILTER_NOT_FOUND, FILTER_CONFIG_INVALID. */
   setConfig(id: string, config: unknown): Promise<FilterVersion>;
+  /** What the filters did in a recently ended call; undefined when it is unknown or forgotten. */
   explain(callId: string): CallExplanation | undefined;
   /** The versions (of one filter) as they are, then each whose stage, share or configuration changes. */
   watch(id: string | undefined, signal: AbortSignal): AsyncGenerator<FilterVersion>;
@@ -53,7 +55,7 @@ export interface FilterAdmin {
   endWatches(): void;
 }
 
-export interface FilterAdminDeps {
+interface FilterAdminDeps {
   readonly sets: FilterSets;
   readonly explain: FilterAdmin['explain'];
 }
@@ -100,7 +102,7 @@ function signatureOf({ stage, share, group, config, hash, quarantinedUntilMs }: 
 
 const nameOf = ({ id, version, group }: FilterVersion) => `${id}@${version}/${group}`;
 
-export interface FilterAdminParts {
+interface FilterAdminParts {
   readonly admin: FilterAdmin;
   /** Tells watchers that something about these filters may have changed. */
   readonly changed: (ids: readonly string[]) => void;

@@ -18,11 +18,15 @@ import { readFolder } from './load/read-folders.ts';
 
 export type { ConformanceOptions, ConformanceResult } from './kit/conformance.ts';
 
+/** What a filter is opened with; nothing need be given. */
 export interface FilterKitOptions {
   /** Raw configuration; default none given. */
   readonly config?: unknown;
+  /** Default: the system's. */
   readonly clock?: Clock;
+  /** Default: seeded, the same numbers in every run. */
   readonly random?: Random;
+  /** Default: lines are dropped. */
   readonly log?: Logger;
 }
 

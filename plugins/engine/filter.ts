@@ -120,6 +120,7 @@ interface FilterBase<
   readonly after?: readonly string[];
   /** Ids of filters that run after this one, whatever the orders say. One that is not loaded fails the load. */
   readonly before?: readonly string[];
+  /** What it is for; shown in listings. */
   readonly category: FilterCategory;
   /** Keys of `call.attributes` that its hooks set, with `ctx.write`. */
   readonly provides?: readonly P[];
@@ -128,12 +129,13 @@ interface FilterBase<
    * refused: at the load, at a reload, and when that filter is to be switched off.
    */
   readonly requires?: readonly R[];
+  /** Calls that it is for; default all. */
   readonly match?: FilterMatch;
   /** Longest wait for one asynchronous run, in ms; default 5000. */
   readonly timeoutMs?: number;
   /** Most runs at once; default 4000. A run that timed out no longer counts. */
   readonly maxConcurrent?: number;
-  /** Default `closed`. */
+  /** What a failure of the filter does to the call; default `closed`. */
   readonly failurePolicy?: FailurePolicy;
   /** Code of a call that is refused because the filter failed; default INTERNAL or UNAVAILABLE, by the failure. */
   readonly failureCode?: FailureCode;
@@ -249,6 +251,10 @@ export interface ErrorFilter<
   ): Awaitable<AppError | undefined | void>;
 }
 
+/**
+ * A filter of any type; `type` decides what `run` is given and may give back. `Config`: what its schema reads. `State`:
+ * what `open` made. `Req`, `Res`: its messages. `P`, `R`: the keys that it provides and requires.
+ */
 export type Filter<
   Config,
   State,
@@ -263,8 +269,8 @@ export type Filter<
 
 /**
  * Types a filter; returns it unchanged. A filter folder holds `filter.ts` (or .js) with
- * `export const filter = defineFilter({ … })`. Write `config`, `open`, `messages`, `provides` and `requires` before the hooks: they set the
- * hooks' types.
+ * `export const filter = defineFilter({ … })`. Write `config`, `open`, `messages`, `provides` and `requires` before the
+ * hooks: they set the hooks' types.
  */
 export function defineFilter<
   Config = undefined,

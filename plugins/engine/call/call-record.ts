@@ -88,6 +88,7 @@ export function lineOf(record: CallRecord): string {
   return line;
 }
 
+/** What a record says, for people. */
 export function explainRecord(record: CallRecord): CallExplanation {
   const filters = tracesOf(record);
   const { callId, path, code, startMs, durationMs } = record;

@@ -63,8 +63,8 @@ const words: readonly string[] = [
   'skipped(message_type)',
 ];
 
-const filterStatusNames = ['ran', 'skipped', 'failed', 'timed_out', 'short_circuited', 'disabled'] as const;
-export type FilterStatusName = (typeof filterStatusNames)[number];
+/** What a filter came to in a call, without the detail. */
+export type FilterStatusName = 'ran' | 'skipped' | 'failed' | 'timed_out' | 'short_circuited' | 'disabled';
 
 /** What one filter did in one call. */
 export interface FilterTrace {

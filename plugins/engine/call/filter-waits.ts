@@ -13,6 +13,7 @@ export interface Thenable {
 
 type Settle = (status: Status, value: unknown) => void;
 
+/** True of a promise, and of anything else with a `then`. */
 export function isThenable(value: unknown): value is Thenable {
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
 }

@@ -2,6 +2,7 @@ import type { Call } from '../../../server/core/call.ts';
 import { holdFilter, type LoadedFilter, releaseFilter } from '../load/loaded-filter.ts';
 import type { Chain, Slot, Snapshot } from '../set/snapshot.ts';
 
+/** The hooks that may follow to later versions. */
 export type MessageHook = 'requestMessage' | 'responseMessage';
 
 /** Lets the message hooks of one long call follow to the versions that serve now; holds those while the call lasts. */

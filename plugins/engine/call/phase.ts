@@ -94,6 +94,7 @@ export function bodyPhase(messages: readonly unknown[]): Phase {
   };
 }
 
+/** Carries nothing. */
 export const outboundPhase: Phase = {
   invoke: (filter, _carried, call, ctx) => filter.run?.(call, ctx, undefined),
   take: () => undefined,

@@ -23,7 +23,7 @@ import {
 import { holdRequestBody } from './request-body.ts';
 import { addAfter, recordingSpan } from './span-event.ts';
 
-export interface SessionDeps {
+interface SessionDeps {
   readonly clock: Clock;
   readonly records: CallRecords;
   readonly faults: FilterFaults;

@@ -5,6 +5,7 @@ import { contextKey } from './context-key.ts';
 
 /** How much a call matters, most first. Source: Netflix's service-level prioritised load shedding, 2024. */
 export const callPriorities = ['CRITICAL', 'DEGRADED', 'BEST_EFFORT', 'BULK'] as const;
+/** One of `callPriorities`. */
 export type CallPriority = (typeof callPriorities)[number];
 
 /** The priority that was granted to the call (not the one it asks for). */
@@ -29,6 +30,7 @@ export const localRefusal = contextKey<string>('local_refusal');
 
 /** What limits and breakers are kept by. */
 export const callKeyKinds = ['all', 'service', 'method', 'principal'] as const;
+/** One of `callKeyKinds`. */
 export type CallKeyKind = (typeof callKeyKinds)[number];
 
 const maxPrincipalKeys = 4096;

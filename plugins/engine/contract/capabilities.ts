@@ -5,7 +5,9 @@ import type { SharedRates } from '../../../server/core/shared-rates.ts';
 
 /** What the host of the engine lends to filters. */
 export interface Capabilities {
+  /** Connections to other servers. Absent: every call of an origin fails with ORIGINS_MISSING. */
   readonly origins?: Origins | undefined;
+  /** Rates that all servers of a fleet count together. Absent: a filter that is set to share its rate fails to load. */
   readonly sharedRates?: SharedRates | undefined;
 }
 
@@ -17,7 +19,10 @@ function originsMissing(): AppError {
   });
 }
 
-/** What a filter gets where no connections to other servers are lent: every call is refused. */
+/**
+ * What a filter gets where no connections to other servers are lent: every call is refused with ORIGINS_MISSING
+ * (FAILED_PRECONDITION).
+ */
 export const noOrigins: Origins = {
   call: () => {
     throw originsMissing();

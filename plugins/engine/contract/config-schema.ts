@@ -67,10 +67,12 @@ function integer(least: number, most: number): Schema<number> {
   return checked(`a whole number from ${least} to ${most}`, accept);
 }
 
+/** True or false; nothing else is read as one. */
 function flag(): Schema<boolean> {
   return checked('true or false', (raw): raw is boolean => typeof raw === 'boolean');
 }
 
+/** One of these texts, as written. */
 function oneOf<const T extends string>(...allowed: readonly T[]): Schema<T> {
   return checked(`one of ${allowed.join(', ')}`, (raw): raw is T => allowed.some((name) => name === raw));
 }

@@ -4,6 +4,7 @@ import type { CallPriority } from './call-keys.ts';
 
 /** When a filter runs: before the endpoint, as the endpoint, after it succeeded, or on any failure. */
 export const filterTypes = ['inbound', 'endpoint', 'outbound', 'error'] as const;
+/** One of `filterTypes`. */
 export type FilterType = (typeof filterTypes)[number];
 
 /** What a filter is for; shown in listings. */
@@ -21,6 +22,7 @@ export const filterCategories = [
   'resilience',
   'routing',
 ] as const;
+/** One of `filterCategories`. */
 export type FilterCategory = (typeof filterCategories)[number];
 
 /**
@@ -28,6 +30,7 @@ export type FilterCategory = (typeof filterCategories)[number];
  * `onFailure` decides.
  */
 export const failurePolicies = ['closed', 'open', 'fallback'] as const;
+/** One of `failurePolicies`. */
 export type FailurePolicy = (typeof failurePolicies)[number];
 
 /**
@@ -60,8 +63,10 @@ export type FailureCode = Exclude<keyof typeof Code, 'OK'>;
  * before the endpoint gets any of it. What a filter does not need costs its calls nothing.
  */
 export const filterNeeds = ['headers', 'messages', 'body'] as const;
+/** One of `filterNeeds`. */
 export type FilterNeeds = (typeof filterNeeds)[number];
 
 /** Where a filter runs: in the server's own thread, or in a worker thread of its own. */
 export const filterIsolations = ['none', 'worker'] as const;
+/** One of `filterIsolations`. */
 export type FilterIsolation = (typeof filterIsolations)[number];

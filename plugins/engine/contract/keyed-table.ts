@@ -10,7 +10,9 @@ export interface KeyedTable<V> {
   readonly evicted: number;
 }
 
+/** How a table makes states and which it gives up. */
 export interface KeyedTableOptions<V> {
+  /** States kept at once; at least 1. */
   readonly maxKeys: number;
   readonly create: (key: string) => V;
   /** False for states that are better kept, e.g. an open breaker; of many such the oldest goes nevertheless. */

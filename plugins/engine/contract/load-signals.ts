@@ -6,9 +6,13 @@ export interface LoadSignals {
   read(name: string): number;
 }
 
-/** Names in use; a closed set, so that readers and writers meet. */
+/**
+ * Under which concurrency limiters publish the share of their limit that is in use. Names stand here, so that readers
+ * and writers meet.
+ */
 export const limiterUse = 'limiter_use';
 
+/** Signals apart from those of the process, for a test of their own; filters use `loadSignals`. */
 export function createLoadSignals(): LoadSignals {
   const readers = new Map<string, Set<() => number>>();
   return {

@@ -1,7 +1,9 @@
 import type { Clock } from '../../../server/core/clock.ts';
 import { createKeyedTable } from './keyed-table.ts';
 
+/** Rate, size and number of the buckets. */
 export interface TokenBucketOptions {
+  /** Tokens that a bucket gains per second, until it is full. */
   readonly ratePerSecond: number;
   /** Tokens of a full bucket. */
   readonly burst: number;
@@ -12,7 +14,7 @@ export interface TokenBucketOptions {
 
 /** One token bucket per key. */
 export interface TokenBuckets {
-  /** Takes one token: 0 when there was one, else the ms until there is. */
+  /** Takes one token: 0 when there was one, else the ms until there is. `nowMs` is monotonic; default now. */
   take(key: string, nowMs?: number): number;
   /**
    * Takes the next token that nobody has taken, also one that is yet to come, and gives the ms until it is there; takes
@@ -34,6 +36,7 @@ interface Bucket {
 
 const token = 1000;
 
+/** Buckets that begin full and refill evenly, by the monotonic time of the clock. */
 export function createTokenBuckets({ ratePerSecond, burst, maxKeys, clock }: TokenBucketOptions): TokenBuckets {
   const full = burst * token;
   const buckets = createKeyedTable<Bucket>({ maxKeys, create: () => ({ level: full, at: Number.NaN }) });

@@ -16,7 +16,7 @@ export interface ImportProbe {
   close(): Promise<void>;
 }
 
-export interface ImportProbeOptions {
+interface ImportProbeOptions {
   readonly limits: WorkerLimits;
   readonly clock: Clock;
   readonly log: Logger;

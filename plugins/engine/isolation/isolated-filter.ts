@@ -16,7 +16,7 @@ import {
 } from './isolation-protocol.ts';
 import { type FilterThread, startFilterThread, type WorkerLimits } from './worker-host.ts';
 
-export interface IsolationOptions {
+interface IsolationOptions {
   readonly source: FilterFolder;
   /** It runs in a worker whatever it says itself. */
   readonly isIsolated: boolean;

@@ -24,7 +24,9 @@ export interface PlainCall {
   readonly responseTrailers: PlainMetadata;
 }
 
+/** The metadata of a call that a filter in a worker may change. */
 export const metadataNames = ['requestMetadata', 'responseHeaders', 'responseTrailers'] as const;
+/** One of `metadataNames`. */
 export type MetadataName = (typeof metadataNames)[number];
 
 /** What a filter in a worker changed on its call. */
@@ -71,6 +73,7 @@ export type DeclaredFilter = Pick<
     >
   >;
 
+/** The part of a filter that is data; its hooks stay in the worker. */
 export function declarationOf(filter: Filter<unknown, unknown>, isolation: FilterIsolation): DeclaredFilter {
   const { id, version, type, order, category } = filter;
   const { description, match, timeoutMs, maxConcurrent, failurePolicy, failureCode, after, before, selfTest } = filter;
@@ -79,6 +82,7 @@ export function declarationOf(filter: Filter<unknown, unknown>, isolation: Filte
   return { id, version, type, order, category, isolation, ...given };
 }
 
+/** What the server asks of a worker; each request gets one answer. */
 export type WorkerRequest =
   | { readonly kind: 'declare'; readonly source: FilterFolder; readonly isIsolated: boolean }
   | { readonly kind: 'open'; readonly rawConfig: unknown }
@@ -86,10 +90,12 @@ export type WorkerRequest =
   | { readonly kind: 'ping' }
   | { readonly kind: 'close' };
 
+/** What the server posts: a request, or that it no longer waits for one. */
 export type ToWorker =
   | { readonly id: number; readonly request: WorkerRequest }
   | { readonly cancel: number; readonly reason: string };
 
+/** What a worker posts: the answer of a request, or a line for the server's log. */
 export type FromWorker =
   | { readonly id: number; readonly value: unknown }
   | { readonly id: number; readonly error: PlainError }
@@ -101,6 +107,7 @@ export interface OpenedInWorker {
   readonly isEnabled: boolean;
 }
 
+/** Anything thrown, ready to cross; of what is no Error only its text. */
 export function toPlainError(error: unknown): PlainError {
   if (!(error instanceof Error)) return { name: 'Error', message: String(error), stack: undefined };
   const { name, message, stack } = error;
@@ -114,6 +121,7 @@ export function toPlainError(error: unknown): PlainError {
   };
 }
 
+/** The error as it was thrown; an AppError stays one, and with it a verdict. */
 export function fromPlainError({ name, message, stack, app }: PlainError): Error {
   if (app === undefined) return Object.assign(new Error(message), { name, stack: stack ?? '' });
   const { retryAfterMs, ...rest } = app;
@@ -124,6 +132,7 @@ function plainMetadata(metadata: Call['requestMetadata']): PlainMetadata {
   return metadata.keys().map((key) => [key, metadata.getAll(key)] as const);
 }
 
+/** The call, ready to cross; signal and attributes stay behind. */
 export function toPlainCall(call: Call): PlainCall {
   const { id, path, service, method, kind, known, idempotency, peer, deadline, principal } = call;
   return {
@@ -135,6 +144,7 @@ export function toPlainCall(call: Call): PlainCall {
   };
 }
 
+/** Makes the changes on the server's own call. */
 export function applyChanges(call: Call, { metadata, id, principal }: CallChanges): void {
   for (const [name, key, values] of metadata) {
     call[name].delete(key);

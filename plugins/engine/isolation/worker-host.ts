@@ -13,7 +13,9 @@ export interface WorkerLimits {
   readonly graceMs: number;
   /** Restarts within `restartWindowMs`; then none for `pauseMs`. Default 3. */
   readonly maxRestarts: number;
+  /** Default 60,000. */
   readonly restartWindowMs: number;
+  /** Default 30,000. */
   readonly pauseMs: number;
 }
 
@@ -40,7 +42,7 @@ export interface FilterThread {
   readonly hasEnded: boolean;
 }
 
-export interface FilterThreadOptions {
+interface FilterThreadOptions {
   /** For errors and the log. */
   readonly name: string;
   readonly limits: WorkerLimits;

@@ -7,6 +7,7 @@ import { createSampleCall } from './sample-call.ts';
 import { type SelfTestInput, takeCase } from './self-test.ts';
 import type { SelfTestCall } from './self-test-case.ts';
 
+/** Bounds of a conformance run. */
 export interface ConformanceOptions {
   /** Most time that half of the calls may spend in the filter, waits included, in ns; default 50,000. */
   readonly budgetNs?: number;

@@ -17,6 +17,7 @@ export interface ModuleSurroundings {
   readonly importDynamically: (specifier: unknown, options?: ImportCallOptions) => Promise<unknown>;
 }
 
+/** A module as a function; `evaluate` may be called again, for a namespace of its own. */
 export interface CompiledModule {
   readonly requests: readonly ModuleRequest[];
   /** Runs the module's top level. */

@@ -6,7 +6,7 @@ import { type LoadOptions, loadFilters } from './load-filters.ts';
 import type { LoadedFilter } from './loaded-filter.ts';
 import { type FilterFolder, readFolders } from './read-folders.ts';
 
-export interface FolderLoaderOptions extends LoadOptions {
+interface FolderLoaderOptions extends LoadOptions {
   readonly dirs: readonly string[];
 }
 
@@ -43,6 +43,7 @@ function fingerprintOf(folders: readonly FilterFolder[]): string {
   return folders.map(({ file, hash }) => `${file}\0${hash}`).join('\n');
 }
 
+/** What differs between two sets; the same id with another instance counts as replaced. */
 export function changesOf(before: readonly LoadedFilter[], after: readonly LoadedFilter[]): FilterChanges {
   const old = new Map(before.map((filter) => [filter.id, filter]));
   const ids = new Set(after.map((filter) => filter.id));

@@ -18,6 +18,7 @@ import { importFilter } from './import-filter.ts';
 import { type LoadedFilter, type OpenFilterOptions, openFilter } from './loaded-filter.ts';
 import { type FilterFolder, hashFolder } from './read-folders.ts';
 
+/** What loading a set of filters needs. */
 export interface LoadOptions {
   /** Configuration by filter id. */
   readonly config: Readonly<Record<string, unknown>>;

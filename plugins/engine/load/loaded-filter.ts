@@ -119,6 +119,7 @@ export interface LoadedFilter {
   close(): Promise<void>;
 }
 
+/** What opening one version needs. */
 export interface OpenFilterOptions {
   readonly definition: Filter<unknown, unknown>;
   readonly file: string;
@@ -128,6 +129,7 @@ export interface OpenFilterOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly capabilities?: Capabilities | undefined;
+  /** Longest `open` and longest `close` of the filter, in ms. */
   readonly openTimeoutMs: number;
   /** The filter left its calls, or came back, because it kept failing. */
   readonly onQuarantine?: ((filter: string, isOut: boolean) => void) | undefined;

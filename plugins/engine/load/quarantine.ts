@@ -18,7 +18,7 @@ export interface Quarantine {
   readonly untilMs: number | undefined;
 }
 
-export interface QuarantineOptions {
+interface QuarantineOptions {
   readonly clock: Clock;
   /** Failures in a row that begin it; default 20. */
   readonly maxFailures?: number;
@@ -31,6 +31,7 @@ export interface QuarantineOptions {
   readonly onChange?: (isOut: boolean) => void;
 }
 
+/** The filter takes part at first. */
 export function createQuarantine(options: QuarantineOptions): Quarantine {
   const { clock, maxFailures = 20, backoffMs = 5000, maxBackoffMs = 300_000, trialMs = 10_000, onChange } = options;
   let failures = 0;

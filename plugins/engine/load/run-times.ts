@@ -26,6 +26,7 @@ function middleOf(bucket: number): number {
   return 2 ** power * (1 + ((bucket % perPower) + 0.5) / perPower);
 }
 
+/** Empty by default; else goes on from these counts per bucket, `total` together. */
 export function createRunTimes(counts: Float64Array = new Float64Array(buckets), total = 0): RunTimes {
   let count = total;
   const times: RunTimes & { readonly counts: Float64Array } = {

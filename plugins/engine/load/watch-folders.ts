@@ -3,7 +3,7 @@ import type { Clock } from '../../../server/core/clock.ts';
 import { messageOf } from '../../../server/core/errors.ts';
 import type { Logger } from '../../../server/core/log.ts';
 
-export interface WatchOptions {
+interface WatchOptions {
   readonly dirs: readonly string[];
   readonly clock: Clock;
   readonly log: Logger;

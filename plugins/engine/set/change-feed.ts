@@ -13,6 +13,7 @@ interface Watcher {
   wake: () => void;
 }
 
+/** A feed that nobody watches yet. */
 export function createChangeFeed(): ChangeFeed {
   const watchers = new Set<Watcher>();
   let isOver = false;

@@ -43,6 +43,7 @@ export interface SnapshotDescription {
   readonly filters: readonly FilterDescription[];
 }
 
+/** The filter as it is now; its counts are copied. */
 export function describeFilter(filter: LoadedFilter, isDisabled: boolean): FilterDescription {
   const { id, version, description, type, order, category, failurePolicy, timeoutMs, maxConcurrent } = filter;
   const { needs, isolation, file, hash, loadedAtMs, inFlight, times, quarantine } = filter;
@@ -56,6 +57,7 @@ export function describeFilter(filter: LoadedFilter, isDisabled: boolean): Filte
   };
 }
 
+/** The set and its filters as they are now. */
 export function describeSnapshot(snapshot: Snapshot): SnapshotDescription {
   const filters = snapshot.filters.map((filter) => describeFilter(filter, snapshot.disabled.has(filter.id)));
   return { version: snapshot.version, calls: snapshot.calls(), filters };

@@ -46,6 +46,7 @@ export interface FilterSets {
   close(): Promise<void>;
 }
 
+/** What sets are made from; defaults stand with FilterEngineOptions. */
 export interface FilterSetsOptions extends Omit<StageOptions, 'checkVersion'> {
   readonly dirs: readonly string[];
   readonly metrics: FilterMetrics;

@@ -26,7 +26,7 @@ export const defaultTrialLimits: TrialLimits = {
   minLatencyDifferenceNs: 100_000,
 };
 
-export interface ErrorCount {
+interface ErrorCount {
   readonly calls: number;
   readonly errors: number;
 }
@@ -70,7 +70,7 @@ export function compareErrors(
   return { isWorse, text: `${text}, z = ${z.toFixed(1)}${isWorse ? ` over ${limits.maxZ}` : ''}` };
 }
 
-export interface MedianTime {
+interface MedianTime {
   readonly runs: number;
   readonly medianNs: number | undefined;
 }

@@ -4,6 +4,7 @@ import type { GroupStore, StoredGroup, StoredStage } from './group-store.ts';
 import type { FilterSource, StageOptions } from './stage-filter.ts';
 import type { Trial, TrialShare } from './trial.ts';
 
+/** A version of a group: what was staged, and the open filter made of it. */
 export interface GroupMember {
   readonly given: FilterSource;
   readonly filter: LoadedFilter;
@@ -25,8 +26,10 @@ export interface Promotion extends TrialShare {
   readonly stage: 'shadow' | 'canary' | 'active';
 }
 
+/** How a group ended: taken back, or closed because newer versions cover it. */
 export type EndedStage = 'rolled_back' | 'closed';
 
+/** What the groups need of the engine around them. */
 export interface FilterGroupsDeps {
   readonly options: Omit<StageOptions, 'checkVersion'>;
   readonly store: GroupStore;
@@ -43,6 +46,7 @@ export interface FilterGroupsDeps {
   worse(group: string, why: string): void;
 }
 
+/** The groups of staged versions, from staging to their end. */
 export interface FilterGroups {
   readonly list: readonly FilterGroup[];
   /** The group that gives the active version of the id. */
@@ -61,5 +65,6 @@ export interface FilterGroups {
   reconfigure(group: FilterGroup, filter: LoadedFilter, config: unknown): Promise<void>;
   /** Stages what the store kept; a group that is refused is set aside. Gives those. */
   restore(): Promise<readonly { readonly group: StoredGroup; readonly why: string }[]>;
+  /** Lets go of every group; what calls still hold is closed after them. */
   close(): Promise<void>;
 }

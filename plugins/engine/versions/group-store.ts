@@ -5,6 +5,7 @@ import type { Logger } from '../../../server/core/log.ts';
 import { replaceFile } from '../../../server/core/replace-file.ts';
 import type { FilterSource } from './stage-filter.ts';
 
+/** Stages that outlive a restart. */
 export type StoredStage = 'staged' | 'shadow' | 'canary' | 'active';
 
 /** A group of staged versions as it is kept across restarts. */

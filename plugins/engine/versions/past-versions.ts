@@ -24,6 +24,7 @@ export interface PastVersions {
 
 const most = 200;
 
+/** Keeps the latest 200, each version once. */
 export function createPastVersions(): PastVersions {
   let list: readonly PastVersion[] = [];
   const push = (past: PastVersion) => {

@@ -25,6 +25,7 @@ export function verdictOf(phase: Phase, carried: unknown, next: unknown): string
   return next instanceof AppError ? `replaced ${next.reason}` : 'replaced';
 }
 
+/** What a hook that threw comes to, in a word. */
 export function failureOf(error: unknown): string {
   return error instanceof AppError ? `refused ${error.reason}` : 'failed';
 }

@@ -26,6 +26,7 @@ export interface FilterSource {
   readonly config?: unknown;
 }
 
+/** What staging needs beside what loading needs. */
 export interface StageOptions extends LoadOptions {
   /** Keys of which one must have signed; none: sources need no signature. */
   readonly signers: readonly KeyObject[];

@@ -96,7 +96,7 @@ function sinceStart(filter: LoadedFilter, start: Baseline) {
 /** A judgement is made after every so many calls of the new versions. */
 const judgeEvery = 25;
 
-export interface CanaryOptions extends TrialShare {
+interface CanaryOptions extends TrialShare {
   readonly group: string;
   readonly members: readonly TrialMember[];
   readonly limits: TrialLimits;
