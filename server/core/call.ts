@@ -10,12 +10,15 @@ export type Idempotency = 'unknown' | 'no_side_effects' | 'idempotent';
 
 /** Metadata as filters and handlers see it: lower-case keys, `-bin` keys carry bytes. */
 export interface CallMetadata {
+  /** The first value as text; undefined when there is none, or it is bytes. */
   get(key: string): string | undefined;
+  /** The first value as bytes; undefined when there is none, or it is text. */
   getBinary(key: string): Uint8Array | undefined;
   /** Every value of the key, in order. */
   getAll(key: string): readonly (string | Uint8Array)[];
+  /** Puts the value in place of all that are there. Throws METADATA_INVALID where the transport cannot carry it. */
   set(key: string, value: string | Uint8Array): void;
-  /** Adds a value beside those that are there. */
+  /** Adds a value beside those that are there. Throws as `set`. */
   append(key: string, value: string | Uint8Array): void;
   delete(key: string): void;
   keys(): string[];
@@ -96,6 +99,7 @@ export interface StreamAnswer {
   respond(requests: AsyncIterable<unknown>, exchange: AnswerExchange): AsyncIterable<unknown>;
 }
 
+/** What a filter answers with in place of the endpoint: at once, or as it flows. */
 export type Answer = StaticAnswer | StreamAnswer;
 
 /** How a call ended. */
@@ -103,7 +107,9 @@ export interface CallOutcome {
   readonly code: Code;
   readonly error: AppError | undefined;
   readonly durationMs: number;
+  /** Messages that came from the caller, also those that a filter dropped. */
   readonly requestMessages: number;
+  /** Messages that went to the caller. */
   readonly responseMessages: number;
 }
 
@@ -115,12 +121,17 @@ export interface CallOutcome {
 export interface CallSession {
   /** Runs the inbound filters; throws to refuse the call, gives an answer to replace the endpoint. */
   inbound?(): Answer | undefined | Promise<Answer | undefined>;
+  /**
+   * What goes on in place of a request message: usually itself; `droppedMessage` = nothing. Throws to fail the call.
+   */
   requestMessage?(message: unknown): unknown | Promise<unknown>;
+  /** As `requestMessage`, for a response message. */
   responseMessage?(message: unknown): unknown | Promise<unknown>;
   /** Runs after the endpoint succeeded, before the status is sent; throws to turn success into failure. */
   outbound?(): void | Promise<void>;
   /** Sees (and may replace) the error that ends the call. Never throws. */
   error?(error: AppError): AppError | Promise<AppError>;
+  /** Hears how the call ended. What it throws is logged. */
   end?(outcome: CallOutcome): void;
 }
 

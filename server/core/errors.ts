@@ -6,6 +6,7 @@ export interface FieldViolation {
   readonly description: string;
 }
 
+/** What an AppError says, to the caller and to the log. */
 export interface AppErrorInit {
   /** gRPC status code the caller sees. */
   readonly code: Code;

@@ -10,13 +10,14 @@ export interface Lifecycle {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** What a lifecycle reports to, and how long it waits. */
 export interface LifecycleOptions {
   readonly log: Logger;
-  /** A release step that takes longer is reported and left behind, in ms. */
+  /** A release step that takes longer is reported and left behind, in ms. Default 15,000. */
   readonly stepTimeoutMs?: number;
 }
 
-/** A lifecycle without steps. `stepTimeoutMs` is 15,000 by default. */
+/** A lifecycle without steps. */
 export function createLifecycle({ log, stepTimeoutMs = 15_000 }: LifecycleOptions): Lifecycle {
   const steps: { name: string; release: () => void | Promise<void> }[] = [];
   let closing: Promise<void> | undefined;

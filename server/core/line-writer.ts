@@ -15,6 +15,7 @@ export interface LineWriter {
   readonly dropped: number;
 }
 
+/** Where lines go and how many may wait. */
 export interface LineWriterOptions {
   readonly output: LineOutput;
   /** More characters than these are not held for an output that is slow: lines are dropped, and counted. Default 8 Mi. */

@@ -3,7 +3,9 @@ import { messageOf } from './errors.ts';
 import { createLineWriter } from './line-writer.ts';
 
 const levels = { debug: 10, info: 20, warn: 30, error: 40 } as const;
+/** Levels of lines, least first: `debug`, `info`, `warn`, `error`. */
 export type LogLevel = keyof typeof levels;
+/** Data of a line: snake_case keys. Errors are written with stack and causes, bigints as text. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
 /** JSON lines on stderr: a constant message, data in snake_case keys, trace and span id of the active span. */
@@ -16,8 +18,11 @@ export interface Logger {
   child(fields: LogFields): Logger;
 }
 
+/** What is logged and where it goes. */
 export interface LoggerOptions {
+  /** Lines below it are dropped. */
   readonly level: LogLevel;
+  /** Unix ms. Default: the system's. */
   readonly now?: () => number;
   /** Default: stderr, the lines of one turn of the event loop at once, errors without delay. */
   readonly write?: (line: string, isUrgent: boolean) => void;
@@ -104,7 +109,7 @@ function hasAny(fields: LogFields, keys: readonly string[]): boolean {
   return false;
 }
 
-/** A line of a call costs the call: what is the same in every line of a logger is made once. */
+/** `bindings` are in every line, and made into text once: a line of a call costs the call. */
 export function createLogger(options: LoggerOptions, bindings: LogFields = {}): Logger {
   const boundKeys = Object.keys(bindings);
   const boundText = stringify(bindings);

@@ -48,6 +48,7 @@ export interface Origins {
   stats(): OriginStats;
 }
 
+/** What an OriginError says beside an AppError; see its fields. */
 export interface OriginErrorInit extends AppErrorInit {
   readonly isProcessed: boolean;
   readonly pushbackMs: number | undefined;

@@ -1,6 +1,7 @@
 import { open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
+/** How a file is replaced. */
 export interface ReplaceFileOptions {
   /** Where it is written first, in the same folder. Default: `<path>.tmp`, for files that one writer at a time has. */
   readonly temp?: string;

@@ -7,8 +7,8 @@ import { type Config, type SettingName, settings } from './settings.ts';
 const prefix = 'SHOWRUNNER_';
 
 /**
- * Reads all settings from `env` over the optional file. Every fault is reported in one CONFIG_INVALID error:
- * unreadable values, unknown SHOWRUNNER_ names (typos), settings that need each other.
+ * Reads all settings from `env` over the file that SHOWRUNNER_CONFIG names there, if any. Every fault is reported in
+ * one CONFIG_INVALID error: unreadable values, unknown SHOWRUNNER_ names (typos), settings that need each other.
  */
 export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
   const faults: string[] = [];

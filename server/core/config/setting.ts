@@ -1,4 +1,4 @@
-/** One setting: how its text is read, its default (undefined = required or off), and what it is for. */
+/** One setting: how its text is read, what holds when it is not set, and what it is for. */
 export interface Setting<T> {
   readonly read: (text: string) => T;
   readonly fallback: T;

@@ -14,8 +14,8 @@ import {
 } from './setting.ts';
 
 /**
- * Every setting of showrunner. Read once in main.ts from the environment as SHOWRUNNER_<NAME>, or from the
- * file named by SHOWRUNNER_CONFIG (NAME=value lines; the environment wins). README's list is made from it.
+ * Every setting of showrunner. Read once, by the command that runs, from the environment as SHOWRUNNER_<NAME>, or from
+ * the file named by SHOWRUNNER_CONFIG (NAME=value lines; the environment wins). README's list is made from it.
  */
 export const settings = {
   ADDRESS: setting(hostPort, '127.0.0.1:7400', 'Where the gRPC server listens; port 0 takes a free one.'),
@@ -136,6 +136,7 @@ export const settings = {
   REFLECTION: setting(flag, true, 'Serve gRPC reflection v1 and v1alpha.'),
 } as const;
 
+/** Names of the settings, without SHOWRUNNER_. */
 export type SettingName = keyof typeof settings;
 
 /** The values of all settings, frozen. */

@@ -17,4 +17,5 @@ export interface FinishedSpan {
   readonly error: string;
 }
 
+/** Kind of a span, in OpenTelemetry's words. */
 export type SpanKindName = 'internal' | 'server' | 'client' | 'producer' | 'consumer';

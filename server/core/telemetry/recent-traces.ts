@@ -11,13 +11,17 @@ export interface RecentTraces {
   stats(): { traces: number; droppedTraces: number; droppedSpans: number };
 }
 
+/** A trace as far as it is kept. */
 export interface KeptTrace {
   readonly traceId: string;
   readonly spans: readonly FinishedSpan[];
+  /** Spans past its bound. */
   readonly droppedSpans: number;
 }
 
+/** Bounds of what is kept. */
 export interface RecentTracesOptions {
+  /** Traces kept at once; 0 keeps none. */
   readonly maxTraces: number;
   /** Further spans of a trace are counted, not kept (default 2,000). */
   readonly maxSpansPerTrace?: number;
@@ -29,6 +33,7 @@ interface Kept {
   dropped: number;
 }
 
+/** Holds no trace yet. What its bounds drop is counted. */
 export function createRecentTraces({ maxTraces, maxSpansPerTrace = 2_000 }: RecentTracesOptions): RecentTraces {
   const traces = new Map<string, Kept>();
   let droppedTraces = 0;

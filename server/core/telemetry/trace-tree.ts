@@ -1,5 +1,6 @@
 import type { FinishedSpan } from './finished-span.ts';
 
+/** What of a trace is shown. */
 export interface TraceTreeOptions {
   /** Leave out spans for which this is false; their children move up to the nearest kept ancestor. */
   readonly keep?: (span: FinishedSpan) => boolean;
