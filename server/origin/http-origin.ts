@@ -1,8 +1,8 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { Code } from '../core/codes.ts';
 import { type Counters, createCounters } from '../core/counters.ts';
-import { AppError, isAbortError, messageOf } from '../core/errors.ts';
+import { AppError, isAbortError } from '../core/errors.ts';
+import { listenHttp } from '../core/http-listen.ts';
 import type { Logger } from '../core/log.ts';
 import type { ObjectStore } from '../stores/objects/object-store.ts';
 import { errnoOf } from '../stores/store-errors.ts';
@@ -33,15 +33,7 @@ export interface HttpOrigin {
   close(): Promise<void>;
 }
 
-/** FAILED_PRECONDITION: the origin's address is taken, or cannot be listened on at all. */
-const originAddressUnusable = (address: string, cause: unknown) =>
-  new AppError({
-    code: Code.FAILED_PRECONDITION,
-    reason: errnoOf(cause) === 'EADDRINUSE' ? 'ADDRESS_IN_USE' : 'ADDRESS_UNUSABLE',
-    message: `The HTTP origin cannot listen on ${address} (${messageOf(cause)}); set SHOWRUNNER_ORIGIN_ADDRESS (port 0 takes a free one).`,
-    metadata: { address },
-    cause,
-  });
+const listener = { name: 'The HTTP origin', setting: 'SHOWRUNNER_ORIGIN_ADDRESS' };
 
 /** What a connection breaks with when its other side goes. */
 const leavingCodes = ['ERR_STREAM_PREMATURE_CLOSE', 'ECONNRESET', 'EPIPE'];
@@ -74,11 +66,10 @@ export async function startHttpOrigin(options: HttpOriginOptions): Promise<HttpO
   server.maxConnections = options.maxConnections ?? 1_024;
   server.requestTimeout = 30_000;
   server.timeout = options.idleTimeoutMs ?? 120_000;
-  await listen(server, address);
+  const bound = await listenHttp(server, address, listener);
   server.on('error', (error) => log.error('origin failed', { error }));
-  const { address: host, port, family } = server.address() as AddressInfo;
   return {
-    baseUrl: `http://${family === 'IPv6' ? `[${host}]` : host}:${port}`,
+    baseUrl: `http://${bound}`,
     counters,
     close: () =>
       new Promise((resolve) => {
@@ -98,17 +89,4 @@ function fail(request: IncomingMessage, response: ServerResponse, error: unknown
   else if (error instanceof AppError && error.code === Code.UNAVAILABLE) {
     response.writeHead(503, { 'retry-after': String(Math.ceil((error.retryAfterMs ?? 1_000) / 1_000)) }).end();
   } else response.writeHead(500).end();
-}
-
-function listen(server: Server, address: string): Promise<void> {
-  const split = address.lastIndexOf(':');
-  const host = address.slice(0, split).replace(/^\[(.*)\]$/, '$1');
-  return new Promise((resolve, reject) => {
-    const refuse = (error: Error) => reject(originAddressUnusable(address, error));
-    server.once('error', refuse);
-    server.listen(Number(address.slice(split + 1)), host, () => {
-      server.off('error', refuse);
-      resolve();
-    });
-  });
 }
