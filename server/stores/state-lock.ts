@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { openExclusiveDatabase } from './records/exclusive-database.ts';
 
+/** The ownership of a state folder. */
 export interface StateLock {
   /** Lets another process take the folder. Idempotent. */
   release(): void;

@@ -2,6 +2,7 @@ import type { Clock } from '../../core/clock.ts';
 import { AppError } from '../../core/errors.ts';
 import type { MetaReply } from './meta-parser.ts';
 
+/** One command on its way, and what takes its answers. */
 export interface MetaCommand {
   /** Lines with their line ends, and values. */
   readonly request: readonly (string | Uint8Array)[];
@@ -11,6 +12,7 @@ export interface MetaCommand {
   readonly take: (reply: MetaReply) => boolean;
 }
 
+/** Commands that wait for their answers, in the order they were sent. */
 export interface CommandQueue {
   /** Appends a command that is (about to be) sent; rejects at its deadline, on abort, or with `failAll`'s error. */
   add(command: MetaCommand, signal: AbortSignal | undefined): Promise<void>;

@@ -8,13 +8,14 @@ import type { CacheItem, CacheStats, CacheStore } from './cache-store.ts';
 import { openMetaConnection } from './meta-connection.ts';
 import type { MetaReply } from './meta-parser.ts';
 
+/** Which server is the cache, and how long it is waited for. */
 export interface MemcachedCacheOptions {
   /** `memcached://host:port`; default port 11211. */
   readonly url: string;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
-  /** Default 500. */
+  /** Longest wait for an answer, in ms. Default 500. */
   readonly commandTimeoutMs?: number;
   /** Answers that may be outstanding at once; default 20,000. */
   readonly maxInFlight?: number;

@@ -3,6 +3,7 @@ import { storeClosed } from '../store-errors.ts';
 import { checkCacheKey, checkCacheKeys, checkCacheSet, checkTtl, valueTooLarge } from './cache-rules.ts';
 import type { CacheItem, CacheSetOptions, CacheStore } from './cache-store.ts';
 
+/** Bounds of the cache. */
 export interface MemoryCacheOptions {
   /** Bound of keys, values and the estimated overhead of both, in bytes. */
   readonly maxBytes: number;

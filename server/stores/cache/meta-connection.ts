@@ -9,6 +9,7 @@ import { cacheOverloaded, cacheProtocolError, cacheTimeout, cacheUnavailable } f
 import { createCommandQueue, type MetaCommand } from './command-queue.ts';
 import { createMetaParser, type MetaReply } from './meta-parser.ts';
 
+/** Which server is connected to, and how long it is waited for. */
 export interface MetaConnectionOptions {
   readonly host: string;
   readonly port: number;
@@ -21,9 +22,11 @@ export interface MetaConnectionOptions {
   readonly maxInFlight: number;
 }
 
+/** One connection to memcached for everybody. */
 export interface MetaConnection {
   /** Sends the command with all others of this tick; resolves when its last answer was taken. */
   run(command: MetaCommand, signal: AbortSignal | undefined): Promise<void>;
+  /** Ends it; what waits is rejected with STORE_CLOSED. */
   close(): void;
 }
 

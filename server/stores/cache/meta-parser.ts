@@ -15,6 +15,7 @@ const maxLineBytes = 2_048;
 const maxValueBytes = 64 * 1024 * 1024;
 const newline = 10;
 
+/** Makes answers of the bytes of one connection. */
 export interface MetaParser {
   /** Takes the next bytes from the socket; throws Error on anything that is no meta protocol. */
   push(chunk: Uint8Array): void;

@@ -10,10 +10,12 @@ interface Waiter {
   readonly reject: (error: unknown) => void;
 }
 
+/** Readers that wait for appends, by log; 100,000 at most. */
 export interface AppendWaiters {
   /** Resolves once `notify` names a newer offset; rejects on abort, with STORE_OVERLOADED or, on `close`, STORE_CLOSED. */
   wait(log: string, after: bigint, signal: AbortSignal): Promise<void>;
   notify(log: string, newest: bigint): void;
+  /** Rejects all who wait with STORE_CLOSED. */
   close(): void;
 }
 

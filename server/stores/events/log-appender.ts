@@ -17,7 +17,9 @@ const maxTrimmed = 499;
 /** How often a group is tried again after another process took its offsets. */
 const maxConflicts = 5;
 
+/** Appends to one log. */
 export interface LogAppender {
+  /** Resolves once it is durable. STORE_OVERLOADED when 10,000 appends, or 32 MiB, wait. */
   append(payload: Uint8Array, options: AppendOptions): Promise<AppendResult>;
   /** Nothing waits and nothing runs. */
   readonly isIdle: boolean;

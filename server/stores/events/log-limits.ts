@@ -41,7 +41,7 @@ export function checkAppend(log: string, payload: Uint8Array, options: AppendOpt
   }
 }
 
-/** The entries to read: default 100, capped at 1,000. */
+/** The entries to read: default 100, capped at 1,000. Throws INVALID_ARGUMENT unless it is a positive whole number. */
 export function readLimit(limit: number = logLimits.defaultRead): number {
   if (!Number.isInteger(limit) || limit < 1) throw invalidField('limit', 'must be a positive whole number');
   return Math.min(limit, logLimits.maxRead);

@@ -27,6 +27,7 @@ export function putHead(log: string, head: LogHead): BatchOperation {
   return { kind: 'put', partition: partitionOf(log), key: headKey, value, ifVersion: head.version };
 }
 
+/** Where the log stands; offset 0 and version `absent` for one that nobody wrote to. */
 export async function getHead(records: RecordsStore, log: string): Promise<LogHead> {
   const row = await records.get(partitionOf(log), headKey);
   if (row === undefined) return { newest: 0n, floor: 0n, trimmed: 0n, version: 'absent' };
@@ -35,6 +36,7 @@ export async function getHead(records: RecordsStore, log: string): Promise<LogHe
   return { newest, floor, trimmed, version: row.version };
 }
 
+/** The write of an entry, for a batch; `ttlMs` undefined = for ever. */
 export function putEntry(log: string, entry: LogEntry, ttlMs: number | undefined): BatchOperation {
   const value = Buffer.allocUnsafe(8 + entry.payload.byteLength);
   value.writeDoubleBE(entry.appendedMs, 0);
@@ -43,6 +45,7 @@ export function putEntry(log: string, entry: LogEntry, ttlMs: number | undefined
   return ttlMs === undefined ? operation : { ...operation, ttlMs };
 }
 
+/** The removal of an entry, for a batch. */
 export function deleteEntry(log: string, offset: bigint): BatchOperation {
   return { kind: 'delete', partition: partitionOf(log), key: entryKey(offset) };
 }
@@ -66,6 +69,7 @@ function toEntry(row: RecordRow): LogEntry {
   };
 }
 
+/** The write that remembers the offset of an idempotency id for `ttlMs`, for a batch. */
 export function putId(log: string, id: string, offset: bigint, ttlMs: number): BatchOperation {
   const value = Buffer.alloc(8);
   value.writeBigUInt64BE(offset);

@@ -9,6 +9,7 @@ import { createLogAppender, type LogAppender } from './log-appender.ts';
 import { checkAppend, checkLog, readLimit } from './log-limits.ts';
 import { getEntries, getHead } from './log-records.ts';
 
+/** What the log is kept in. */
 export interface RecordEventLogOptions {
   /** Stays open when the event log is closed. */
   readonly records: RecordsStore;

@@ -23,6 +23,7 @@ import type { ObjectInfo, ObjectStore, OpenObject, PutObjectOptions } from './ob
 import { ifPresent, isAbsence, makeFolder, removeEmptyFolders, syncFolder } from './synced-files.ts';
 import { removeDeadTempFiles, takeTempFile } from './temp-files.ts';
 
+/** Where objects are kept. */
 export interface FolderObjectsOptions {
   /** Created when absent. Several processes may share it. */
   readonly dir: string;

@@ -8,6 +8,7 @@ import { objectCorrupt } from './s3-errors.ts';
 import { ifPresent, makeFolder, writeAll } from './synced-files.ts';
 import { removeDeadTempFiles, takeTempFile } from './temp-files.ts';
 
+/** Where copies are kept, and how much of them. */
 export interface LocalCopiesOptions {
   readonly dir: string;
   readonly clock: Clock;
@@ -35,6 +36,7 @@ interface Download {
 
 const pinnedByDefaultMs = 6 * 60 * 60 * 1000;
 
+/** Opens the folder, made when absent, and removes what dead processes left in it. */
 export async function openLocalCopies(options: LocalCopiesOptions): Promise<LocalCopies> {
   const { dir, clock, maxBytes, pinnedMs = pinnedByDefaultMs } = options;
   const tempFolder = join(dir, '.tmp');

@@ -31,6 +31,7 @@ export interface ObjectInfoFiles {
   removeOrphans(key: string, body: BigIntStats): Promise<void>;
 }
 
+/** Info files below `folder`, written by way of `tempFolder`, which is on the same file system. */
 export function createObjectInfoFiles(folder: string, tempFolder: string, clock: Clock): ObjectInfoFiles {
   const folderOf = (key: string) => {
     const hash = createHash('sha256').update(key).digest('hex');

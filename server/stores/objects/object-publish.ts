@@ -7,6 +7,7 @@ import { errnoOf, writeFailure } from '../store-errors.ts';
 import { objectExists, objectKeyConflict } from './object-key.ts';
 import { makeFolder, syncFolder, writeAll } from './synced-files.ts';
 
+/** A body on disk that has not got its key yet. */
 export interface WrittenBody {
   readonly stats: BigIntStats;
   readonly sha256: string;

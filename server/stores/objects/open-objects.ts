@@ -7,6 +7,7 @@ import { openFolderObjects } from './folder-objects.ts';
 import type { ObjectStore } from './object-store.ts';
 import { objectsUrlInvalid, parseS3Url } from './s3-url.ts';
 
+/** Where objects are kept, by the settings. */
 export interface OpenObjectsOptions {
   /** SHOWRUNNER_OBJECTS_URL: `s3://…` (see `parseS3Url`) or `file:///folder`; undefined = `<stateDir>/objects`. */
   readonly url: string | undefined;

@@ -5,6 +5,7 @@ import { storeClosed } from '../store-errors.ts';
 import { isPassing, s3Failure } from './s3-errors.ts';
 import type { S3Location } from './s3-url.ts';
 
+/** How long a request is tried. */
 export interface S3Retries {
   /** Attempts of one request, the first among them. Default 6. */
   readonly attempts: number;
@@ -16,8 +17,10 @@ export interface S3Retries {
   readonly attemptMs: number;
 }
 
+/** Six attempts; where each fails at once, three to six seconds together. */
 export const defaultRetries: S3Retries = { attempts: 6, baseMs: 200, mostMs: 5_000, attemptMs: 60_000 };
 
+/** Which bucket is called, and how patiently. */
 export interface S3CallerOptions {
   readonly location: S3Location;
   readonly retries: S3Retries;
@@ -44,6 +47,7 @@ export interface S3Caller {
   close(): void;
 }
 
+/** Connects with the first request. */
 export function createS3Caller({ location, retries, clock, random }: S3CallerOptions): S3Caller {
   const client = createClient(location);
   const running = new Set<AbortController>();

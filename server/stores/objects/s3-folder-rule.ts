@@ -15,6 +15,7 @@ export interface FolderRule {
   check(key: string, signal?: AbortSignal): Promise<void>;
 }
 
+/** Remembers for a minute which keys are folders, 4,096 of them at most. */
 export function createFolderRule(caller: S3Caller): FolderRule {
   const { clock, location } = caller;
   /** Until when each key is taken for a folder. */

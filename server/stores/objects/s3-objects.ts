@@ -29,6 +29,7 @@ import type { S3Location } from './s3-url.ts';
 import { makeFolder } from './synced-files.ts';
 import { removeDeadTempFiles } from './temp-files.ts';
 
+/** Which bucket keeps the objects, and what of them is on this machine. */
 export interface S3ObjectsOptions {
   readonly location: S3Location;
   /** Local folder for bodies on their way and for copies that child processes read; processes may share it. */
@@ -36,6 +37,7 @@ export interface S3ObjectsOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  /** What is not given is as in `defaultRetries`. */
   readonly retries?: Partial<S3Retries>;
   /** Objects over this go in parts of this size, at least 5 MiB. Default 8 MiB; four parts are in memory per upload. */
   readonly partBytes?: number;

@@ -4,6 +4,7 @@ import { objectChanged, objectNotFound } from './object-key.ts';
 import type { S3Caller } from './s3-caller.ts';
 import { isPassing, s3StatusOf } from './s3-errors.ts';
 
+/** The bytes that are wanted of one object. */
 export interface S3Part {
   readonly key: string;
   /** Key in the bucket, with the prefix. */

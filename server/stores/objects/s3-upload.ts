@@ -11,15 +11,18 @@ import type { S3Caller } from './s3-caller.ts';
 import { s3CodeOf, s3StatusOf } from './s3-errors.ts';
 import type { S3Source } from './s3-source.ts';
 
+/** Where a body goes and what is stored with it. */
 export interface S3Upload {
   /** Key in the bucket, with the prefix. */
   readonly target: string;
   readonly contentType: string;
   readonly metadata: Readonly<Record<string, string>>;
+  /** Only when the key is free. */
   readonly ifAbsent: boolean;
   readonly signal: AbortSignal | undefined;
 }
 
+/** Writes objects to a bucket. */
 export interface S3Uploader {
   /**
    * Stores the source at once: no reader sees a part of it, and what fails or is aborted leaves nothing visible. False
@@ -35,6 +38,7 @@ const partsAtOnce = 4;
 /** Restarts of a whole multipart upload that a rival write broke, as S3 asks for. */
 const mostRestarts = 5;
 
+/** Bodies over `partBytes` go in parts, four at a time. */
 export function createS3Uploader(caller: S3Caller, partBytes: number, log: Logger): S3Uploader {
   const { client, location } = caller;
   const { bucket: Bucket } = location;

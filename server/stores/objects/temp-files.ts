@@ -11,6 +11,7 @@ const foreignTempMs = 24 * 60 * 60 * 1000;
 /** Temp files of this process that are being written: a fresh process may have the pid of a dead one. */
 const inUse = new Set<string>();
 
+/** A name that no other process uses. */
 export interface TempFile {
   readonly path: string;
   /** Removes the file where it is still there. */

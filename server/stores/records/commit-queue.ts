@@ -16,8 +16,10 @@ export interface Write {
   apply(): unknown;
 }
 
+/** What became of one write of a group. */
 export type Outcome = { readonly value: unknown } | { readonly error: unknown };
 
+/** Takes writes and has them committed in groups. */
 export interface CommitQueue {
   /** Resolves with what `apply` gave once it is committed and durable. */
   add<T>(write: Write & { apply(): T }): Promise<T>;
@@ -25,6 +27,7 @@ export interface CommitQueue {
   close(): Promise<void>;
 }
 
+/** What commits a group, and makes it durable. */
 export interface Committer {
   /** Runs the writes in one transaction, synchronously; throws when the transaction as a whole failed. */
   commit(group: readonly Write[]): readonly Outcome[];

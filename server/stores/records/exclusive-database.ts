@@ -4,6 +4,7 @@ import { Code } from '../../core/codes.ts';
 import { AppError, messageOf } from '../../core/errors.ts';
 import { diskFailed, diskFull, stateDirInUse, writeFailure } from '../store-errors.ts';
 
+/** An open database file that no other process can open. */
 export interface ExclusiveDatabase {
   readonly database: DatabaseSync;
   /** Closes the database and gives up ownership. */

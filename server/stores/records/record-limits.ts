@@ -58,6 +58,7 @@ export function checkPut(value: Uint8Array, ttlMs: number | undefined): void {
   }
 }
 
+/** Throws INVALID_ARGUMENT for more than 1,000 operations or a bad one. */
 export function checkBatch(operations: readonly BatchOperation[]): void {
   if (operations.length > recordLimits.maxBatchOperations) {
     throw invalidField('operations', `at most ${recordLimits.maxBatchOperations}, got ${operations.length}`);

@@ -12,6 +12,7 @@ import { prepareRecordTable, type RecordTable } from './record-table.ts';
 import type { BatchOperation, RecordsStore } from './records-store.ts';
 import { openWalSync } from './wal-sync.ts';
 
+/** Where the records are and how often expired ones go. */
 export interface SqliteRecordsOptions {
   /** Database file; its folder is created when absent. One process at a time may have it open. */
   readonly path: string;

@@ -7,6 +7,7 @@ import type { Logger } from '../../core/log.ts';
 /** Pages in the write-ahead log that start a checkpoint (8 MiB at 4 KiB a page). */
 const checkpointPages = 2048;
 
+/** The flushes and checkpoints of one database. */
 export interface WalSync {
   /** Makes all commits so far survive a power cut. */
   sync(): Promise<void>;
