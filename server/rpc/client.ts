@@ -1,3 +1,5 @@
+import { X509Certificate } from 'node:crypto';
+import { createSecureContext } from 'node:tls';
 import type { DescMessage, DescMethod, DescService, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import { type ChannelCredentials, Client, credentials } from '@grpc/grpc-js';
 import { messageOf } from '../core/errors.ts';
@@ -15,8 +17,11 @@ export interface ClientTls {
   readonly key?: string | Buffer | undefined;
   /** Name expected in the server's certificate, when it is not the host of the address. */
   readonly serverName?: string | undefined;
+  /** The server shows the first certificate of `ca` itself: it alone is trusted, whatever its name and who signed it. */
+  readonly isPinned?: boolean | undefined;
 }
 
+/** Which server a client calls, and what holds for all its calls. */
 export interface RpcClientOptions {
   /** `host:port`. */
   readonly address: string;
@@ -94,8 +99,16 @@ export function channelCredentials(tls: ClientTls | undefined): ChannelCredentia
   const toBuffer = (pem: string | Buffer | undefined) => (pem === undefined ? null : Buffer.from(pem));
   try {
     if (tls.ca !== undefined) checkAuthorities(tls.ca);
+    if (tls.ca !== undefined && tls.isPinned) return pinnedCredentials(tls.ca);
     return credentials.createSsl(toBuffer(tls.ca), toBuffer(tls.key), toBuffer(tls.cert));
   } catch (cause) {
     throw tlsInvalid(messageOf(cause), cause);
   }
+}
+
+/** The rest of a chain is left out: whoever has a certificate of the same authority would be taken for the server. */
+function pinnedCredentials(chain: string | Buffer): ChannelCredentials {
+  const ca = new X509Certificate(chain).toString();
+  const context = createSecureContext({ ca, allowPartialTrustChain: true });
+  return credentials.createFromSecureContext(context, { checkServerIdentity: () => undefined });
 }

@@ -4,6 +4,7 @@ import { serverClosing } from './errors.ts';
 import { destroySessions } from './grpc-internals.ts';
 import type { HealthService } from './health.ts';
 
+/** What is to be closed, and how patiently. */
 export interface Drain {
   readonly server: Server;
   readonly host: RpcHost;

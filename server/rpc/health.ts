@@ -11,6 +11,7 @@ export interface HealthService {
   close(): void;
 }
 
+/** Adds the health service to a server; the whole server and these services are SERVING from the start. */
 export function addHealth(server: Server, services: readonly string[]): HealthService {
   const health = new HealthImplementation(Object.fromEntries(['', ...services].map((name) => [name, 'SERVING'])));
   const names = new Set(['', ...services]);

@@ -8,15 +8,22 @@ import { type ClientTls, channelCredentials } from './client.ts';
 import { originInvalid, originsExhausted } from './errors.ts';
 import { WireMetadata } from './metadata.ts';
 
+/** Bounds and certificates of connections to other servers. */
 export interface OriginsOptions {
   /** For targets that begin with `grpcs://`; absent = the CAs that Node ships. */
   readonly tls?: ClientTls | undefined;
   /** Largest response accepted, in bytes. */
   readonly maxMessageBytes: number;
-  /** Most origins that a connection is kept for; default 1000. The one used longest ago makes room. */
+  /**
+   * Most origins that a connection is kept for; default 1000. Of those without calls the one used longest ago makes
+   * room; a call that finds none throws ORIGINS_EXHAUSTED.
+   */
   readonly maxOrigins?: number;
+  /** Area of its counters; default `origins`. */
+  readonly area?: string;
 }
 
+/** Connections to other servers with their owner's way to end them. */
 export interface OriginConnections extends Origins {
   /** Closes every connection; calls in flight fail. */
   close(): void;
@@ -49,10 +56,13 @@ const channelOptions = {
 const connectionKeys = ['user-agent', 'host', 'content-length', 'connection', 'grpc-previous-rpc-attempts'];
 const targetForm = /^(?:(grpcs?):\/\/)?([\w.-]+|\[[0-9a-f:]+\]):(\d{1,5})$/i;
 
-/** Connections to other servers, made when first needed and kept. */
+/**
+ * Connections to other servers, made when first needed and kept. Beside ORIGIN_INVALID, calls throw ORIGINS_EXHAUSTED,
+ * METADATA_INVALID and, with `grpcs://`, TLS_INVALID.
+ */
 export function createOrigins(options: OriginsOptions): OriginConnections {
-  const { maxOrigins = 1000 } = options;
-  const counters = createCounters('origins', { started: 'calls of origins', failed: 'calls of origins that failed' });
+  const { maxOrigins = 1000, area = 'origins' } = options;
+  const counters = createCounters(area, { started: 'calls of origins', failed: 'calls of origins that failed' });
   const connections = new Map<string, Connection>();
   const releasing = new Set<Connection>();
   let inFlight = 0;

@@ -20,9 +20,11 @@ import { addHealth, type HealthService } from './health.ts';
 import { reflectionServices } from './reflection.ts';
 import { type ServerTls, serverCredentials } from './server-tls.ts';
 
+/** What a server serves, where, and within which bounds. */
 export interface RpcServerOptions {
   /** `host:port`; port 0 takes a free one. */
   readonly address: string;
+  /** A service of each descriptor once. */
   readonly services: readonly ServiceRegistration[];
   /** The filter engine; without it calls run bare. */
   readonly pipeline?: CallPipeline | undefined;
@@ -50,6 +52,7 @@ export interface RpcServerStats {
   readonly callsFailed: number;
 }
 
+/** A server that listens. */
 export interface RpcServer {
   /** `host:port` with the port that is really bound. */
   readonly address: string;

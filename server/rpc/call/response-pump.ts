@@ -14,8 +14,9 @@ export type ResponseWire = ServerWritableStream<Buffer, Buffer> | ServerDuplexSt
 type Source = Iterator<unknown> | AsyncIterator<unknown>;
 
 /**
- * Sends every response, then the status; an unknown method has no `desc`, its messages are bytes. The source is pulled only while the transport takes more, so a reader
- * that stops holds a bounded number of messages; when the call ends early the source is told to return.
+ * Sends every response, then the status; an unknown method has no `desc`, its messages are bytes. The source is pulled
+ * only while the transport takes more, so a reader that stops holds a bounded number of messages; when the call ends
+ * early the source is told to return.
  */
 export async function pumpResponses(
   run: CallRun,

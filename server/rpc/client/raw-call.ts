@@ -12,6 +12,7 @@ type Result = IteratorResult<Uint8Array, undefined>;
 
 const end: Result = { done: true, value: undefined };
 
+/** One call and the channel that carries it. */
 export interface RawCallInit {
   readonly channel: ChannelInterface;
   readonly path: string;
