@@ -4,6 +4,7 @@ import type { CacheItem, CacheStore } from '../stores/cache/cache-store.ts';
 import type { NamespaceCounters } from './namespace-counters.ts';
 import { toWireKey, toWireKeys } from './namespaced-key.ts';
 
+/** What the area is built on. */
 export interface CacheDomainOptions {
   readonly store: CacheStore;
   readonly counters: NamespaceCounters;
@@ -11,17 +12,22 @@ export interface CacheDomainOptions {
   readonly maxBulkBytes?: number;
 }
 
+/** What was found of the keys that were asked for, without their namespace. */
 export interface BulkResult {
   readonly items: readonly (readonly [key: string, item: CacheItem])[];
   readonly missingKeys: readonly string[];
 }
 
+/** An item to store, and when. */
 export interface SetItem {
   readonly value: Uint8Array;
   /** Whole seconds; 0 = until evicted. */
   readonly ttlSeconds: number;
+  /** Unsigned 32 bits, for the writer's own use. */
   readonly flags: number;
+  /** `add` only where no item is, `replace` only where one is. */
   readonly mode: 'set' | 'add' | 'replace';
+  /** Only when the present item has this CAS; undefined = whatever it has. */
   readonly ifCas: bigint | undefined;
 }
 
@@ -30,8 +36,11 @@ export interface CacheDomain {
   get(namespace: string, key: string, signal: AbortSignal): Promise<CacheItem | undefined>;
   /** 1 to 1,000 keys, each read once. Rejects with BULK_TOO_LARGE (RESOURCE_EXHAUSTED) over `maxBulkBytes`. */
   getBulk(namespace: string, keys: readonly string[], signal: AbortSignal): Promise<BulkResult>;
+  /** `stored` false: the condition of the item's mode, or its CAS, did not hold. */
   set(namespace: string, key: string, item: SetItem, signal: AbortSignal): Promise<{ stored: boolean; cas: bigint }>;
+  /** True when an item was there. */
   delete(namespace: string, key: string, signal: AbortSignal): Promise<boolean>;
+  /** Gives it a new time to live; true when an item was there. */
   touch(namespace: string, key: string, ttlSeconds: number, signal: AbortSignal): Promise<boolean>;
 }
 
@@ -39,6 +48,7 @@ const maxBulkKeys = 1_000;
 /** Keys read at once: what a bulk of the largest values may take in memory before its size is noticed. */
 const keysAtOnce = 100;
 
+/** Keeps namespaces apart by a prefix of the store's keys, and counts what each does. */
 export function createCacheDomain({ store, counters, maxBulkBytes = 4_000_000 }: CacheDomainOptions): CacheDomain {
   async function getBulk(namespace: string, keys: readonly string[], signal: AbortSignal): Promise<BulkResult> {
     if (keys.length === 0 || keys.length > maxBulkKeys) {

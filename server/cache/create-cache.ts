@@ -3,6 +3,7 @@ import { type CacheDomainOptions, createCacheDomain } from './cache-domain.ts';
 import { createNamespaceCounters, type NamespaceCounters } from './namespace-counters.ts';
 import { createCacheService } from './service.ts';
 
+/** The area as the composition root has it. */
 export interface CacheArea {
   readonly service: ServiceRegistration;
   readonly counters: NamespaceCounters;

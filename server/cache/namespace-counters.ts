@@ -4,6 +4,7 @@ import { metrics } from '@opentelemetry/api';
 const maxNamespaces = 100;
 const others = '_other';
 
+/** What an operation came to; a bulk read has one for each key. */
 export type CacheOutcome =
   | 'hit'
   | 'miss'
@@ -14,6 +15,7 @@ export type CacheOutcome =
   | 'touched'
   | 'not_touched';
 
+/** Counts of the cache's operations by namespace. */
 export interface NamespaceCounters {
   /** Adds `count` outcomes to the namespace's counter `cache_operations`. */
   add(namespace: string, outcome: CacheOutcome, count?: number): void;
