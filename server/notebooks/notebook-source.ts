@@ -24,6 +24,7 @@ const shippedPrefix = 'shipped/';
 const shippedName = /^[a-z0-9]+(-[a-z0-9]+)*$/;
 const maxBytes = 64 * 1_048_576;
 
+/** Of notebooks in the object store, those of at most 64 MiB. */
 export function createNotebookSource(objects: ObjectStore, shippedDir: string): NotebookSource {
   async function readBytes(name: string, field: string, signal: AbortSignal): Promise<Uint8Array> {
     if (!name.startsWith(shippedPrefix)) {

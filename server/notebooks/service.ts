@@ -18,6 +18,7 @@ export interface NotebookJob {
   readonly outputKey: string | undefined;
 }
 
+/** What the service reads from, and asks of other areas. */
 export interface NotebookServiceDeps {
   readonly objects: ObjectStore;
   /** Folder of the shipped notebooks, `{name}.ipynb`. */

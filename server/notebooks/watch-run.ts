@@ -8,6 +8,7 @@ import type { Clock } from '../core/clock.ts';
 import type { ObjectStore } from '../stores/objects/object-store.ts';
 import { isNotFound } from './notebook-source.ts';
 
+/** Where events are read from, and who knows when they end. */
 export interface WatchRunDeps {
   readonly objects: ObjectStore;
   readonly clock: Clock;
