@@ -9,6 +9,7 @@ import { errnoOf } from '../stores/store-errors.ts';
 import { serveFile, servePreflight } from './origin-files.ts';
 import { type OriginPages, servePage } from './origin-pages.ts';
 
+/** What the origin serves, where, and within which bounds. */
 export interface HttpOriginOptions {
   /** `host:port`; port 0 takes a free one. */
   readonly address: string;
@@ -39,8 +40,8 @@ const listener = { name: 'The HTTP origin', setting: 'SHOWRUNNER_ORIGIN_ADDRESS'
 const leavingCodes = ['ERR_STREAM_PREMATURE_CLOSE', 'ECONNRESET', 'EPIPE'];
 
 /**
- * Starts the origin. GET and HEAD with single ranges, ETag, CORS (with its preflight) for players; everything else is 404 or 405. Pages, where
- * there are any, are served beside the files. Throws ADDRESS_IN_USE or ADDRESS_UNUSABLE.
+ * Starts the origin. GET and HEAD with single ranges, ETag, CORS (with its preflight) for players; everything else is
+ * 404 or 405. Pages, where there are any, are served beside the files. Throws ADDRESS_IN_USE or ADDRESS_UNUSABLE.
  */
 export async function startHttpOrigin(options: HttpOriginOptions): Promise<HttpOrigin> {
   const { address, log, pages } = options;

@@ -9,6 +9,7 @@ export interface OriginPages {
   render(path: string, query: URLSearchParams, signal: AbortSignal): Promise<OriginPage | undefined>;
 }
 
+/** A page that was made for one request. */
 export interface OriginPage {
   readonly html: Uint8Array;
   /** Header values by lower-case name; with an `etag`, a page that the browser has is not sent again. */
