@@ -4,6 +4,7 @@ export interface Bell {
   wait(): Promise<void>;
 }
 
+/** Not rung yet. */
 export function createBell(): Bell {
   let isRung = false;
   let wake: (() => void) | undefined;

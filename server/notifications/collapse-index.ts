@@ -18,6 +18,7 @@ export interface CollapseIndex {
   isReplaced(notification: Collapsing): Promise<boolean>;
 }
 
+/** An entry is kept for `ttlMs` after its last note: no shorter than notifications live. */
 export function createCollapseIndex(records: RecordsStore, ttlMs: number): CollapseIndex {
   const addressOf = ({ profile, collapseKey, targets }: Collapsing) => ({
     partition: `notifications/collapse/${profile}`,

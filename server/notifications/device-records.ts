@@ -15,6 +15,7 @@ export interface DeviceRecords {
   list(profile: string, limit: number, after?: string): Promise<KnownDevice[]>;
 }
 
+/** Where devices are kept, and how many of a profile. */
 export interface DeviceRecordsOptions {
   readonly records: RecordsStore;
   readonly clock: Clock;
@@ -23,6 +24,7 @@ export interface DeviceRecordsOptions {
 
 const forgetAfterMs = 90 * 86_400_000;
 
+/** Concurrent changes of a device are all kept: each is made again where another was faster. */
 export function createDeviceRecords({ records, clock, maxDevicesPerProfile }: DeviceRecordsOptions): DeviceRecords {
   const partitionOf = (profile: string) => `notifications/devices/${profile}`;
 

@@ -14,6 +14,7 @@ import { startPushSpan } from './push-span.ts';
 import { createTimerSet } from './timer-set.ts';
 import { createWriteOutcomes } from './write-outcomes.ts';
 
+/** How long a stream and its client may take, in ms. */
 export interface StreamTimes {
   readonly heartbeatMs: number;
   /** A client that takes nothing for this long loses its stream. */
@@ -24,6 +25,7 @@ export interface StreamTimes {
   readonly goAwayGraceMs: number;
 }
 
+/** What one stream works with. */
 export interface DeviceStreamDeps {
   readonly log: ProfileLog;
   readonly collapse: CollapseIndex;

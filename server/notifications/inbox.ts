@@ -6,13 +6,18 @@ import type { Cursor, DeviceHello, ResetReason, StoredNotification } from './not
 import type { NotificationCounters } from './notification-counters.ts';
 import type { ProfileLog } from './profile-log.ts';
 
+/** One page of what a device has not seen. */
 export interface InboxPage {
   readonly notifications: readonly StoredNotification[];
+  /** Where the next page begins; what is before it needs no further look. */
   readonly nextCursor: Cursor;
+  /** True when the log goes on after the cursor. */
   readonly more: boolean;
+  /** The given cursor could not be honoured: the device starts over from this one. */
   readonly reset?: { readonly cursor: Cursor; readonly reason: ResetReason };
 }
 
+/** What a page is read from. */
 export interface InboxDeps {
   readonly log: ProfileLog;
   readonly collapse: CollapseIndex;

@@ -1,5 +1,6 @@
 import { createCounters } from '../core/counters.ts';
 
+/** All counts of the area, as `notifications.<name>`. */
 export function createNotificationCounters() {
   return createCounters('notifications', {
     stored: 'Notifications stored.',
@@ -17,4 +18,5 @@ export function createNotificationCounters() {
   });
 }
 
+/** What the area counts. */
 export type NotificationCounters = ReturnType<typeof createNotificationCounters>;

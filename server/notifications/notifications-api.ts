@@ -10,6 +10,7 @@ import type { Cursor, DeviceHello, Frame, KnownDevice, NewNotification } from '.
 import type { NotificationCounters } from './notification-counters.ts';
 import type { PublishOptions, PublishResult } from './publisher.ts';
 
+/** What the area is built on, and its bounds. */
 export interface NotificationsOptions {
   readonly log: EventLog;
   readonly records: RecordsStore;
@@ -36,7 +37,9 @@ export interface NotificationsOptions {
   readonly maxDevicesPerProfile?: number;
 }
 
+/** What a stream needs of the call that carries it. */
 export interface SubscribeOptions {
+  /** Aborted when the caller leaves. */
   readonly signal: AbortSignal;
   /** Ends the call from outside when its client does not read. */
   readonly cut: (reason: AppError) => void;
@@ -45,16 +48,27 @@ export interface SubscribeOptions {
 /** A device with its presence. */
 export type ListedDevice = KnownDevice & { readonly online: boolean };
 
+/** The notifications area as the composition root and other areas have it. */
 export interface Notifications {
   readonly service: ServiceRegistration;
-  /** Stores a notification and pushes it; for publishers in this process, e.g. rules. */
+  /**
+   * Stores a notification and pushes it; for publishers in this process, e.g. rules. INVALID_FIELDS,
+   * NOTIFICATION_ID_REUSED, NOTIFICATION_EXPIRED.
+   */
   publish(notification: NewNotification, options?: PublishOptions): Promise<PublishResult>;
-  /** Frames of one device until the stream ends; see Subscribe in the contract. */
+  /**
+   * Frames of one device until the stream ends; see Subscribe in the contract. INVALID_FIELDS, TOO_MANY_STREAMS,
+   * TOO_MANY_DEVICES, NOTIFICATIONS_CLOSING.
+   */
   subscribe(hello: DeviceHello, cursor: Cursor | undefined, options: SubscribeOptions): AsyncGenerator<Frame, void>;
-  /** One page of what a device has not seen. */
+  /**
+   * One page of what a device has not seen, `limit` notifications at most; without a cursor from what it acknowledged.
+   * INVALID_FIELDS, TOO_MANY_DEVICES.
+   */
   sync(hello: DeviceHello, cursor: Cursor | undefined, limit: number): Promise<InboxPage>;
   /** Stores what a device has seen. CURSOR_UNKNOWN, DEVICE_NOT_FOUND. */
   acknowledge(profile: string, device: string, cursor: Cursor): Promise<Cursor>;
+  /** Known devices by id, after the given one. */
   listDevices(profile: string, limit: number, after?: string): Promise<ListedDevice[]>;
   /** Devices online in this process. */
   onlineCount(): number;

@@ -22,6 +22,7 @@ export interface OnlineDevices {
   readonly size: number;
 }
 
+/** Nobody is online yet; who opens streams bounds their number. */
 export function createOnlineDevices(): OnlineDevices {
   const profiles = new Map<string, Map<string, DeviceStream>>();
   let size = 0;

@@ -21,6 +21,7 @@ export interface ProfileLog {
   waitForAppend(profile: string, after: bigint, signal: AbortSignal): Promise<void>;
 }
 
+/** Where notifications are kept, and how many. */
 export interface ProfileLogOptions {
   readonly log: EventLog;
   /** Newest notifications kept per profile. */
@@ -30,6 +31,7 @@ export interface ProfileLogOptions {
 /** All entries are kept equally long, so that what is missing at the old end is one range. */
 const retentionMs = notificationLimits.maxTtlMs;
 
+/** Each entry is kept for the longest time to live, whatever its own. */
 export function createProfileLog({ log, maxEntries }: ProfileLogOptions): ProfileLog {
   const nameOf = (profile: string) => `notifications/${profile}`;
 

@@ -11,8 +11,10 @@ import type { NotificationCounters } from './notification-counters.ts';
 import type { OnlineDevices } from './online-devices.ts';
 import type { ProfileLog } from './profile-log.ts';
 
+/** What became of a published notification. */
 export interface PublishResult {
   readonly notification: StoredNotification;
+  /** True: its id was published before; this is the notification that was stored then. */
   readonly duplicate: boolean;
   /** Bare ids of the online devices that it was written to. */
   readonly pushedDevices: readonly string[];
@@ -20,6 +22,7 @@ export interface PublishResult {
   readonly pendingDevices: readonly string[];
 }
 
+/** How long the publisher waits. */
 export interface PublishOptions {
   /** Ends the wait for the pushes; the notification stays stored. */
   readonly signal?: AbortSignal;
@@ -27,6 +30,7 @@ export interface PublishOptions {
   readonly deadline?: number;
 }
 
+/** What publishing works with. */
 export interface PublisherDeps {
   readonly log: ProfileLog;
   readonly collapse: CollapseIndex;

@@ -35,6 +35,7 @@ export interface Subscriptions {
   close(): Promise<void>;
 }
 
+/** Refuses new streams past `maxStreams`, but for those that replace one of their device. */
 export function createSubscriptions(deps: SubscriptionsDeps): Subscriptions {
   const { log, devices, online, clock, counters } = deps;
   const { heartbeatMs = 15_000, maxStreams = 20_000, slowConsumerMs = 30_000, goAwayGraceMs = 5_000 } = deps;

@@ -7,6 +7,7 @@ export interface TimerSet {
   clear(): void;
 }
 
+/** Timers of this clock. */
 export function createTimerSet(clock: Clock): TimerSet {
   const cancels = new Set<() => void>();
   return {

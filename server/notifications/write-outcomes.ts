@@ -10,6 +10,7 @@ export interface WriteOutcomes {
 /** Outcomes remembered per stream: a publisher asks right after its append. */
 const remembered = 64;
 
+/** Remembers the newest 64. */
 export function createWriteOutcomes(): WriteOutcomes {
   const outcomes = new Map<bigint, boolean>();
   const waiters = new Map<bigint, Set<(isWritten: boolean) => void>>();
