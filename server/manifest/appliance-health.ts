@@ -1,5 +1,6 @@
 import { type Appliance, greatestLoad, type Heartbeat, type Load } from './appliance.ts';
 
+/** `suspect` after 3 missed heartbeats of 10 s, `down` after 6; `draining` when its operator says so. */
 export type ApplianceState = 'up' | 'suspect' | 'down' | 'draining';
 
 const healthLimits = {

@@ -12,6 +12,7 @@ export interface WatchedAppliance {
   readonly heartbeat: Heartbeat | undefined;
 }
 
+/** Appliances with their heartbeats. */
 export interface ApplianceStore {
   /** Creates or replaces one. INVALID_FIELDS, TOO_MANY_APPLIANCES. */
   put(appliance: Appliance): Promise<WatchedAppliance>;
@@ -25,12 +26,16 @@ export interface ApplianceStore {
   fleet(): Promise<readonly WatchedAppliance[]>;
 }
 
+/** A sign of life as an appliance sends it. */
 export interface ArrivedHeartbeat {
+  /** Another one after each start of the appliance. */
   readonly bootId: string;
+  /** Grows with every heartbeat of a boot. */
   readonly sequence: bigint;
   readonly load: Load;
 }
 
+/** Where appliances are kept, and how many. */
 export interface ApplianceStoreDeps {
   readonly records: RecordsStore;
   readonly clock: Clock;
@@ -48,6 +53,7 @@ interface ReadFleet {
   readonly places: ReadonlyMap<string, number>;
 }
 
+/** Reads the fleet at most once a second, for all who ask. */
 export function createApplianceStore({ records, clock, maxAppliances }: ApplianceStoreDeps): ApplianceStore {
   let cached: { readonly reading: Promise<ReadFleet>; readonly at: number } | undefined;
 

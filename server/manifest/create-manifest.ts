@@ -10,6 +10,7 @@ import { currentState, findPlayback } from './playback.ts';
 import { createManifestService } from './service.ts';
 import { createTitleStore } from './title-store.ts';
 
+/** What the area is built on. */
 export interface ManifestOptions {
   readonly records: RecordsStore;
   readonly objects: ObjectStore;

@@ -14,9 +14,12 @@ export interface EncodeSet {
   /** Bare id of its title. */
   readonly titleId: string;
   readonly version: string;
+  /** Key of its commit record. */
   readonly objectKey: string;
+  /** `jobs/{job}` that made it; empty when unknown. */
   readonly job: string;
   readonly frameCount: number;
+  /** A fraction, e.g. `24000/1001`. */
   readonly frameRate: string;
   readonly durationMs: number;
   readonly hlsObjectKey: string;
@@ -42,6 +45,7 @@ export interface EncodeSetStore {
   files(titleId: string, version: string, after?: string): AsyncGenerator<EncodeSetFile>;
 }
 
+/** Where sets are kept, and whom they make current. */
 export interface EncodeSetStoreDeps {
   readonly records: RecordsStore;
   readonly objects: ObjectStore;
@@ -57,6 +61,7 @@ const setsOf = (titleId: string) => `manifest/encode-sets/${titleId}`;
 const setsByTimeOf = (titleId: string) => `manifest/encode-sets-by-time/${titleId}`;
 const filesOf = (titleId: string, version: string) => `manifest/files/${titleId}/${version}`;
 
+/** Reads commit records of at most 64 MiB. */
 export function createEncodeSetStore({ records, objects, titles, clock }: EncodeSetStoreDeps): EncodeSetStore {
   async function find(titleId: string, version: string): Promise<EncodeSet | undefined> {
     const row = await records.get(setsOf(titleId), version);

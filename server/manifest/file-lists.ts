@@ -15,6 +15,7 @@ const maxLists = 500;
 /** Longer lists are read anew each time: 500 of them are about 30 MB at most. */
 const maxKeptFiles = 200;
 
+/** Keeps the 500 lists used last, those of at most 200 files. */
 export function createFileLists(encodeSets: Pick<EncodeSetStore, 'files'>): FileLists {
   const counters = createCounters('manifest', {
     file_lists_read: 'File lists read from the records store',

@@ -19,6 +19,7 @@ const holdersOf = ({ titleId, version }: EncodeSetId) => `manifest/holders/${tit
 const heldBy = (applianceId: string) => `manifest/held-by/${applianceId}`;
 const nothing = new Uint8Array();
 
+/** Kept both ways: by set for playback, by appliance for its count. */
 export function createHoldings(records: RecordsStore): Holdings {
   return {
     report: async (applianceId, held, dropped) => {

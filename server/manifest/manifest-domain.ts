@@ -21,11 +21,13 @@ export interface ManifestDomain {
     held: readonly EncodeSetId[],
     dropped: readonly EncodeSetId[],
   ): ReturnType<Holdings['report']>;
+  /** The state of an appliance now. */
   stateOf(watched: WatchedAppliance): ApplianceState;
   /** Where to play from; see findPlayback. */
   getPlayback(request: PlaybackRequest): Promise<Playback>;
 }
 
+/** The area as the composition root has it. */
 export interface Manifest extends ManifestDomain {
   readonly service: ServiceRegistration;
   /** Nothing to release: all state is in the stores. */

@@ -54,6 +54,7 @@ export function readTitleFields(message: TitleMessage): TitleFields {
   return { displayName, genres, regions, launchMs: readTimestamp('title.launch_time', message.launchTime) };
 }
 
+/** A title as callers see it. */
 export function toTitleMessage(title: Title) {
   const { id, displayName, genres, regions, launchMs, durationMs, currentVersion, etag } = title;
   return create(TitleSchema, {
@@ -75,6 +76,7 @@ function encodeSetName({ titleId, version }: Pick<EncodeSet, 'titleId' | 'versio
   return `titles/${titleId}/encodeSets/${version}`;
 }
 
+/** An encode set as callers see it. */
 export function toEncodeSetMessage(set: EncodeSet) {
   const { objectKey, job, frameRate, hlsObjectKey, dashObjectKey, fileCount } = set;
   return create(EncodeSetSchema, {
@@ -92,6 +94,7 @@ export function toEncodeSetMessage(set: EncodeSet) {
   });
 }
 
+/** A file of an encode set as callers see it. */
 export function toFileMessage(set: Pick<EncodeSet, 'titleId' | 'version'>, file: EncodeSetFile) {
   const { id, kind, profile, codec, language, width, height, sha256, objectKey, segmentCount } = file;
   return create(FileSchema, {
@@ -129,6 +132,7 @@ export function readAppliance(id: string, message: ApplianceMessage): Appliance 
   };
 }
 
+/** An appliance as callers see it, with its state and last heartbeat. */
 export function toApplianceMessage({ appliance, heartbeat }: WatchedAppliance, state: ApplianceState) {
   const { id, capacityBytes, throughputBps, prefixes, ...same } = appliance;
   return create(ApplianceSchema, {

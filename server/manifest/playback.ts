@@ -12,23 +12,27 @@ import { type Candidate, type Client, type Exclusion, type RankedSource, rankSou
 import type { Title } from './title.ts';
 import type { TitleStore } from './title-store.ts';
 
+/** Who wants to play what. */
 export interface PlaybackRequest {
   readonly titleId: string;
   /** Empty = the current one. */
   readonly version: string;
   readonly client: Client;
+  /** Sources that are wanted at most. */
   readonly sourceCount: number;
 }
 
+/** Where to play from, best first, and what. */
 export interface Playback {
   readonly encodeSet: EncodeSet;
   readonly sources: readonly (RankedSource & { readonly baseUrl: string })[];
   /** Video, audio and text. */
   readonly files: readonly EncodeSetFile[];
-  /** By bare id. */
+  /** Appliances that are not offered, and why, by bare id. */
   readonly excluded: ReadonlyMap<string, Exclusion>;
 }
 
+/** What an answer is made from. */
 export interface PlaybackDeps {
   readonly titles: TitleStore;
   readonly encodeSets: EncodeSetStore;

@@ -5,6 +5,7 @@ import { rendezvousScore } from './rendezvous.ts';
 
 /** Proximity classes, nearest first. */
 const proximities = ['same_prefix', 'same_site', 'same_asn', 'same_region', 'anywhere', 'origin'] as const;
+/** How near an appliance is to a client. */
 export type Proximity = (typeof proximities)[number];
 
 /** Why an appliance is not offered. */
@@ -55,8 +56,11 @@ export interface RankedSource {
   readonly hash: number;
 }
 
+/** What ranking made of the fleet. */
 export interface Ranking {
+  /** Best first. */
   readonly ranked: readonly RankedSource[];
+  /** By bare id. */
   readonly excluded: ReadonlyMap<string, Exclusion>;
 }
 

@@ -24,6 +24,7 @@ const partition = 'manifest/titles';
 
 type StoredTitle = Omit<Title, 'id' | 'etag'>;
 
+/** An etag is the version of the title's record. */
 export function createTitleStore({ records, clock }: { records: RecordsStore; clock: Clock }): TitleStore {
   async function get(id: string): Promise<Title> {
     const row = await records.get(partition, id);
