@@ -16,6 +16,7 @@ import { createRuleCursor } from './rule-cursor.ts';
 import { createRuleRunner, type RuleRunner } from './rule-runner.ts';
 import { createEventService } from './service.ts';
 
+/** What the area is built on, and its bounds. */
 export interface EventsOptions {
   readonly log: EventLog;
   /** Keeps the places of rules. */
@@ -42,13 +43,17 @@ export interface EventsOptions {
   readonly maxWatchers?: number;
 }
 
+/** The events area as the composition root has it. */
 export interface Events {
   readonly service: ServiceRegistration;
   /** Registers a rule; only before `start`. Throws Error for a name that is taken or a kind that nobody registered. */
   onEvent(rule: EventRule): void;
   /** Lets the rules work on from where they were. */
   start(): Promise<void>;
-  /** Stores an event and gives its inline rules a chance to run; for producers in this process. */
+  /**
+   * Stores an event and gives its inline rules a chance to run; for producers in this process. Throws as
+   * Intake.publish.
+   */
   publish(event: NewEvent, options?: PublishOptions): Promise<Published>;
   readonly reader: EventReader;
   readonly deadLetters: DeadLetters;

@@ -15,6 +15,7 @@ export interface DeadLetters {
   list(limit?: number): Promise<DeadLetter[]>;
 }
 
+/** Kept in a log of their own. */
 export function createDeadLetters({ log, clock }: { log: EventLog; clock: Clock }): DeadLetters {
   return {
     add: async (letter) => {

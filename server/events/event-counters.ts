@@ -1,5 +1,6 @@
 import { createCounters } from '../core/counters.ts';
 
+/** All counts of the area, as `events.<name>`. */
 export function createEventCounters() {
   return createCounters('events', {
     accepted: 'Events stored.',
@@ -16,4 +17,5 @@ export function createEventCounters() {
   });
 }
 
+/** What the area counts. */
 export type EventCounters = ReturnType<typeof createEventCounters>;

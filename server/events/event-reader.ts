@@ -5,6 +5,7 @@ import { offsetExpired } from './errors.ts';
 import type { StoredEvent } from './event.ts';
 import { parseEventEntry } from './event-record.ts';
 
+/** Which events are wanted; both must hold. */
 export interface EventFilter {
   /** Empty = all kinds. */
   readonly kinds: readonly string[];
@@ -12,6 +13,7 @@ export interface EventFilter {
   readonly profile: string;
 }
 
+/** What one look at the log gave. */
 export interface EventPage {
   readonly events: StoredEvent[];
   /** Offset to go on from. */
@@ -20,6 +22,7 @@ export interface EventPage {
   readonly end: boolean;
 }
 
+/** Reads the log of events. */
 export interface EventReader {
   /**
    * Events after the offset that the filter lets through; reads at most 5,000 entries per call. INVALID_FIELDS for an
@@ -39,6 +42,7 @@ const maxScannedEntries = 5_000;
 /** Stored bytes on one page: keeps the answer below the limit of a message. */
 const maxPageBytes = 1_048_576;
 
+/** Holds no state: places are the readers' own. */
 export function createEventReader({ log, logName }: { log: EventLog; logName: string }): EventReader {
   async function list(after: bigint, limit: number, filter: EventFilter): Promise<EventPage> {
     const passes = createPredicate(filter);

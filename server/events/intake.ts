@@ -11,6 +11,7 @@ import type { EventKind } from './event-kinds.ts';
 import { encodeEventRecord, parseEventEntry } from './event-record.ts';
 import type { RuleRunner } from './rule-runner.ts';
 
+/** How long the producer waits. */
 export interface PublishOptions {
   /** Ends the wait for inline rules; the event stays stored. */
   readonly signal?: AbortSignal;
@@ -18,6 +19,7 @@ export interface PublishOptions {
   readonly deadline?: number;
 }
 
+/** What the intake works with; defaults stand with EventsOptions. */
 export interface IntakeDeps {
   readonly log: EventLog;
   readonly logName: string;
@@ -46,6 +48,7 @@ export interface Intake {
 /** What is left of the caller's deadline for the answer to travel, in ms. */
 const answerMs = 20;
 
+/** Past `maxPendingPublishes` events are refused, and counted. */
 export function createIntake(deps: IntakeDeps): Intake {
   const { log, logName, clock, kinds, counters } = deps;
   const { retentionMs = 7 * 86_400_000, maxEvents = 1_000_000, maxPendingPublishes = 1_024 } = deps;

@@ -5,6 +5,7 @@ export interface OffsetGate {
   reached(offset: bigint, signal: AbortSignal): Promise<boolean>;
 }
 
+/** Nothing is passed yet. */
 export function createOffsetGate(): OffsetGate {
   let passed = 0n;
   const waiters = new Set<{ offset: bigint; settle: (isReached: boolean) => void }>();

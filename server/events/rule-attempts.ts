@@ -8,18 +8,23 @@ import type { StoredEvent } from './event.ts';
 import type { EventCounters } from './event-counters.ts';
 import type { EventRule } from './rule.ts';
 
+/** What running one rule needs. */
 export interface RuleAttemptsDeps {
   readonly rule: EventRule;
   readonly clock: Clock;
+  /** Uniform in [0, 1): the jitter of pauses. */
   readonly random: () => number;
   readonly logger: Logger;
   readonly counters: EventCounters;
   /** Limit of one try, in ms. */
   readonly handlerTimeoutMs: number;
+  /** Tries of one event, the first among them. */
   readonly maxAttempts: number;
+  /** Aborted when the area closes. */
   readonly closing: AbortSignal;
 }
 
+/** Why a rule gave up on an event. */
 export interface RuleFailure {
   readonly error: string;
   readonly attempts: number;

@@ -10,13 +10,14 @@ export interface RuleCursor {
   save(offset: bigint): Promise<void>;
 }
 
-export interface RuleCursorDeps {
+interface RuleCursorDeps {
   readonly rule: string;
   readonly logName: string;
   readonly log: EventLog;
   readonly records: RecordsStore;
 }
 
+/** Kept by the rule's name; after a loss of the log the rule begins at the new log's first event. */
 export function createRuleCursor({ rule, logName, log, records }: RuleCursorDeps): RuleCursor {
   let epoch = '';
   const save = async (offset: bigint) => {

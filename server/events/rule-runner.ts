@@ -8,7 +8,7 @@ import { createOffsetGate } from './offset-gate.ts';
 import { type RuleAttemptsDeps, runRule } from './rule-attempts.ts';
 import type { RuleCursor } from './rule-cursor.ts';
 
-export interface RuleRunnerDeps extends Omit<RuleAttemptsDeps, 'closing'> {
+interface RuleRunnerDeps extends Omit<RuleAttemptsDeps, 'closing'> {
   readonly logName: string;
   readonly log: EventLog;
   readonly cursor: RuleCursor;
@@ -28,6 +28,7 @@ export interface RuleRunner {
 const batchEntries = 100;
 const storeRetryMs = 1_000;
 
+/** Does nothing before `start`. */
 export function createRuleRunner(deps: RuleRunnerDeps): RuleRunner {
   const { rule, log, logName, cursor, clock, counters } = deps;
   const logger = deps.logger.child({ rule: rule.name });

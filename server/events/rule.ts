@@ -16,6 +16,7 @@ export interface EventRule {
   handle(event: StoredEvent, context: RuleContext): Promise<void>;
 }
 
+/** What a rule gets beside its event. */
 export interface RuleContext {
   /** Aborted when the handler's time is up or the area closes. */
   readonly signal: AbortSignal;

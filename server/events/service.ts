@@ -9,6 +9,7 @@ import { readEventMessage, toEventMessage, toPublishAnswer } from './event-messa
 import type { EventFilter, EventReader } from './event-reader.ts';
 import type { Intake, PublishOptions } from './intake.ts';
 
+/** What the service hands calls on to. */
 export interface EventServiceDeps {
   readonly intake: Intake;
   readonly reader: EventReader;
