@@ -3,6 +3,7 @@ import { messageOf } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { Uploads } from './uploads.ts';
 
+/** What is cleaned and how often. */
 export interface CleanUploadsDeps {
   readonly uploads: Pick<Uploads, 'clean'>;
   readonly clock: Clock;

@@ -5,6 +5,8 @@ import { encodeSetNotFound } from './errors.ts';
 export interface StoredVerification {
   readonly ok: boolean;
   readonly checks: readonly { readonly name: string; readonly ok: boolean; readonly detail: string }[];
+  /** Absent in versions made before they were kept. */
+  readonly warnings?: readonly string[];
   readonly tracks: readonly {
     readonly id: string;
     readonly samples: number;
@@ -15,6 +17,7 @@ export interface StoredVerification {
   }[];
 }
 
+/** A stored verification, with its page. */
 export interface FoundVerification {
   readonly verification: StoredVerification;
   /** Key of the page for people; empty for versions made without one. */

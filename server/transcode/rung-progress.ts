@@ -16,6 +16,7 @@ export interface ProgressPlan {
   readonly rungs: readonly { readonly id: string; readonly codec: string }[];
 }
 
+/** How far one rung is. */
 export interface RungProgressReport {
   readonly rung: string;
   readonly frames: number;

@@ -47,6 +47,7 @@ export interface TranscodeJobs {
   parts(id: string): Promise<readonly TranscodePart[]>;
 }
 
+/** What the service hands calls on to. */
 export interface TranscodeServiceDeps {
   readonly uploads: Uploads;
   readonly objects: ObjectStore;
@@ -225,5 +226,6 @@ function toVerificationMessage(
       declaredPeakBps: BigInt(track.declaredPeakBps),
     })),
     reportObjectKey: reportKey,
+    warnings: [...(verification.warnings ?? [])],
   };
 }

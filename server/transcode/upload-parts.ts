@@ -9,6 +9,7 @@ export interface UploadRecord {
   readonly touchedMs: number;
 }
 
+/** An unfinished upload as far as it came. */
 export interface FoundUpload {
   readonly record: UploadRecord;
   /** Bytes from the start without a hole. */
@@ -19,8 +20,10 @@ export interface FoundUpload {
 
 /** Unfinished uploads in the object store: a record and parts, each durable by itself. */
 export interface UploadParts {
+  /** Undefined when nothing of it is stored. */
   find(sha256: string): Promise<FoundUpload | undefined>;
   save(sha256: string, record: UploadRecord): Promise<void>;
+  /** Stores pieces as one part that begins at `offset`. */
   add(sha256: string, offset: number, pieces: readonly Uint8Array[]): Promise<void>;
   /** Content of all parts in order. */
   read(found: FoundUpload, signal: AbortSignal): AsyncGenerator<Uint8Array>;
@@ -34,6 +37,7 @@ const partsFolder = (sha256: string) => `transcode/uploads/parts/${sha256}`;
 const recordKey = (sha256: string) => `${recordsFolder}/${sha256}.json`;
 const pageSize = 1_000;
 
+/** Kept below `transcode/uploads/`. */
 export function createUploadParts(objects: ObjectStore): UploadParts {
   async function listParts(sha256: string) {
     const parts: string[] = [];

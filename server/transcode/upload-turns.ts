@@ -6,9 +6,11 @@ export interface UploadTurn extends Disposable {
   readonly signal: AbortSignal;
 }
 
+/** Who may add to which upload. */
 export interface UploadTurns {
   /** Ends the stream that has the turn and waits until it has let go. Throws TOO_MANY_UPLOADS. */
   take(sha256: string): Promise<UploadTurn>;
+  /** True while a stream has the turn. */
   has(sha256: string): boolean;
 }
 

@@ -21,17 +21,23 @@ export interface UploadState {
   readonly receivedBytes: number;
   /** Undefined while bytes are missing. */
   readonly sourceKey?: string;
-  /** Undefined once complete. */
+  /** Unix ms; undefined once complete. */
   readonly createMs?: number;
+  /** Unix ms from which it may be removed; undefined once complete. */
   readonly expireMs?: number;
 }
 
+/** What a stream says before its bytes. */
 export interface UploadStart {
+  /** Digest of the whole source, lower-case hex: the upload's name. */
   readonly sha256: string;
+  /** Of the whole source. */
   readonly sizeBytes: number;
+  /** Place of the stream's first byte in it. */
   readonly offset: number;
 }
 
+/** Sources that callers send, whole or in several streams. */
 export interface Uploads {
   /** Removes uploads that nobody went on with in their time; gives how many. */
   clean(signal?: AbortSignal): Promise<number>;
@@ -49,6 +55,7 @@ export interface Uploads {
   ): Promise<{ upload: UploadState; existed: boolean }>;
 }
 
+/** Where uploads go, and their bounds. */
 export interface UploadsOptions {
   readonly objects: ObjectStore;
   readonly clock: Clock;
