@@ -46,6 +46,7 @@ function filterName(id: string, version: string): string {
   return `filters/${id}/versions/${version}`;
 }
 
+/** A version of a filter as callers see it. */
 export function toFilterMessage(filter: FilterInfo): MessageInitShape<typeof FilterSchema> {
   const { id, version, type, order, category, stage, share, explanation, config, hash, counts } = filter;
   const { p50Ns, p99Ns } = filter;
@@ -75,6 +76,7 @@ export function toFilterMessage(filter: FilterInfo): MessageInitShape<typeof Fil
   };
 }
 
+/** One filter's part in a call as callers see it. */
 export function toRunMessage(run: FilterRunInfo): MessageInitShape<typeof FilterRunSchema> {
   return {
     filter: filterName(run.id, run.version),
