@@ -174,9 +174,9 @@ interface FilterBase<
   readonly followsReloads?: boolean;
   /** Criteria that `match` cannot say. Synchronous, and called for each call: keep it cheap. */
   shouldRun?(call: Call, ctx: CriteriaContext<Config, State>): boolean;
-  /** Sees each request message; a returned value replaces it, undefined keeps it, `droppedMessage` drops it from a stream. */
+  /** Sees each request message; a returned value replaces it, undefined keeps it, `droppedMessage` drops it (in streams). */
   onRequestMessage?(message: SeenMessage<Req>, call: Call, ctx: FilterContext<Config, State, P, R>): HookResult<Req>;
-  /** Sees each response message; a returned value replaces it, undefined keeps it, `droppedMessage` drops it from a stream. */
+  /** Sees each response message, as `onRequestMessage` does a request's. */
   onResponseMessage?(message: SeenMessage<Res>, call: Call, ctx: FilterContext<Config, State, P, R>): HookResult<Res>;
   /**
    * Sees the whole request before the endpoint gets any of it; may refuse, or answer in place of the endpoint. What

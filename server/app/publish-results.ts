@@ -12,6 +12,7 @@ import { clientId, findResourceIds } from '../rpc/edge/resource-name.ts';
  */
 const notifyLabel = 'notify';
 
+/** The areas that take part. */
 export interface PublishResultsDeps {
   readonly jobs: Pick<Jobs, 'onJobSucceeded'>;
   readonly manifest: Pick<Manifest, 'registerEncodeSet'>;

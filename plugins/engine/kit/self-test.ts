@@ -140,7 +140,10 @@ function metadataFault(test: SelfTest, call: Call): string | undefined {
   return `expected principal ${test.principal}, got ${call.principal?.id ?? 'none'}`;
 }
 
-/** Runs the author's cases, each on a fresh instance. Throws FILTER_LOAD_FAILED that names the first that comes out otherwise. */
+/**
+ * Runs the author's cases, each on a fresh instance. Throws FILTER_LOAD_FAILED that names the first that comes out
+ * otherwise.
+ */
 export async function runSelfTests(options: OpenFilterOptions): Promise<void> {
   const { definition, file, clock, openTimeoutMs } = options;
   for (const test of definition.selfTest ?? []) {

@@ -38,7 +38,8 @@ function hasAccount(call: Call, { error, durationMs }: CallOutcome, rule: Accoun
 
 /**
  * Request ids and the access log: takes a valid `x-request-id` (else keeps the call's own new id), sends it back as a
- * header, and writes one line when the call has ended, with the account of its filters where it is of interest. Of metadata only the request id is ever logged.
+ * header, and writes one line when the call has ended, with the account of its filters where it is of interest. Of
+ * metadata only the request id is ever logged.
  */
 export const filter = defineFilter({
   id: 'showrunner.access-log',
