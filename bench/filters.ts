@@ -18,6 +18,7 @@ async function measure(calls: number): Promise<Measurements> {
 }
 
 const measures: readonly [name: string, measure: string, maxNs?: number | undefined, maxBytes?: number][] = [
+  ['empty', 'call without a filter, all that the engine does', 300, 0],
   ['ruled_out', 'filter ruled out by its method (nothing, within the noise)', undefined, 0],
   ['skipped', 'skipped synchronous filter (metadata criterion)', 100, 0],
   ['should_run', 'skipped synchronous filter (shouldRun)', 100, 0],

@@ -2,7 +2,7 @@
  * Child process of bench/filters.ts, run with a nursery so large that no collection falls into a measured loop: the
  * growth of the heap is then what was allocated. Prints one JSON object: measurements by name.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createFilterEngine, type FilterEngine } from '../../plugins/engine/engine.ts';
@@ -25,14 +25,18 @@ const fieldsOf = {
 } as const;
 type Kind = keyof typeof fieldsOf;
 
+function engineOf(folder: string): Promise<FilterEngine> {
+  return createFilterEngine({
+    ...{ dirs: [folder], config: {}, log: silentLogger, clock: systemClock, random: systemRandom, watch: false },
+  });
+}
+
 /** An engine with one synchronous filter and `count` of a kind. */
 async function engineWith(kind: Kind, count: number): Promise<FilterEngine> {
   const folder = join(dir, `${kind}-${count}`);
   writeBenchFilter(folder, 'anchor', fieldsOf.sync);
   for (let i = 0; i < count; i++) writeBenchFilter(folder, `f${i}`, fieldsOf[kind]);
-  return createFilterEngine({
-    ...{ dirs: [folder], config: {}, log: silentLogger, clock: systemClock, random: systemRandom, watch: false },
-  });
+  return engineOf(folder);
 }
 
 async function passAsync(engine: FilterEngine, count: number): Promise<void> {
@@ -98,6 +102,12 @@ try {
     if (kind === 'sync') measurements['call'] = without;
     await engine.close();
   }
+  const noFilters = join(dir, 'none');
+  mkdirSync(noFilters);
+  const empty = await engineOf(noFilters);
+  const [, ofEmpty] = await leastCosts([anchor, empty], false);
+  if (ofEmpty !== undefined) measurements['empty'] = ofEmpty;
+  await empty.close();
   await anchor.close();
 } finally {
   rmSync(dir, { recursive: true });

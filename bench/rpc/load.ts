@@ -10,6 +10,8 @@ export interface ServerUnderTest {
   readonly child: ChildProcess;
   readonly address: string;
   readonly client: Client;
+  /** The server without a chain in the process of `chain`. */
+  readonly twin?: ServerUnderTest;
 }
 
 /** `origin` is the address that a proxy calls. */
@@ -24,8 +26,9 @@ export async function startServer(variant: ServerVariant, origin = ''): Promise<
   });
   const [message] = await Promise.race([once(child, 'message'), exited]);
   exited.catch(() => {});
-  const { address } = message as { address: string };
-  return { child, address, client: new Client(address, credentials.createInsecure()) };
+  const { address, twinAddress } = message as { address: string; twinAddress?: string };
+  const at = (place: string) => ({ child, address: place, client: new Client(place, credentials.createInsecure()) });
+  return twinAddress === undefined ? at(address) : { ...at(address), twin: at(twinAddress) };
 }
 
 async function cpuMicros({ child }: ServerUnderTest): Promise<number> {
@@ -72,7 +75,7 @@ export async function callStream({ client }: ServerUnderTest): Promise<void> {
 export function stopServers(servers: Iterable<ServerUnderTest>): void {
   for (const { child, client } of servers) {
     client.close();
-    child.disconnect();
+    if (child.connected) child.disconnect();
   }
 }
 

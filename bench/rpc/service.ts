@@ -34,6 +34,7 @@ export const streamLength = 500;
 export const benchKey = 'bench-key-of-32-characters-12345';
 
 /**
+ * `chain`: the filter engine without a filter, and beside it in the same process a server without the engine;
  * `filters10`: ten shipped filters that all run; `routed`: the routing filter with a rule that does not match; the
  * proxies call another server.
  */
