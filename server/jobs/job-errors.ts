@@ -83,11 +83,13 @@ export function resourceExists(kind: 'template' | 'workflow', name: string): App
   });
 }
 
+const changed = { template: 'TEMPLATE_CHANGED', workflow: 'WORKFLOW_CHANGED', webhook: 'WEBHOOK_CHANGED' } as const;
+
 /** The resource was changed by somebody else. */
-export function resourceChanged(kind: 'template' | 'workflow', name: string, revision: number): AppError {
+export function resourceChanged(kind: keyof typeof changed, name: string, revision: number): AppError {
   return new AppError({
     code: Code.ABORTED,
-    reason: kind === 'template' ? 'TEMPLATE_CHANGED' : 'WORKFLOW_CHANGED',
+    reason: changed[kind],
     message: `${name} has revision ${revision} meanwhile: read it again`,
     metadata: { name, revision: String(revision) },
   });

@@ -54,6 +54,11 @@ export function formatJobs(jobs: readonly Job[]): string {
   return formatTable([['job', 'kind', 'state', 'created', 'ran', ''], ...rows], [4]);
 }
 
+/** Of what a failed run holds back; empty for what none does. */
+export function blockedText(blockedBy: string): string {
+  return blockedBy === '' ? '' : `blocked by ${blockedBy}`;
+}
+
 /** One line per template. */
 export function formatTemplates(templates: readonly JobTemplate[]): string {
   const rows = templates.map(({ name, kind, strategy, revision, blockedBy }) => [
@@ -61,7 +66,7 @@ export function formatTemplates(templates: readonly JobTemplate[]): string {
     kind,
     strategy === undefined ? '' : enumText(RunStrategy_KindSchema, strategy.kind),
     String(revision),
-    blockedBy === '' ? '' : `blocked by ${blockedBy}`,
+    blockedText(blockedBy),
   ]);
   return formatTable([['template', 'kind', 'strategy', 'revision', ''], ...rows], [3]);
 }
@@ -74,7 +79,7 @@ export function formatSchedules(schedules: readonly JobSchedule[]): string {
     schedule.paused ? 'paused' : timeText(schedule.nextTime),
     String(schedule.runs),
     schedule.lastJob,
-    schedule.lastError,
+    schedule.lastError || blockedText(schedule.blockedBy),
   ]);
   return formatTable([['schedule', 'slots', 'next', 'runs', 'last job', 'fault'], ...rows], [3]);
 }

@@ -89,6 +89,12 @@ export const scheduleCommands: Readonly<Record<string, Subcommand>> = {
     doc: 'make the jobs of slots of the past that have none; --dry-run only tells which',
     run: backfill,
   },
+  unblock: {
+    usage: 'unblock SCHEDULE',
+    doc: 'let a strictly sequential schedule go on after a failed run',
+    run: async ({ client, call, args }) =>
+      void (await client.unblockSchedule({ name: nameIn('schedules', args[0]) }, call)),
+  },
   delete: {
     usage: 'delete SCHEDULE',
     doc: 'delete a schedule; its jobs stay',

@@ -3,7 +3,7 @@ import { toJsonString } from '@bufbuild/protobuf';
 import { WorkflowSchema } from '../../../proto/gen/showrunner/jobs/v1/workflow_pb.ts';
 import { formatTable } from '../terminal/table.ts';
 import { jobCommands, showMade } from './job-commands.ts';
-import { formatRun } from './job-views.ts';
+import { blockedText, formatRun } from './job-views.ts';
 import { putResource, runRequest, scanPages } from './resources.ts';
 import { nameIn, print, readResource, type Subcommand } from './turn.ts';
 
@@ -17,8 +17,8 @@ export const workflowCommands: Readonly<Record<string, Subcommand>> = {
         (page) => client.listWorkflows(page, call),
         ({ workflows }) => workflows,
       );
-      const rows = all.map(({ name, nodes, revision, description }) => [
-        ...[name, String(nodes.length), String(revision), description.slice(0, 60)],
+      const rows = all.map(({ name, nodes, revision, description, blockedBy }) => [
+        ...[name, String(nodes.length), String(revision), blockedText(blockedBy) || description.slice(0, 60)],
       ]);
       print(formatTable([['workflow', 'nodes', 'revision', ''], ...rows], [1, 2]));
     },
@@ -63,6 +63,12 @@ export const workflowCommands: Readonly<Record<string, Subcommand>> = {
     usage: 'restart JOB [--request-id ID] [--watch]',
     doc: 'a new run that keeps the nodes and items that succeeded',
     run: async (turn) => await jobCommands['restart']?.run(turn),
+  },
+  unblock: {
+    usage: 'unblock WORKFLOW',
+    doc: 'let a strictly sequential workflow go on after a failed run',
+    run: async ({ client, call, args }) =>
+      void (await client.unblockWorkflow({ name: nameIn('workflows', args[0]) }, call)),
   },
   graph: {
     usage: 'graph WORKFLOW|jobs/JOB [OUT.svg]',

@@ -28,6 +28,7 @@ export type ScheduleHandlers = Pick<
   | 'deleteSchedule'
   | 'runSchedule'
   | 'backfillSchedule'
+  | 'unblockSchedule'
 >;
 
 type ScheduleMessage = MessageShape<typeof JobScheduleSchema>;
@@ -36,23 +37,25 @@ const maxBackfill = 1_000;
 const defaultBackfill = 100;
 
 /** The methods of JobService about schedules. */
-export function scheduleHandlers({ schedules }: Jobs): ScheduleHandlers {
+export function scheduleHandlers({ schedules, gate }: Jobs): ScheduleHandlers {
+  const show = async (schedule: ScheduleRecord) =>
+    toScheduleMessage(schedule, await gate.blockedBy(`schedule/${schedule.id}`));
   return {
     createSchedule: async ({ schedule }, { principal }) => ({
-      schedule: toScheduleMessage(await schedules.create(readSchedule(schedule), principal?.id ?? '')),
+      schedule: await show(await schedules.create(readSchedule(schedule), principal?.id ?? '')),
     }),
-    getSchedule: async ({ name }) => ({ schedule: toScheduleMessage(await schedules.get(idOf(name))) }),
+    getSchedule: async ({ name }) => ({ schedule: await show(await schedules.get(idOf(name))) }),
     listSchedules: async (request) => {
       const size = readPageSize(request.pageSize, pageSizes);
       const found = await schedules.list(readPageToken('schedules', request.pageToken), size + 1);
       const page = found.slice(0, size);
       return {
-        schedules: page.map(toScheduleMessage),
+        schedules: await Promise.all(page.map(show)),
         nextPageToken: found.length > size ? encodePageToken('schedules', page.at(-1)?.id ?? '') : '',
       };
     },
     updateSchedule: async ({ schedule }) => ({
-      schedule: toScheduleMessage(await schedules.update(readSchedule(schedule))),
+      schedule: await show(await schedules.update(readSchedule(schedule))),
     }),
     deleteSchedule: async ({ name }) => {
       await schedules.delete(idOf(name));
@@ -86,6 +89,11 @@ export function scheduleHandlers({ schedules }: Jobs): ScheduleHandlers {
         })),
         totalSlots: total,
       };
+    },
+    unblockSchedule: async ({ name }) => {
+      const schedule = await schedules.get(idOf(name));
+      await gate.unblock(`schedule/${schedule.id}`);
+      return { schedule: await show(schedule) };
     },
   };
 }
@@ -147,7 +155,10 @@ function readCatchUp(value: JobSchedule_CatchUp): CatchUp {
   return found;
 }
 
-function toScheduleMessage(schedule: ScheduleRecord): MessageInitShape<typeof JobScheduleSchema> {
+function toScheduleMessage(
+  schedule: ScheduleRecord,
+  blockedBy: string | undefined,
+): MessageInitShape<typeof JobScheduleSchema> {
   const { timing, make, startWithinMs, startMs, endMs, strategy, nextMs, lastJob } = schedule;
   const shown = {
     name: `schedules/${schedule.id}`,
@@ -162,6 +173,7 @@ function toScheduleMessage(schedule: ScheduleRecord): MessageInitShape<typeof Jo
     owner: schedule.owner ?? '',
     lastError: schedule.lastError ?? '',
     lastJob: lastJob === undefined ? '' : `jobs/${lastJob}`,
+    blockedBy: blockedBy === undefined ? '' : `jobs/${blockedBy}`,
     createTime: toTimestamp(schedule.createMs),
     watermarkTime: toTimestamp(schedule.watermarkMs),
     ...(nextMs === undefined || schedule.paused ? {} : { nextTime: toTimestamp(nextMs) }),

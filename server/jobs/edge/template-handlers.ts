@@ -33,7 +33,7 @@ export function templateHandlers(jobs: Jobs): TemplateHandlers {
   const { templates, gate } = jobs;
   const idOf = (name: string, field = 'name') => readResourceName(field, name, ['templates'], slugId)[0];
   const show = async (template: TemplateRecord) =>
-    toTemplateMessage(template, await gate.blockedBy(scopeOf(template.id)));
+    toTemplateMessage(template, await gate.blockedBy(`template/${template.id}`));
   const readSpec = (template: MessageShape<typeof JobTemplateSchema> | undefined): TemplateSpec => {
     if (template === undefined) throw invalidField('template', 'must be set');
     const limits = readLimits(template.limits, 'template.limits');
@@ -88,7 +88,7 @@ export function templateHandlers(jobs: Jobs): TemplateHandlers {
     },
     unblockTemplate: async ({ name }) => {
       const template = await templates.get(idOf(name));
-      await gate.unblock(scopeOf(template.id));
+      await gate.unblock(`template/${template.id}`);
       return { template: await show(template) };
     },
   };
@@ -109,10 +109,6 @@ function toRetentionMessage({ keepMs, keepFailedMs }: TemplateRecord): MessageIn
     ...(keepMs === undefined ? {} : { succeeded: toDuration(keepMs) }),
     ...(keepFailedMs === undefined ? {} : { failed: toDuration(keepFailedMs) }),
   };
-}
-
-function scopeOf(id: string): string {
-  return `template/${id}`;
 }
 
 function toTemplateMessage(

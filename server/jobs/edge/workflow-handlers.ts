@@ -7,7 +7,7 @@ import type { ServiceImplementation } from '../../rpc/handler.ts';
 import { toJobMessage } from '../job-message.ts';
 import type { Jobs } from '../jobs.ts';
 import { drawGraph } from '../workflows/draw-graph.ts';
-import { workflowKind } from '../workflows/workflow.ts';
+import { type WorkflowDefinition, workflowKind } from '../workflows/workflow.ts';
 import { jobId } from './job-id.ts';
 import { pageSizes } from './page-sizes.ts';
 import { readWorkflow, toRunMessage, toWorkflowMessage } from './workflow-message.ts';
@@ -20,6 +20,7 @@ export type WorkflowHandlers = Pick<
   | 'updateWorkflow'
   | 'deleteWorkflow'
   | 'runWorkflow'
+  | 'unblockWorkflow'
   | 'getWorkflowRun'
   | 'watchWorkflowRun'
   | 'getWorkflowGraph'
@@ -27,26 +28,28 @@ export type WorkflowHandlers = Pick<
 
 /** The methods of JobService about workflows. */
 export function workflowHandlers(jobs: Jobs): WorkflowHandlers {
-  const { workflows, runs } = jobs;
+  const { workflows, runs, gate } = jobs;
   const idOf = (name: string) => readResourceName('name', name, ['workflows'], slugId)[0];
   const runIdOf = (name: string) => readResourceName('name', name, ['jobs'], jobId)[0];
+  const show = async (workflow: WorkflowDefinition) =>
+    toWorkflowMessage(workflow, await gate.blockedBy(`workflow/${workflow.id}`));
   return {
     createWorkflow: async ({ workflow }) => ({
-      workflow: toWorkflowMessage(await workflows.create(readWorkflow(workflow))),
+      workflow: await show(await workflows.create(readWorkflow(workflow))),
     }),
-    getWorkflow: async ({ name }) => ({ workflow: toWorkflowMessage(await workflows.get(idOf(name))) }),
+    getWorkflow: async ({ name }) => ({ workflow: await show(await workflows.get(idOf(name))) }),
     listWorkflows: async (request) => {
       const size = readPageSize(request.pageSize, pageSizes);
       const found = await workflows.list(readPageToken('workflows', request.pageToken), size + 1);
       const page = found.slice(0, size);
       return {
-        workflows: page.map(toWorkflowMessage),
+        workflows: await Promise.all(page.map(show)),
         nextPageToken: found.length > size ? encodePageToken('workflows', page.at(-1)?.id ?? '') : '',
       };
     },
     updateWorkflow: async ({ workflow }) => {
       const updated = await workflows.update(readWorkflow(workflow), workflow?.revision ?? 0);
-      return { workflow: toWorkflowMessage(updated) };
+      return { workflow: await show(updated) };
     },
     deleteWorkflow: async ({ name }) => {
       await workflows.delete(idOf(name));
@@ -57,6 +60,11 @@ export function workflowHandlers(jobs: Jobs): WorkflowHandlers {
       const spec = { kind: workflowKind, params: given, labels: { ...labels }, priority: 0 };
       const { job, existed } = await jobs.create(spec, { requestId, owner: principal?.id ?? '' });
       return { job: toJobMessage(job), existed };
+    },
+    unblockWorkflow: async ({ name }) => {
+      const workflow = await workflows.get(idOf(name));
+      await gate.unblock(`workflow/${workflow.id}`);
+      return { workflow: await show(workflow) };
     },
     getWorkflowRun: async ({ name }) => ({ run: toRunMessage(await runs.get(runIdOf(name))) }),
     watchWorkflowRun: async function* ({ name }, { signal }) {

@@ -111,7 +111,11 @@ function readForEach({ foreach }: NodeMessage): ForEach | undefined {
   };
 }
 
-export function toWorkflowMessage(workflow: WorkflowDefinition): MessageInitShape<typeof WorkflowSchema> {
+/** `blockedBy` is the id of the failed run that holds others back. */
+export function toWorkflowMessage(
+  workflow: WorkflowDefinition,
+  blockedBy: string | undefined,
+): MessageInitShape<typeof WorkflowSchema> {
   const { id, description, nodes, labels, schema, outputs, strategy, createMs, updateMs, revision } = workflow;
   return {
     name: `workflows/${id}`,
@@ -121,6 +125,7 @@ export function toWorkflowMessage(workflow: WorkflowDefinition): MessageInitShap
     createTime: toTimestamp(createMs),
     updateTime: toTimestamp(updateMs),
     revision,
+    blockedBy: blockedBy === undefined ? '' : `jobs/${blockedBy}`,
     ...(schema === undefined ? {} : { parameterSchema: schema as object }),
     ...(outputs === undefined ? {} : { outputs: outputs as object }),
     ...(strategy === undefined ? {} : { strategy: toStrategyMessage(strategy) }),

@@ -15,6 +15,7 @@ import {
   isIn,
   letThrough,
   roomOf,
+  withStrategy,
 } from './run-strategy.ts';
 
 export interface JobGateDeps {
@@ -213,7 +214,7 @@ export function createJobGate({ records, store, limits, clock, launch, drop }: J
           const job = await store.find(id);
           if (job === undefined || isTerminal(job.state)) return undefined;
           // The newest run brings the strategy as it is now.
-          const after = arrive({ ...before, strategy }, id, restartOf);
+          const after = arrive(withStrategy(before, strategy), id, restartOf);
           const isSame = after.waiting === before.waiting && after.dropped === before.dropped;
           return isSame ? undefined : { row: after, more: [] };
         });

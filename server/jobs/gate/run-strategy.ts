@@ -33,6 +33,12 @@ export function emptyRow(strategy: RunStrategy): GateRow {
   return { strategy, running: [], waiting: [], dropped: {} };
 }
 
+/** The strategy as it is now. Only `strict_sequential` is held back by a failed run. */
+export function withStrategy({ blockedBy, ...row }: GateRow, strategy: RunStrategy): GateRow {
+  const isHeld = blockedBy !== undefined && strategy.kind === 'strict_sequential';
+  return { ...row, strategy, ...(isHeld ? { blockedBy } : {}) };
+}
+
 /** A run arrives; the same one again changes nothing. A restart of a failed run goes first. */
 export function arrive(row: GateRow, id: string, restartOf?: string): GateRow {
   const { running, waiting } = row;

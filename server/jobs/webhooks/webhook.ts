@@ -1,9 +1,10 @@
 import type { JobState, SlaPromise } from '../job-record.ts';
+import type { Stamp } from '../resource-store.ts';
 
 export type WebhookEvent = 'ended' | 'sla_missed';
 
 /** What a caller says of a webhook, with its secret. */
-export interface WebhookRecord {
+export interface WebhookSpec {
   readonly id: string;
   readonly url: string;
   /** Empty = all. */
@@ -12,8 +13,9 @@ export interface WebhookRecord {
   readonly states: readonly JobState[];
   readonly labels: Readonly<Record<string, string>>;
   readonly secret: string;
-  readonly createMs: number;
 }
+
+export interface WebhookRecord extends WebhookSpec, Stamp {}
 
 /** Something about a job that others are told. */
 export type JobNotice = {

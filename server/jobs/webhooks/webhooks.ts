@@ -1,15 +1,14 @@
-import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../core/clock.ts';
 import { createCounters } from '../../core/counters.ts';
-import { messageOf, notFound } from '../../core/errors.ts';
+import { messageOf } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
 import type { Random } from '../../core/random.ts';
 import type { RecordsStore } from '../../stores/records/records-store.ts';
-import { tooManyWebhooks, webhookExists, webhookUrlRefused } from '../job-errors.ts';
 import { decode, encode, isConflict } from '../job-store.ts';
 import { createScheduleClock, type ScheduleClock } from '../schedules/schedule-clock.ts';
 import { type DeliveryEnd, deliver } from './deliver.ts';
-import { isWanted, type JobNotice, type WebhookRecord } from './webhook.ts';
+import { createHookStore, type HookStore, isAllowed } from './hook-store.ts';
+import { isWanted, type JobNotice } from './webhook.ts';
 
 export interface WebhooksDeps {
   readonly records: RecordsStore;
@@ -33,13 +32,9 @@ export interface WebhookStatus {
   readonly lastError: string;
 }
 
-export interface Webhooks {
-  /** An empty secret is made. Throws WEBHOOK_EXISTS, WEBHOOK_URL_REFUSED, TOO_MANY_WEBHOOKS. */
-  create(webhook: Omit<WebhookRecord, 'createMs'>): Promise<WebhookRecord>;
-  list(): Promise<WebhookRecord[]>;
+/** Deleting one deletes what it had to deliver; what a changed one has to deliver goes to what is stored by then. */
+export interface Webhooks extends Pick<HookStore, 'create' | 'update' | 'list' | 'delete'> {
   status(id: string): WebhookStatus;
-  /** Throws WEBHOOK_NOT_FOUND. */
-  delete(id: string): Promise<void>;
   /** Stores a delivery for each webhook that wants the notice; the same notice again makes no second one. */
   tell(notice: JobNotice): Promise<void>;
   start(): Promise<void>;
@@ -56,10 +51,8 @@ interface DeliveryRow {
   readonly nextMs: number;
 }
 
-const hooks = 'jobs/webhooks';
 const outbox = 'jobs/webhook-outbox';
 const done = 'jobs/webhook-done';
-const maxWebhooks = 100;
 const maxTries = 12;
 const maxBackoffMs = 3_600_000;
 const rememberMs = 86_400_000;
@@ -73,6 +66,7 @@ const goneAfterMs = 60_000;
 export function createWebhooks(deps: WebhooksDeps): Webhooks {
   const { records, clock, random, log, origins, baseBackoffMs = 1_000, maxPending = 10_000, timeoutMs = 5_000 } = deps;
   const { takeOverIntervalMs = 30_000 } = deps;
+  const hooks = createHookStore({ records, clock, origins });
   const counters = createCounters('jobs.webhooks', {
     delivered: 'Deliveries that were taken.',
     retried: 'Tries that failed and are repeated.',
@@ -94,12 +88,6 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
     pending.set(webhook, keys.add(key));
   };
   const forget = (webhook: string, key: string) => void pending.get(webhook)?.delete(key);
-  const findHook = async (id: string) => {
-    const row = await records.get(hooks, id);
-    return row === undefined ? undefined : decode<WebhookRecord>(row.value);
-  };
-  const list = async () =>
-    (await records.scan(hooks, { limit: maxWebhooks })).map((row) => decode<WebhookRecord>(row.value));
 
   const finish = async (key: string, row: DeliveryRow) => {
     await records.batch([
@@ -111,7 +99,7 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
   /** One try of a delivery; gives when the next one is. */
   const attempt = async (key: string): Promise<number | undefined> => {
     const [webhook = ''] = key.split('/', 1);
-    const [stored, hook] = await Promise.all([records.get(outbox, key), findHook(webhook)]);
+    const [stored, hook] = await Promise.all([records.get(outbox, key), hooks.find(webhook)]);
     if (stored === undefined || hook === undefined) {
       forget(webhook, key);
       await records.delete(outbox, key);
@@ -195,22 +183,17 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
   };
 
   return {
-    create: async (given) => {
-      if (!isAllowed(given.url, origins)) throw webhookUrlRefused(given.url.slice(0, 300), origins);
-      if ((await list()).length >= maxWebhooks) throw tooManyWebhooks(maxWebhooks);
-      const secret = given.secret === '' ? randomBytes(24).toString('base64url') : given.secret;
-      const webhook = { ...given, secret, createMs: clock.now() };
-      try {
-        await records.put(hooks, webhook.id, encode(webhook), { ifVersion: 'absent' });
-      } catch (error) {
-        throw isConflict(error) ? webhookExists(`webhooks/${webhook.id}`) : error;
-      }
-      return webhook;
+    create: hooks.create,
+    update: async (id, change, revision) => {
+      const updated = await hooks.update(id, change, revision);
+      // What waits after failures may be taken now.
+      for (const key of pending.get(id) ?? []) dueOf(id).set(key, clock.now());
+      return updated;
     },
-    list,
+    list: hooks.list,
     status: (id) => ({ pending: pending.get(id)?.size ?? 0, lastError: lastErrors.get(id) ?? '' }),
     delete: async (id) => {
-      if (!(await records.delete(hooks, id))) throw notFound('webhook', `webhooks/${id}`);
+      await hooks.delete(id);
       const ended = dues.get(id)?.close();
       dues.delete(id);
       for (const key of pending.get(id) ?? []) await records.delete(outbox, key);
@@ -219,7 +202,7 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
       ending = Promise.all([ending, ended]);
     },
     tell: async (notice) => {
-      for (const hook of await list()) {
+      for (const hook of await hooks.list()) {
         if (!isWanted(hook, notice)) continue;
         const key = `${hook.id}/${notice.id}`;
         if ((await records.get(done, key)) !== undefined) continue;
@@ -260,14 +243,6 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
     },
     counters,
   };
-}
-
-/** Only exact origins of the list, and of these only https or this machine. */
-export function isAllowed(url: string, origins: readonly string[]): boolean {
-  const parsed = URL.parse(url);
-  if (parsed === null || parsed.username !== '' || parsed.password !== '') return false;
-  const isLocal = ['127.0.0.1', '[::1]', 'localhost'].includes(parsed.hostname);
-  return (parsed.protocol === 'https:' || (parsed.protocol === 'http:' && isLocal)) && origins.includes(parsed.origin);
 }
 
 function toBody(notice: JobNotice): string {
