@@ -8,6 +8,7 @@ const clearlyBetter = 1.5;
 /** Own-zone hosts can take this much more than their share before calls leave the zone (Envoy's overprovisioning). */
 const headroom = 1.4;
 
+/** What is chosen from, and by what. */
 export interface PickOptions {
   /** Hosts of the own zone, and all others. */
   readonly own: readonly Host[];

@@ -19,7 +19,7 @@ import { noOriginKnown, originOverloaded } from './origin-errors.ts';
 import { createOutlierDetector, type OutlierConfig } from './outlier.ts';
 import { WatchedReply } from './watched-reply.ts';
 
-export interface ClusterConfig {
+interface ClusterConfig {
   readonly name: string;
   /** Zone of this process; empty = all hosts are equally near. */
   readonly zone: string;
@@ -36,7 +36,7 @@ export interface ClusterConfig {
   readonly dropMetadata: readonly string[];
 }
 
-export interface ClusterDeps {
+interface ClusterDeps {
   readonly origins: Origins;
   readonly discovery: Discovery;
   readonly clock: Clock;
@@ -55,6 +55,7 @@ export interface Cluster {
 
 type ClusterCounters = Counters<'calls' | 'overloaded' | 'none_known'>;
 
+/** A cluster without instances; `start` finds them. Calls fail with ORIGIN_NONE_KNOWN while there are none. */
 export function createCluster(config: ClusterConfig, { origins, discovery, clock, random }: ClusterDeps): Cluster {
   const { name, maxRequests } = config;
   const outlier = createOutlierDetector(config.outlier, clock);

@@ -31,6 +31,7 @@ export interface ResolvedAddress {
   readonly ttlSeconds: number;
 }
 
+/** Looks a name up; rejects when it cannot be resolved. */
 export type Resolve = (host: string) => Promise<readonly ResolvedAddress[]>;
 
 /** Addresses by DNS; names that only the hosts file knows are found too and hold for 30 s. Rejects when there is none. */
@@ -41,7 +42,7 @@ export const systemResolve: Resolve = async (host) => {
   return (await dns.lookup(host, { all: true })).map(({ address }) => ({ address, ttlSeconds: 30 }));
 };
 
-export interface DnsDiscoveryOptions extends DiscoveryDeps {
+interface DnsDiscoveryOptions extends DiscoveryDeps {
   readonly host: string;
   readonly port: number;
   readonly zone: string;

@@ -21,6 +21,7 @@ export interface Host extends Endpoint {
   ejections: number;
 }
 
+/** An instance of which nothing is known yet. */
 export function createHost({ address, zone }: Endpoint): Host {
   return {
     ...{ address, zone, inFlight: 0, latencyMs: 0, sampledAt: Number.NEGATIVE_INFINITY, consecutiveErrors: 0 },

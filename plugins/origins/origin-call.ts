@@ -30,6 +30,7 @@ export type OriginCall = (request: OriginRequest) => OriginReply;
 
 /** Layers from the outermost to the innermost. */
 const layerPlaces = ['fallback', 'mirror', 'failover', 'retry', 'hedging'] as const;
+/** Where a layer lies around the call of an endpoint. */
 export type LayerPlace = (typeof layerPlaces)[number];
 
 /** What a filter puts around the call of the endpoint, wherever that is. */

@@ -14,6 +14,7 @@ export function noOriginKnown(cluster: string): OriginError {
   });
 }
 
+/** Says nothing about the health of an origin: the bound is this server's own. */
 export const originOverloadedReason = 'ORIGIN_OVERLOADED';
 
 /** UNAVAILABLE: as many calls of the cluster are in progress as are allowed. */

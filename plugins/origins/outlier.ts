@@ -19,7 +19,9 @@ export interface OutlierConfig {
   readonly stdevFactor: number;
 }
 
+/** Knows which hosts of a cluster get no calls for now. */
 export interface OutlierDetector {
+  /** Books a call of `host`; `hosts` are all of its cluster, for the comparison. */
   record(host: Host, isSuccess: boolean, hosts: readonly Host[]): void;
   isEjected(host: Host): boolean;
   /** Ejections since the start. */

@@ -8,7 +8,7 @@ export interface RetryBudget {
   readonly refused: number;
 }
 
-export interface RetryBudgetConfig {
+interface RetryBudgetConfig {
   /** Extra calls at once, in percent of the calls in progress. */
   readonly percent: number;
   /** Extra calls that are always allowed at once. */

@@ -5,7 +5,7 @@ import { type Clock, type Logger, messageOf } from '../engine/filter.ts';
 
 const maxBytes = 4 * 1024 * 1024;
 
-export interface WatchedFileOptions<T> {
+interface WatchedFileOptions<T> {
   readonly path: string;
   /** Throws when the text is not valid: what was read before stays. */
   readonly parse: (text: string) => T;

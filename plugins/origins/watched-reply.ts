@@ -3,7 +3,7 @@ import type { OriginReply } from './origin-call.ts';
 /** How a reply ended; `left` = its reader gave it up. */
 export type ReplyEnd = 'done' | 'left' | { readonly error: unknown };
 
-export interface ReplyWatcher {
+interface ReplyWatcher {
   /** The first response or the successful end came. */
   first(): void;
   /** Called once. */

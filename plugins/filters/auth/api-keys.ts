@@ -1,6 +1,7 @@
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Principal, Schema } from '../../engine/filter.ts';
 
+/** A key as it is kept: its secret is not. */
 export interface ApiKey {
   readonly id: string;
   /** Keyed hash of the secret, in hex. */

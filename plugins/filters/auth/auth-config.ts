@@ -60,4 +60,5 @@ export const authConfig = schema.shape({
   anonymousScopes: withDefault(scopes, []),
 });
 
+/** The configuration as it was read. */
 export type AuthConfig = SchemaValue<typeof authConfig>;

@@ -6,7 +6,7 @@ import { jwksUnreachable } from './auth-errors.ts';
 
 const maxBytes = 1_048_576;
 
-export interface JwksSourceOptions {
+interface JwksSourceOptions {
   /** Path or URL. */
   readonly location: string;
   readonly cacheMs: number;

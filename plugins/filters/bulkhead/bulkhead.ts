@@ -1,6 +1,6 @@
 import type { Clock } from '../../engine/filter.ts';
 
-export interface BulkheadOptions {
+interface BulkheadOptions {
   /** Most permits out at once. */
   readonly limit: number;
   /** Most that wait. */
@@ -48,6 +48,7 @@ interface Waiter {
   settle(state: TicketState): void;
 }
 
+/** All permits are free at first. */
 export function createBulkhead({ limit: initial, maxQueue, order, clock }: BulkheadOptions): Bulkhead {
   let limit = initial;
   let held = 0;

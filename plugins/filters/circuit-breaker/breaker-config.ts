@@ -54,4 +54,5 @@ export const breakerConfig = schema.shape({
   maxKeys: withDefault(schema.integer(1, 1e6), 10_000),
 });
 
+/** The configuration as it was read. */
 export type BreakerConfig = SchemaValue<typeof breakerConfig>;

@@ -2,12 +2,13 @@ import type { Clock, Random } from '../../engine/filter.ts';
 import { createCountWindow, createTimeWindow, type OutcomeTotals, type OutcomeWindow } from './outcome-window.ts';
 import { createProbeLeases } from './probe-leases.ts';
 
-const breakerStates = ['CLOSED', 'OPEN', 'HALF_OPEN', 'FORCED_OPEN', 'DISABLED', 'METRICS_ONLY'] as const;
-export type BreakerState = (typeof breakerStates)[number];
+/** The first three are of a breaker that runs by itself, the others are held. */
+export type BreakerState = 'CLOSED' | 'OPEN' | 'HALF_OPEN' | 'FORCED_OPEN' | 'DISABLED' | 'METRICS_ONLY';
 
 /** AUTO runs by itself; the others hold a state whatever the outcomes are. */
 export type BreakerMode = 'AUTO' | 'FORCED_OPEN' | 'DISABLED' | 'METRICS_ONLY';
 
+/** When a breaker opens, and how it finds out that it may close. */
 export interface BreakerOptions {
   readonly mode: BreakerMode;
   /** COUNT: the last `windowSize` calls. TIME: the calls of the last `windowSize` seconds. */
@@ -45,6 +46,7 @@ export interface BreakerPass {
   drop(): void;
 }
 
+/** One circuit breaker. */
 export interface Breaker {
   /** Undefined when the call is to be refused. */
   acquire(): BreakerPass | undefined;

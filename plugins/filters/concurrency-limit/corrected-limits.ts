@@ -3,7 +3,7 @@ import { createGuardedLimit, type GuardedLimitOptions } from './guarded-limit.ts
 import { clamp, type LimitAlgorithm } from './limit-algorithm.ts';
 import { log10Step } from './original-vegas.ts';
 
-export interface CorrectedOptions extends Partial<Omit<GuardedLimitOptions, 'random'>> {
+interface CorrectedOptions extends Partial<Omit<GuardedLimitOptions, 'random'>> {
   readonly random: Random;
   /** Latency that is tolerated, as a multiple of the baseline; default 1.5 for Gradient, 2 for AIMD. */
   readonly tolerance?: number | undefined;

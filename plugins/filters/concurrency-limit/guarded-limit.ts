@@ -2,6 +2,7 @@ import type { Random } from '../../engine/filter.ts';
 import { clamp, type LimitAlgorithm, type LimitBounds } from './limit-algorithm.ts';
 import { createRttBaseline, type RttBaselineOptions } from './rtt-baseline.ts';
 
+/** Bounds of a limit, and how its baseline is measured. */
 export interface GuardedLimitOptions extends LimitBounds, Omit<RttBaselineOptions, 'random'> {
   readonly random: Random;
 }

@@ -41,4 +41,5 @@ export const limitConfig = schema.shape({
   ]),
 });
 
+/** The configuration as it was read. */
 export type LimitConfig = SchemaValue<typeof limitConfig>;

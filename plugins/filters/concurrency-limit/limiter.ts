@@ -2,7 +2,7 @@ import type { Clock, Random } from '../../engine/filter.ts';
 import type { LimitAlgorithm } from './limit-algorithm.ts';
 import type { SampleWindow } from './sample-window.ts';
 
-export interface LimiterOptions {
+interface LimiterOptions {
   readonly algorithm: LimitAlgorithm;
   readonly window: SampleWindow;
   readonly clock: Clock;
@@ -64,6 +64,7 @@ function createRefusals(clock: Clock): Refusals {
   };
 }
 
+/** Feeds the algorithm with windows of calls, and admits as many as it allows. */
 export function createLimiter({ algorithm, window, clock, random, shares = new Map() }: LimiterOptions): Limiter {
   const inFlightOf = new Map<string, number>([...shares.keys()].map((partition) => [partition, 0]));
   const refusals = createRefusals(clock);

@@ -1,6 +1,6 @@
 import { clamp, type LimitAlgorithm, type LimitBounds } from './limit-algorithm.ts';
 
-export interface OriginalAimdOptions extends Partial<LimitBounds> {
+interface OriginalAimdOptions extends Partial<LimitBounds> {
   /** Factor after a drop; default 0.9. */
   readonly backoff?: number;
   /** A latency above counts as a drop, in ms; default 5000. */

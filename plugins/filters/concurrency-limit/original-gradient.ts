@@ -1,6 +1,6 @@
 import { clamp, type LimitAlgorithm, type LimitBounds } from './limit-algorithm.ts';
 
-export interface OriginalGradientOptions extends Partial<LimitBounds> {
+interface OriginalGradientOptions extends Partial<LimitBounds> {
   /** Share of a new limit that is taken over; default 0.2. */
   readonly smoothing?: number;
   /** Calls that may queue; default 4. */

@@ -1,7 +1,7 @@
 import type { Random } from '../../engine/filter.ts';
 import { clamp, type LimitAlgorithm } from './limit-algorithm.ts';
 
-export interface OriginalVegasOptions {
+interface OriginalVegasOptions {
   readonly initial?: number;
   readonly max?: number;
   /** Share of a new limit that is taken over; default 1. */

@@ -1,5 +1,6 @@
 import type { Random } from '../../engine/filter.ts';
 
+/** How the latency of an unloaded server is measured. */
 export interface RttBaselineOptions {
   readonly random: Random;
   /** Windows between two probes, ±15 % by chance; default 60. */

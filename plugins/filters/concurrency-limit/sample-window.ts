@@ -1,6 +1,6 @@
 import type { LimitSample } from './limit-algorithm.ts';
 
-export interface SampleWindowOptions {
+interface SampleWindowOptions {
   /** Samples that a window needs; default 10. */
   readonly minSamples?: number;
   /** Shorter latencies are no samples, in ms; default 0.1. */

@@ -14,6 +14,7 @@ export interface DeadlineWatch {
   close(): void;
 }
 
+/** Not bounded: it holds one entry per call in progress. */
 export function createDeadlineWatch(clock: Clock): DeadlineWatch {
   const all = new PlaceList<Watched>();
   let armedFor = Number.POSITIVE_INFINITY;

@@ -1,6 +1,6 @@
 import { type Clock, createKeyedTable } from '../../engine/filter.ts';
 
-export interface LatencyMediansOptions {
+interface LatencyMediansOptions {
   readonly maxKeys: number;
   /** No median below so many latencies. */
   readonly minSamples: number;
@@ -54,6 +54,7 @@ function medianOf(values: Float64Array, count: number): number {
   return scratch[middle] ?? 0;
 }
 
+/** Medians of the latest 63 latencies of each key. */
 export function createLatencyMedians({ maxKeys, minSamples, maxAgeMs, clock }: LatencyMediansOptions): LatencyMedians {
   const table = createKeyedTable<Latencies>({
     maxKeys,

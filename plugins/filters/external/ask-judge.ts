@@ -10,7 +10,7 @@ import type { ExternalConfig } from './external-config.ts';
 
 const path = `/${ExternalFilterService.typeName}/${ExternalFilterService.method.checkCall.name}`;
 
-export interface Judge {
+interface Judge {
   readonly origins: Origins;
   readonly target: string;
   readonly clock: Clock;

@@ -29,4 +29,5 @@ export const externalConfig = schema.shape({
   maxObserved: withDefault(schema.integer(1, 10_000), 100),
 });
 
+/** The configuration as it was read. */
 export type ExternalConfig = SchemaValue<typeof externalConfig>;

@@ -6,6 +6,7 @@ import { originOverloadedReason } from '../../origins/origin-errors.ts';
 import { createReplay } from '../../origins/replay.ts';
 import type { RegionSwitch } from './region-switch.ts';
 
+/** Regions that stand in for each other, in order of preference. */
 export interface RegionGroup {
   readonly regions: readonly { readonly name: string; readonly cluster: string }[];
   readonly choice: RegionSwitch;
@@ -13,7 +14,7 @@ export interface RegionGroup {
   readonly minTimeoutMs: number;
 }
 
-export interface FailoverPlan {
+interface FailoverPlan {
   /** By the cluster that rules of the routing filter name. */
   readonly groups: ReadonlyMap<string, RegionGroup>;
   readonly maxReplayBytes: number;

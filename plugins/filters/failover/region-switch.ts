@@ -16,7 +16,7 @@ export interface RegionSwitchConfig {
   readonly stepMs: number;
 }
 
-export type RegionPhase = 'up' | 'down' | 'returning' | 'isolated';
+type RegionPhase = 'up' | 'down' | 'returning' | 'isolated';
 
 /** Chooses the region for each call: the first that is well, in order of preference. */
 export interface RegionSwitch {
@@ -43,6 +43,7 @@ interface Region {
 /** While a region comes back, fewer calls suffice for a verdict. */
 const returningMinCalls = 5;
 
+/** All regions are up at first. */
 export function createRegionSwitch(
   count: number,
   config: RegionSwitchConfig,

@@ -17,7 +17,7 @@ export type FallbackStep =
   | { readonly kind: 'other'; readonly cluster: string | undefined; readonly path: string | undefined }
   | { readonly kind: 'static'; readonly messages: readonly Uint8Array[] };
 
-export interface FallbackPlan {
+interface FallbackPlan {
   readonly codes: ReadonlySet<Code>;
   readonly steps: readonly FallbackStep[];
   readonly cache: ResponseCache;

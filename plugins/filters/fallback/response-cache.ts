@@ -12,7 +12,7 @@ export interface ResponseCache {
   readonly evicted: number;
 }
 
-export interface ResponseCacheOptions {
+interface ResponseCacheOptions {
   readonly maxEntries: number;
   readonly maxBytes: number;
   readonly clock: Clock;

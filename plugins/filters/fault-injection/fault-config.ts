@@ -41,4 +41,5 @@ export const faultConfig = schema.shape({
   ]),
 });
 
+/** The configuration as it was read. */
 export type FaultConfig = SchemaValue<typeof faultConfig>;

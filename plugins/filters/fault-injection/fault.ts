@@ -20,9 +20,13 @@ export interface Fault {
   readonly resetSpread?: number | undefined;
 }
 
+/** Longest delay that may be set. */
 export const maxDelayMs = 60_000;
+/** Most response messages before an abort. */
 export const maxAbortAfter = 1_000_000;
+/** Most messages before a reset, and most of its spread. */
 export const maxMessagesBeforeReset = 1_000_000;
+/** Least and greatest rate of messages, per second. */
 export const messageRates = [0.1, 100_000] as const;
 
 const codes = new Map<string, Code>(Object.values(Code).map((code) => [codeName(code), code]));

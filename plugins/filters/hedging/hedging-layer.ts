@@ -10,9 +10,9 @@ import {
 import { createReplay, type Replay } from '../../origins/replay.ts';
 import type { RetryBudget } from '../../origins/retry-budget.ts';
 
-export type HedgingCounters = Counters<'hedged' | 'won' | 'budget_refused'>;
+type HedgingCounters = Counters<'hedged' | 'won' | 'budget_refused'>;
 
-export interface HedgingPlan {
+interface HedgingPlan {
   /** How long the first try is waited for, in ms. */
   readonly delayMs: (path: string) => number;
   /** Gets the time to the first response of the try that won. */

@@ -9,7 +9,7 @@ export interface PressureSource {
   readonly saturateAt: number;
 }
 
-export interface PressureOptions {
+interface PressureOptions {
   readonly sources: readonly PressureSource[];
   readonly clock: Clock;
   /** Time constants, ms. */

@@ -43,4 +43,5 @@ export const shedConfig = schema.shape({
   ]),
 });
 
+/** The configuration as it was read. */
 export type ShedConfig = SchemaValue<typeof shedConfig>;

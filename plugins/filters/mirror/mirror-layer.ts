@@ -2,7 +2,7 @@ import { type Clock, type Counters, deadlineOf } from '../../engine/filter.ts';
 import type { OriginCall, OriginLayer, OriginReply, OriginRequest } from '../../origins/origin-call.ts';
 import { createTee } from './tee.ts';
 
-export interface MirrorPlan {
+interface MirrorPlan {
   readonly cluster: string;
   /** Longest copy, in ms. */
   readonly timeoutMs: number;

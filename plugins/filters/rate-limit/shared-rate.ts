@@ -1,6 +1,6 @@
 import type { Clock, Counters, SharedRates } from '../../engine/filter.ts';
 
-export interface SharedRateOptions {
+interface SharedRateOptions {
   readonly rates: SharedRates;
   readonly ratePerSecond: number;
   readonly burst: number;

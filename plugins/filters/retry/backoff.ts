@@ -1,5 +1,6 @@
 import type { Random } from '../../engine/filter.ts';
 
+/** How long retries wait. */
 export interface BackoffConfig {
   /** Upper bound of the first wait, in ms; each further one is `multiplier` times as long, none above `maxMs`. */
   readonly baseMs: number;

@@ -20,9 +20,9 @@ import { createReplay } from '../../origins/replay.ts';
 import type { RetryBudget } from '../../origins/retry-budget.ts';
 import { type BackoffConfig, backoffMs } from './backoff.ts';
 
-export type RetryCounters = Counters<'retried' | 'recovered' | 'exhausted' | 'budget_refused' | 'pushed_back'>;
+type RetryCounters = Counters<'retried' | 'recovered' | 'exhausted' | 'budget_refused' | 'pushed_back'>;
 
-export interface RetryPlan extends BackoffConfig {
+interface RetryPlan extends BackoffConfig {
   readonly maxAttempts: number;
   /** Longest one try, in ms; undefined = the rest of the call. */
   readonly tryTimeoutMs: number | undefined;

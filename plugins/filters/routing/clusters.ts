@@ -4,7 +4,7 @@ import { createDnsDiscovery, createFileDiscovery, createStaticDiscovery } from '
 import { addressForm, type Discovery } from '../../origins/endpoint.ts';
 import { type ClusterEntry, outlierDefaults, type RoutingConfig } from './routing-config.ts';
 
-export interface ClusterSetDeps {
+interface ClusterSetDeps {
   readonly origins: Origins;
   readonly clock: Clock;
   readonly log: Logger;

@@ -17,7 +17,7 @@ import { copyMetadata } from '../../origins/copy-metadata.ts';
 import { leaveReply, type OriginCall, type OriginReply, withLayers } from '../../origins/origin-call.ts';
 import { clusterUnknown } from '../../origins/origin-errors.ts';
 
-export interface ProxyDeps {
+interface ProxyDeps {
   readonly clusters: ReadonlyMap<string, Cluster>;
   readonly showAttempts: boolean;
   readonly clock: Clock;

@@ -72,6 +72,7 @@ const rule = schema.shape({
   answer: schema.optional(answer),
 });
 
+/** Configuration of `showrunner.routing`. */
 export const routingConfig = schema.shape({
   /** Zone of this process. */
   zone: schema.withDefault(schema.text(0, 64), ''),
@@ -84,8 +85,13 @@ export const routingConfig = schema.shape({
   showRoute: schema.withDefault(schema.flag(), false),
 });
 
+/** The configuration as it was read. */
 export type RoutingConfig = SchemaValue<typeof routingConfig>;
+/** One rule of the configuration. */
 export type RuleConfig = RoutingConfig['rules'][number];
+/** What a rule answers by itself. */
 export type AnswerConfig = NonNullable<RuleConfig['answer']>;
+/** One cluster of the configuration. */
 export type ClusterEntry = SchemaValue<typeof cluster>;
+/** How clusters that say nothing of it eject outliers. */
 export const outlierDefaults: SchemaValue<typeof outlier> = outlier.read({}, '', []);

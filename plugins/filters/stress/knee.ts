@@ -11,6 +11,7 @@ export interface RampStep {
   readonly errorPercent: number;
 }
 
+/** When a step counts as beyond the knee. */
 export interface KneeRules {
   /** A step is beyond the knee when its 95th percentile is more than so many times that of the lowest step. */
   readonly latencyTolerance: number;
@@ -20,6 +21,7 @@ export interface KneeRules {
   readonly minGain: number;
 }
 
+/** What got worse at the knee. */
 export type KneeCause = 'errors' | 'latency' | 'throughput';
 
 /** Smaller rises of the admitted rate say nothing about what was gained by them. */

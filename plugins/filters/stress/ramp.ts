@@ -1,6 +1,6 @@
 import { findKnee, type KneeCause, type KneeRules, type RampStep } from './knee.ts';
 
-export interface RampOptions extends KneeRules {
+interface RampOptions extends KneeRules {
   /** Percent of the traffic that is admitted first and at most. */
   readonly startPercent: number;
   readonly maxPercent: number;

@@ -15,6 +15,7 @@ export interface StepMeter {
 /** Latencies that are kept per step: a fair sample when there are more. */
 const kept = 2048;
 
+/** Measures the first step from now on. */
 export function createStepMeter(random: Random): StepMeter {
   let latencies: number[] = [];
   let admitted = 0;

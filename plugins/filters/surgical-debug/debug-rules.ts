@@ -19,6 +19,7 @@ export const debugRule = schema.shape({
   maxCalls: withDefault(schema.integer(1, 10_000), 20),
 });
 
+/** A rule as it is configured. */
 export type DebugRule = SchemaValue<typeof debugRule>;
 
 /** A rule in use. */
