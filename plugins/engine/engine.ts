@@ -23,6 +23,11 @@ import { memoryGroupStore, openGroupStore } from './versions/group-store.ts';
 export interface FilterEngineOptions {
   /** Folders of filters: the shipped one and any number of others. */
   readonly dirs: readonly string[];
+  /**
+   * Those of `dirs` whose files the start imports without a look in a thread first; of any other a loop at the top
+   * level fails the start by `openTimeoutMs` instead of hanging it. Default all.
+   */
+  readonly trustedDirs?: readonly string[];
   /** Configuration by filter id. */
   readonly config: Readonly<Record<string, unknown>>;
   readonly log: Logger;
@@ -92,6 +97,7 @@ export async function createFilterEngine(options: FilterEngineOptions): Promise<
   const { admin, changed: tellWatchers } = createFilterAdmin(() => ({ sets, explain }));
   const sets: FilterSets = await createFilterSets({
     ...{ dirs, config, required, log, clock, random, capabilities, openTimeoutMs, metrics },
+    trustedDirs: options.trustedDirs,
     store: options.stateDir === undefined ? memoryGroupStore : openGroupStore(options.stateDir, log),
     signers: options.signersFile === undefined ? [] : readSignerKeys(options.signersFile),
     isIsolated: options.isolated?.length ? globMatcher(options.isolated) : undefined,

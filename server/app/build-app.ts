@@ -160,6 +160,7 @@ async function build(config: Config, log: Logger, env: Environment, lifecycle: L
   lifecycle.defer('shared rates', () => sharedRates.close());
   const filters = await createFilterEngine({
     dirs: [shippedFilters, ...(config.FILTERS_DIR === undefined ? [] : [config.FILTERS_DIR])],
+    trustedDirs: [shippedFilters],
     config: files.filters(apiKey),
     required: requiredFilters,
     capabilities: { origins, sharedRates },

@@ -56,6 +56,26 @@ describe('files that change under a server', () => {
     }
   });
 
+  for (const [what, head, reason] of [
+    ['loops', 'for (;;);', /import took over 3000 ms/],
+    ['ends the process', 'process.exit(3);', /code 3/],
+  ] as const) {
+    it(`fails the start when a file outside the trusted folders ${what} at its top level`, async () => {
+      await using folders = await createFilterFolders();
+      await folders.filter('a', answering('one'), head);
+      await assert.rejects(folders.engine({ trustedDirs: [], openTimeoutMs: 3_000 }), reason);
+    });
+  }
+
+  it('starts with files outside the trusted folders, isolated ones never in the thread of the server', async () => {
+    await using folders = await createFilterFolders();
+    const head = "import { threadId } from 'node:worker_threads'; globalThis.importedAtStart = threadId;";
+    await folders.filter('told', 'run: () => ({ messages: [threadId > 0] }),', head);
+    const engine = await folders.engine({ trustedDirs: [], isolated: ['test.told'] });
+    assert.equal(await answerOf(engine), true);
+    assert.equal('importedAtStart' in globalThis, false);
+  });
+
   it('never runs a file of an isolated filter in the thread of the server', async () => {
     await using folders = await createFilterFolders();
     const engine = await folders.engine({ isolated: ['test.told'] });

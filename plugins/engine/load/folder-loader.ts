@@ -1,6 +1,7 @@
+import { resolve, sep } from 'node:path';
 import { AppError } from '../../../server/core/errors.ts';
 import { filterUnknown } from '../filter-errors.ts';
-import { createImportProbe } from '../isolation/import-probe.ts';
+import { createImportProbe, type ImportProbe } from '../isolation/import-probe.ts';
 import { defaultWorkerLimits } from '../isolation/worker-host.ts';
 import { type LoadOptions, loadFilters } from './load-filters.ts';
 import type { LoadedFilter } from './loaded-filter.ts';
@@ -8,6 +9,8 @@ import { type FilterFolder, readFolders } from './read-folders.ts';
 
 interface FolderLoaderOptions extends LoadOptions {
   readonly dirs: readonly string[];
+  /** Folders of `dirs` whose files need no thread before the first import; default all. */
+  readonly trustedDirs?: readonly string[] | undefined;
 }
 
 /** Ids of filters that differ between two sets. */
@@ -61,12 +64,18 @@ export function createFolderLoader(
 ): FolderLoader {
   const { dirs, log } = options;
   const { clock, openTimeoutMs, workerLimits: limits = defaultWorkerLimits } = options;
-  // A set that does not serve yet has no calls that a bad file could cost.
+  const { trustedDirs } = options;
   const probe = createImportProbe({ clock, log, openTimeoutMs, limits, hidesEnv: options.isIsolated !== undefined });
   let refusedFingerprint = '';
 
+  /** A set that does not serve yet has no calls that a bad file could cost, but a loop in it would hang the start. */
+  function firstProbeOf({ folder }: FilterFolder): ImportProbe | undefined {
+    const isTrusted = trustedDirs?.some((dir) => folder.startsWith(resolve(dir) + sep)) ?? true;
+    return isTrusted ? undefined : probe;
+  }
+
   async function loadAll(config: LoadOptions['config']): Promise<LoadedFilter[]> {
-    const first = await loadFilters(await readFolders(dirs), [], { ...options, config });
+    const first = await loadFilters(await readFolders(dirs), [], { ...options, config }, firstProbeOf);
     const surplus = Object.keys(options.config).find((id) => !first.some((filter) => filter.id === id));
     if (surplus === undefined) return first;
     await Promise.all(first.map((filter) => filter.close()));
@@ -98,7 +107,7 @@ export function createFolderLoader(
         folders,
         current,
         { ...options, config: { ...options.config, ...stored } },
-        probe,
+        () => probe,
       );
       await checkOrClose(filters, current);
       refusedFingerprint = '';
@@ -115,6 +124,8 @@ export function createFolderLoader(
 
   return {
     loadFirst: async (stored) => {
+      // The thread ends with the start, also with one that fails.
+      await using _ = { [Symbol.asyncDispose]: () => probe.close() };
       for (;;) {
         try {
           return await loadAll({ ...options.config, ...stored });

@@ -106,20 +106,20 @@ function checkSet(files: readonly (Placed & { readonly file: string })[], requir
 
 /**
  * Loads a whole set, all or nothing: folders with unchanged content keep their filter from `current`, the others are
- * imported (first by `probe`, when there is one), checked and opened. On any fault the newly opened ones are closed
+ * imported (first by the probe that `probeOf` gives), checked and opened. On any fault the newly opened ones are closed
  * again and the first fault is thrown.
  */
 export async function loadFilters(
   folders: readonly FilterFolder[],
   current: readonly LoadedFilter[],
   options: LoadOptions,
-  probe?: ImportProbe,
+  probeOf: (source: FilterFolder) => ImportProbe | undefined,
 ): Promise<LoadedFilter[]> {
   const kept: LoadedFilter[] = [];
   const staged: Staged[] = [];
   for (const source of folders) {
     const same = current.find((filter) => filter.file === source.file && filter.hash === source.hash);
-    if (same === undefined) staged.push(await stage(source, options, probe));
+    if (same === undefined) staged.push(await stage(source, options, probeOf(source)));
     else kept.push(same);
   }
   checkSet(

@@ -49,6 +49,7 @@ export interface FilterSets {
 /** What sets are made from; defaults stand with FilterEngineOptions. */
 export interface FilterSetsOptions extends Omit<StageOptions, 'checkVersion'> {
   readonly dirs: readonly string[];
+  readonly trustedDirs?: readonly string[] | undefined;
   readonly metrics: FilterMetrics;
   readonly store: GroupStore;
   readonly limits?: Partial<TrialLimits> | undefined;
