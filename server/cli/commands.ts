@@ -1,9 +1,12 @@
 /** Runs a command with its arguments and environment; gives the exit code. */
 export type RunCommand = (args: readonly string[], env: NodeJS.ProcessEnv) => Promise<number>;
 
+/** One command of the command line. */
 export interface Command {
   readonly name: string;
+  /** Its line in the help, without `showrunner`. */
   readonly usage: string;
+  /** What it does, in a few words. */
   readonly doc: string;
   /** What `--help` shows of a command that has subcommands or options; `args` are those given beside it. */
   loadHelp?(args: readonly string[]): Promise<string>;

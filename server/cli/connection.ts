@@ -30,7 +30,7 @@ export const connectionHelp = `of the server that is called
                         TLS with this CA; for mutual TLS the caller's certificate and its key, all PEM
 `;
 
-export interface ConnectionValues {
+interface ConnectionValues {
   readonly address?: string | undefined;
   readonly key?: string | undefined;
   /** Whole milliseconds. */
@@ -46,6 +46,7 @@ export interface ConnectionValues {
   readonly 'cert-key'?: string | undefined;
 }
 
+/** What holds for every call of a command. */
 export interface CallOptions {
   /** Aborted by SIGINT. */
   readonly signal: AbortSignal;

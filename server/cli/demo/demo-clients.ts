@@ -8,6 +8,7 @@ import { TraceService } from '../../../proto/gen/showrunner/telemetry/v1/trace_s
 import { TranscodeService } from '../../../proto/gen/showrunner/transcode/v1/transcode_service_pb.ts';
 import { createRpcClient } from '../../rpc/client.ts';
 
+/** Clients of every service, and their end. */
 export type DemoClients = ReturnType<typeof createDemoClients>;
 
 /**

@@ -8,12 +8,14 @@ export interface StepResult {
   readonly durationMs: number;
 }
 
+/** The steps of the demo, one after the other. */
 export interface DemoSteps {
   /** Runs a step under a span of its own and notes its outcome and time; a failure is noted and thrown on. */
   run<T>(name: string, work: () => Promise<{ value: T; outcome: string }>): Promise<T>;
   readonly results: readonly StepResult[];
 }
 
+/** Tells each step to `output` as it begins and as it ends. */
 export function createDemoSteps(output: ProgressOutput): DemoSteps {
   const results: StepResult[] = [];
   const tracer = trace.getTracer('showrunner.demo');

@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { trace } from '@opentelemetry/api';
 import { type FfmpegLocations, resolveFfmpeg } from '../../../workers/transcode/ffmpeg/ffmpeg-binaries.ts';
-import { startStack } from '../../app/start-stack.ts';
+import { type Stack, startStack } from '../../app/start-stack.ts';
 import { readConfig } from '../../core/config/read-config.ts';
 import { messageOf } from '../../core/errors.ts';
-import { createDemoClients } from './demo-clients.ts';
-import { createDemoSteps } from './demo-steps.ts';
+import { createDemoClients, type DemoClients } from './demo-clients.ts';
+import { createDemoSteps, type DemoSteps } from './demo-steps.ts';
 import { formatDemoTrace, formatPages, formatSteps } from './demo-summary.ts';
 import { importRatings } from './import-ratings.ts';
 import {
@@ -78,12 +78,9 @@ async function underOneSpan(work: () => Promise<void>): Promise<{ traceId: strin
   });
 }
 
-type Stack = Awaited<ReturnType<typeof startStack>>;
-type Clients = ReturnType<typeof createDemoClients>;
-type Steps = ReturnType<typeof createDemoSteps>;
 type Output = NodeJS.WriteStream;
 
-async function runSteps(stack: Stack, ffmpeg: FfmpegLocations, clients: Clients, steps: Steps, output: Output) {
+async function runSteps(stack: Stack, ffmpeg: FfmpegLocations, clients: DemoClients, steps: DemoSteps, output: Output) {
   const { objects } = stack;
   const movies = join(data, 'ml-latest-small');
   const clip = join(data, 'video', 'big-buck-bunny-5s-720p.mp4');
@@ -113,7 +110,7 @@ async function runSteps(stack: Stack, ffmpeg: FfmpegLocations, clients: Clients,
 const traceWaitMs = 3_000;
 
 /** Prints the demo's one trace, once the workers' spans have stopped coming in. */
-async function report(traceId: string, { traces }: Clients, output: Output): Promise<void> {
+async function report(traceId: string, { traces }: DemoClients, output: Output): Promise<void> {
   let seen = -1;
   const until = performance.now() + traceWaitMs;
   for (;;) {

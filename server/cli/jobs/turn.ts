@@ -28,7 +28,7 @@ const options = {
   'dry-run': { type: 'boolean', default: false },
 } as const;
 
-export type Values = ReturnType<typeof parseJobArgs>['values'];
+type Values = ReturnType<typeof parseJobArgs>['values'];
 
 /** What a subcommand is given. */
 export interface Turn {

@@ -18,7 +18,7 @@ import { refuseSource } from './refuse-source.ts';
 import { type RunArguments, readSeconds, usage } from './run-options.ts';
 import { createRunOutput } from './run-output.ts';
 
-export interface ExecuteRunOptions {
+interface ExecuteRunOptions {
   readonly given: RunArguments;
   readonly env: NodeJS.ProcessEnv;
   readonly options: Omit<LaunchAheadOptions, 'inputPath'>;

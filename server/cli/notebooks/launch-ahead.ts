@@ -5,6 +5,7 @@ import { isJsonObject } from '../../../notebooks-runner/nbformat/json-value.ts';
 import { kernelNameOf } from '../../../notebooks-runner/nbformat/notebook.ts';
 import { type KernelOptions, kernelRequestOf } from '../../../notebooks-runner/run/kernel-request.ts';
 
+/** What says which kernel a notebook runs on. */
 export interface LaunchAheadOptions extends KernelOptions {
   readonly inputPath: string;
   readonly kernelName: string | undefined;

@@ -69,6 +69,7 @@ export function readRunArguments(args: readonly string[]) {
   return { values, input, output, pairs };
 }
 
+/** The command line of `notebooks run`, as it was read. */
 export type RunArguments = ReturnType<typeof readRunArguments>;
 
 function takePairs(args: readonly string[]): { pairs: GivenParameter[]; rest: string[] } {

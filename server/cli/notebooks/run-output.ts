@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import type { RunEvent } from '../../../notebooks-runner/run/run-record.ts';
 import { createProgressBar, type ProgressOutput } from '../terminal/progress-bar.ts';
 
-export interface RunOutputOptions {
+interface RunOutputOptions {
   readonly title: string;
   readonly isLogging: boolean;
   readonly hasBar: boolean;
@@ -19,6 +19,7 @@ export interface RunOutput {
   close(): Promise<void>;
 }
 
+/** Opens the files for copies, with the folders they are in. */
 export function createRunOutput(options: RunOutputOptions): RunOutput {
   const { title, isLogging, hasBar, terminal } = options;
   const bar = hasBar ? createProgressBar(terminal, title) : undefined;

@@ -4,6 +4,7 @@ export interface ProgressOutput {
   write(text: string): unknown;
 }
 
+/** Shows how far one piece of work is. */
 export interface ProgressBar {
   /** `fraction` 0 to 1. */
   update(fraction: number, stage: string, note: string): void;
@@ -13,6 +14,7 @@ export interface ProgressBar {
 
 const barWidth = 28;
 
+/** Nothing is shown before the first update. */
 export function createProgressBar(output: ProgressOutput, title: string): ProgressBar {
   let lastStage = '';
   let lastWidth = 0;

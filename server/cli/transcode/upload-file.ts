@@ -17,7 +17,7 @@ const messageBytes = 512 * 1024;
 const mostBreaks = 5;
 const pauseMs = 1_000;
 
-export interface UploadFileOptions {
+interface UploadFileOptions {
   /** For one stream, in ms. */
   readonly deadlineMs: number;
   readonly signal: AbortSignal;
