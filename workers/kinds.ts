@@ -14,6 +14,7 @@ import type { JobKind } from './queue/job-kind.ts';
 import { createTrainKind } from './train/train-kind.ts';
 import { createTranscodeKinds } from './transcode/transcode-kinds.ts';
 
+/** What the kinds of a process are made with. */
 export interface JobKindsDeps {
   readonly config: Config;
   readonly objects: ObjectStore;

@@ -13,6 +13,7 @@ import { findPrivateRedis } from './redis/private-redis.ts';
 import { redisOfServerMissing } from './redis/redis-errors.ts';
 import { unservedClasses } from './transcode/ffmpeg/worker-capability.ts';
 
+/** What a worker is told by whoever starts it. */
 export interface RunWorkerOptions {
   /** The process environment, for what programs are found by. */
   readonly env: Readonly<Record<string, string | undefined>>;

@@ -4,7 +4,9 @@ import { type Clock, systemClock } from '../server/core/clock.ts';
 import type { Config } from '../server/core/config/settings.ts';
 import type { Logger } from '../server/core/log.ts';
 
+/** How many workers there are, and what they are started with. */
 export interface WorkerPoolOptions {
+  /** Processes that are kept running. */
   readonly count: number;
   /** Given to each worker; REDIS_URL must name the Redis of the server. */
   readonly config: Config;
@@ -18,6 +20,7 @@ export interface WorkerPoolOptions {
   readonly execArgv?: readonly string[];
 }
 
+/** The worker processes of a server. */
 export interface WorkerPool {
   /** Process ids of the workers that live at this moment. */
   pids(): number[];

@@ -6,7 +6,7 @@ import { messageOf } from '../../server/core/errors.ts';
 import type { Logger } from '../../server/core/log.ts';
 import type { ObjectStore } from '../../server/stores/objects/object-store.ts';
 
-export interface LiveWriterOptions {
+interface LiveWriterOptions {
   readonly objects: ObjectStore;
   readonly jobId: string;
   readonly attempt: number;
@@ -27,6 +27,7 @@ const keptMs = 24 * 60 * 60_000;
 const pruneIntervalMs = 10 * 60_000;
 const contentType = 'application/x-ndjson';
 
+/** Events of one attempt. A segment that cannot be stored is logged and left out. */
 export function createLiveWriter({ objects, jobId, attempt, clock, log }: LiveWriterOptions): LiveWriter {
   const buffer = createLiveBuffer({ attempt, maxBytes, clock });
   let writing = Promise.resolve();

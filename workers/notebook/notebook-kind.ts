@@ -18,6 +18,7 @@ import { type NotebookParams, parseNotebookParams, shippedPrefix } from './param
 import { type NotebookResult, resultOf } from './result.ts';
 import { type SideFiles, storeSideFiles } from './side-files.ts';
 
+/** What notebooks run with, beside their job. */
 export interface NotebookKindDeps {
   readonly objects: ObjectStore;
   /** Path of deno; empty = the npm package. */

@@ -24,7 +24,7 @@ export type NotebookResult = {
   readonly sourceSha256: string;
 };
 
-export type NotebookKernel = {
+type NotebookKernel = {
   readonly name: string;
   readonly implementation: string;
   readonly version: string;
@@ -34,7 +34,7 @@ export type NotebookKernel = {
   readonly isPrewarmed: boolean;
 };
 
-export type NotebookResultCell = {
+type NotebookResultCell = {
   readonly index: number;
   readonly id: string;
   readonly status: string;

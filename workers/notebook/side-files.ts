@@ -11,13 +11,14 @@ export type SideFile = {
   readonly bytes: number;
 };
 
+/** What became of the files that a notebook wrote. */
 export interface SideFiles {
   readonly files: readonly SideFile[];
   /** Files beyond the bounds, or with names that no object key takes. */
   readonly omitted: number;
 }
 
-export interface StoreSideFiles {
+interface StoreSideFiles {
   readonly dir: string;
   readonly prefix: string;
   readonly except: ReadonlySet<string>;

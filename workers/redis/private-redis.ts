@@ -7,6 +7,7 @@ import { redisDirInUse, redisMissing, redisNotReady } from './redis-errors.ts';
 import { pingRedis } from './redis-ping.ts';
 import { findRedisServer, type RedisProcess, startRedisProcess } from './redis-process.ts';
 
+/** Which Redis holds the jobs, and how long it is waited for. */
 export interface OpenRedisOptions {
   /** A running Redis or Valkey (redis:, rediss:, unix:); absent = start a private one. */
   readonly url?: string | undefined;
@@ -22,6 +23,7 @@ export interface OpenRedisOptions {
   readonly takeoverTimeoutMs?: number;
 }
 
+/** A Redis that answers. */
 export interface OpenedRedis {
   /** Give it to createJobQueue and createWorkerRunner. */
   readonly url: string;
