@@ -18,7 +18,7 @@ const areas = [
 
 /** What others build on: every export there says what it is for. */
 const rooms = [
-  'plugins/engine/**/*.ts',
+  'plugins/**/*.ts',
   ...['core', 'rpc', 'stores', ...areas].map((folder) => `server/${folder}/**/*.ts`),
   'workers/queue/job-kind.ts',
 ];
