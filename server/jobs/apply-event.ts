@@ -4,6 +4,7 @@ import type { QueueEvent } from '../../workers/queue/queue-events.ts';
 import type { Usage } from '../../workers/queue/usage-meter.ts';
 import { type AttemptRecord, isTerminal, type JobEventBody, type JobRecord, type StageRecord } from './job-record.ts';
 import type { JobChange } from './job-store.ts';
+import { partsProgress } from './parts-progress.ts';
 
 const maxAttempts = 20;
 
@@ -52,7 +53,8 @@ export function applyEvent(record: JobRecord, event: QueueEvent, publishes: bool
         event.reason.why === 'lost' ? undefined : event.reason.usage,
       );
       // A parked job goes on in its parts; a lost one starts again in the same breath.
-      if (why === 'parked' || why === 'lost') return { ...left, atMs };
+      if (why === 'parked') return { ...withUnserved(left.record, left.events, event.reason.unserved), atMs };
+      if (why === 'lost') return { ...left, atMs };
       return { record: { ...left.record, state: 'queued' }, events: [...left.events, { state: 'queued' }], atMs };
     }
     case 'finished':
@@ -143,6 +145,16 @@ export function comparePositions(a: string, b: string): number {
   const [aMs = 0, aNumber = 0] = a.split('-').map(Number);
   const [bMs = 0, bNumber = 0] = b.split('-').map(Number);
   return aMs - bMs || aNumber - bNumber;
+}
+
+/** Tells of parts that no worker takes at this moment. */
+function withUnserved(record: JobRecord, events: readonly JobEventBody[], unserved: readonly string[] = []) {
+  if (record.parts === undefined || (unserved.length === 0 && record.parts.unserved === undefined)) {
+    return { record, events };
+  }
+  const parts = { ...record.parts, unserved };
+  const progress = partsProgress(parts, record.progress);
+  return { record: { ...record, parts, progress }, events: [...events, { progress }] };
 }
 
 /** A job that waited for its parts runs again from its start: what it then reports must not undo what they did. */

@@ -9,6 +9,7 @@ import { applyEvent, comparePositions } from './apply-event.ts';
 import type { JobPublisher } from './job-publisher.ts';
 import { isTerminal, type JobRecord } from './job-record.ts';
 import type { JobStore } from './job-store.ts';
+import { partsProgress } from './parts-progress.ts';
 
 export interface JobPumpDeps {
   readonly store: JobStore;
@@ -138,22 +139,12 @@ async function countParts({ store }: JobPumpDeps, events: readonly QueueEvent[])
   }
 }
 
-/** Share of the rest of a job's progress that its parts fill while it waits for them. */
-const partsShare = 0.9;
-
 /** While a job waits for its parts, their ends are its progress. */
 async function countEndedPart({ store }: JobPumpDeps, parent: string, atMs: number): Promise<void> {
   await store.update(parent, (record) => {
-    const { parts, progress } = record;
-    if (parts === undefined || isTerminal(record.state)) return undefined;
-    const done = Math.min(parts.total, parts.done + 1);
-    const fraction = parts.baseFraction + (1 - parts.baseFraction) * partsShare * (done / parts.total);
-    const report = {
-      fraction: Math.max(fraction, progress?.fraction ?? 0),
-      stage: progress?.stage ?? 'parts',
-      message: `${done} of ${parts.total} parts done`,
-      detail: { parts_done: done, parts_total: parts.total },
-    };
-    return { record: { ...record, parts: { ...parts, done }, progress: report }, events: [{ progress: report }], atMs };
+    if (record.parts === undefined || isTerminal(record.state)) return undefined;
+    const parts = { ...record.parts, done: Math.min(record.parts.total, record.parts.done + 1) };
+    const progress = partsProgress(parts, record.progress);
+    return { record: { ...record, parts, progress }, events: [{ progress }], atMs };
   });
 }

@@ -105,6 +105,8 @@ export interface JobRecord {
     readonly baseFraction: number;
     /** Position of the newest queue event that told of one. */
     readonly upTo?: string;
+    /** Queue classes of parts that no worker took jobs of when the job began to wait for them; absent = none. */
+    readonly unserved?: readonly string[];
   };
 }
 

@@ -62,6 +62,7 @@ describe('showrunner transcode', function () {
     assert.deepEqual([transcode?.params, transcode?.rungs], [{ loudnessLufs: -16 }, []]);
     const { verification } = await client.getVerification({ encodeSet: transcode?.encodeSet ?? '' });
     assert.equal(verification?.ok, true);
+    assert.deepEqual(verification.warnings, transcode?.result?.['warnings']);
     assert.deepEqual(
       verification.tracks.map(({ id, samples }) => [id, samples]),
       [['video-144p', 50n]],

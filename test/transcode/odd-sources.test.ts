@@ -145,7 +145,7 @@ describe('transcode of odd sources', () => {
     assert.ok((await loudnessAt(join(fixture.objectsDir, result.hlsObjectKey), 1)) > 300);
   });
 
-  it('leaves out subtitles that are pictures, warns of them, and makes the title all the same', async () => {
+  it('leaves out subtitles that are pictures, warns of them on the verification page too, and makes the title all the same', async () => {
     await using fixture = await createTranscodeFixture();
     // Presentation Graphics as on Blu-ray: an empty composition, and the end of its display set.
     const segment = (type: number, ...body: number[]) =>
@@ -153,15 +153,22 @@ describe('transcode of odd sources', () => {
     const composition = segment(0x16, 1, 0, 0, 0x90, 0x10, 0, 1, 0x80, 0, 0, 0);
     const sup = join(fixture.dir, 'empty.sup');
     await writeFile(sup, Buffer.concat([composition, segment(0x80)]));
-    const codecs = [...sourceCodec, '-c:s', 'copy', '-metadata:s:s:0', 'language=eng'];
+    // What a file says of its languages is anybody's text.
+    const codecs = [...sourceCodec, '-c:s', 'copy', '-metadata:s:s:0', 'language=<i>'];
     const args = [...testPicture('256x144', 1), '-i', sup, '-map', '0:v', '-map', '1:s', ...codecs];
     const sourceKey = await fixture.upload(await makeSource('picture-subtitles.mkv', args));
     const result = await fixture.transcode({ titleId, sourceKey, ladder: smallLadder });
-    assert.deepEqual(result.warnings, [
-      'subtitle stream 1 (hdmv_pgs_subtitle, eng) left out: it is made of pictures, not of text',
-    ]);
+    const warning = 'subtitle stream 1 (hdmv_pgs_subtitle, <i>) left out: it is made of pictures, not of text';
+    assert.deepEqual(result.warnings, [warning]);
     assert.ok(!result.files.some((file) => file.kind === 'text'));
     assert.equal(result.verification.ok, true);
+    const report = async (name: string) => {
+      const key = result.encodeSetKey.replace('encode-set.json', name);
+      return Buffer.from(await fixture.objects.read(key)).toString();
+    };
+    assert.deepEqual(JSON.parse(await report('verification.json')).warnings, [warning]);
+    const page = await report('verification.html');
+    assert.ok(page.includes(`<h2>Warnings</h2>\n<ul>\n<li>${warning.replace('<i>', '&lt;i&gt;')}</li>`), page);
   });
 
   it('makes a title of a single frame', async () => {

@@ -21,9 +21,10 @@ import { nameJobSpan } from './queue-telemetry.ts';
 import type { QueuedJob } from './queued-job.ts';
 import { type ChildrenDeps, runChildren } from './run-children.ts';
 import { createRunningAttempt, type RunningAttempt, verifyAttempts } from './running-attempt.ts';
+import { leaveToFitter, type UnfitDeps } from './unfit-worker.ts';
 import type { Usage, UsageMeter } from './usage-meter.ts';
 
-export interface AttemptDeps extends ChildrenDeps {
+export interface AttemptDeps extends ChildrenDeps, UnfitDeps {
   readonly kinds: ReadonlyMap<string, JobKind>;
   readonly clock: Clock;
   readonly random: Random;
@@ -62,6 +63,7 @@ export function createJobAttempts(deps: AttemptDeps): JobAttempts {
     const slot = takeSlot(slots, data.queueClass);
     const dropLease = deps.holdLease(job);
     try {
+      await leaveToFitter(deps, job);
       const worker = `${deps.worker}/${data.queueClass}#${slot}`;
       const child = data.parent === undefined ? {} : { child: childNoteOf(data, data.parent.jobId) };
       const start = await deps.ledger.start(

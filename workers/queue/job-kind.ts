@@ -1,4 +1,5 @@
 import type { Clock } from '../../server/core/clock.ts';
+import type { AppError } from '../../server/core/errors.ts';
 import type { Logger } from '../../server/core/log.ts';
 
 /** JSON value: what parameters, results and step memos are made of. */
@@ -24,6 +25,12 @@ export interface JobKind<P = unknown, R extends Json = Json> {
    * Does the work of one attempt and gives the job's result, at most 256 KiB as JSON. An AppError of a permanent code
    * (see `isPermanent`) is the user's failure and ends the job; anything else thrown is the platform's and is retried.
    */
+  /**
+   * Why this worker cannot do a job that another might, e.g. for want of an encoder; undefined = it can. Asked before
+   * each attempt: the job is then left to the other workers of its class, and runs only where none of them can, to
+   * end with its own error. Absent = every worker can.
+   */
+  whyUnfit?(params: P): Promise<AppError | undefined>;
   run(context: JobContext, params: P): Promise<R>;
 }
 

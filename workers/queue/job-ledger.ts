@@ -30,7 +30,14 @@ export type StartResult =
 
 /** Why an attempt ended without an outcome. */
 export type LeaveReason = { readonly usage?: Usage } & (
-  | { readonly why: 'parked'; readonly group: string; readonly children: number; readonly done: number }
+  | {
+      readonly why: 'parked';
+      readonly group: string;
+      readonly children: number;
+      readonly done: number;
+      /** Queue classes of children that no worker takes jobs of; absent = none. */
+      readonly unserved?: readonly string[];
+    }
   | { readonly why: 'released' }
   | {
       readonly why: 'retry';

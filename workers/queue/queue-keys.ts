@@ -20,8 +20,20 @@ export interface QueueKeys {
   children(jobId: string): string;
   /** Hash of the turns of owners within a queue class and priority, see fair-turns.ts. */
   turns(queueClass: string, priority: number): string;
+  /** Sorted set of the worker processes that take jobs of a class, by their last sign. */
+  workers(queueClass: string): string;
+  /** Hash of the workers that cannot do a job. */
+  unfit(jobId: string): string;
   /** BullMQ's own set of the jobs of a class that wait. */
   waiting(queueClass: string): string;
+  /** BullMQ's own set of those that wait for their time. */
+  delayed(queueClass: string): string;
+  /** BullMQ's own list of those at work. */
+  active(queueClass: string): string;
+  /** BullMQ's own mark that lost workers of the class were looked for just now. */
+  stalledCheck(queueClass: string): string;
+  /** BullMQ's own hash of a job; with `:lock` behind it the lease of its worker. */
+  queued(queueClass: string, jobId: string): string;
 }
 
 export function queueKeys(prefix: string): QueueKeys {
@@ -35,6 +47,12 @@ export function queueKeys(prefix: string): QueueKeys {
     memo: (jobId) => `${prefix}:job:${jobId}:memo`,
     children: (jobId) => `${prefix}:job:${jobId}:children`,
     turns: (queueClass, priority) => `${prefix}:turns:${queueClass}:${priority}`,
+    workers: (queueClass) => `${prefix}:workers:${queueClass}`,
+    unfit: (jobId) => `${prefix}:job:${jobId}:unfit`,
     waiting: (queueClass) => `${prefix}:${queueClass}:prioritized`,
+    delayed: (queueClass) => `${prefix}:${queueClass}:delayed`,
+    active: (queueClass) => `${prefix}:${queueClass}:active`,
+    stalledCheck: (queueClass) => `${prefix}:${queueClass}:stalled-check`,
+    queued: (queueClass, jobId) => `${prefix}:${queueClass}:${jobId}`,
   };
 }

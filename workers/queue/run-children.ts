@@ -1,4 +1,5 @@
 import type { Job } from 'bullmq';
+import type { Logger } from '../../server/core/log.ts';
 import { type CancelDeps, cancelSiblings } from './cancel-tree.ts';
 import type { ChildJob, JobKind, Json } from './job-kind.ts';
 import type { JobOutcome } from './job-outcome.ts';
@@ -6,9 +7,12 @@ import { childError } from './job-outcome.ts';
 import { jobKindUnknown, jobNameInvalid, jobParked, leaseLost } from './queue-errors.ts';
 import { bullOptions, checkName, childId, type QueuedJob } from './queued-job.ts';
 import type { RunningAttempt } from './running-attempt.ts';
+import type { WorkerRegister } from './worker-register.ts';
 
 export interface ChildrenDeps extends CancelDeps {
   readonly kinds: ReadonlyMap<string, JobKind>;
+  readonly register: WorkerRegister;
+  readonly log: Logger;
 }
 
 const bulkSize = 500;
@@ -37,7 +41,8 @@ export async function runChildren(
       return outcomes.map((outcome) => (outcome?.state === 'succeeded' ? outcome.result : null));
     }
     await addChildren(deps, attempt, job, pending);
-    await park(deps, attempt, job, { group, children: queued.length, done: queued.length - pending.length });
+    const counts = { group, children: queued.length, done: queued.length - pending.length };
+    await park(deps, attempt, job, { ...counts, ...(await findUnserved(deps, job.data, pending)) });
   }
 }
 
@@ -115,11 +120,23 @@ function noteOf({ jobId, params, ...child }: QueuedJob) {
   return { parent: parent?.jobId ?? jobId, kind, queueClass, label, priority, ...(small ? { params } : {}) };
 }
 
+/** Nothing is wrong with a job that no worker takes: one may come. But its owner must be able to know why it waits. */
+async function findUnserved(
+  { register, log }: ChildrenDeps,
+  { jobId }: QueuedJob,
+  pending: readonly QueuedJob[],
+): Promise<{ unserved?: readonly string[] }> {
+  const unserved = await register.unserved([...new Set(pending.map(({ queueClass }) => queueClass))]);
+  if (unserved.length === 0) return {};
+  log.warn('no worker takes parts of a job', { job_id: jobId, classes: unserved.join() });
+  return { unserved };
+}
+
 async function park(
   deps: ChildrenDeps,
   attempt: RunningAttempt,
   job: Job<QueuedJob>,
-  counts: { group: string; children: number; done: number },
+  counts: { group: string; children: number; done: number; unserved?: readonly string[] },
 ): Promise<void> {
   // Left before it is parked: from then on another worker may start the job at any moment.
   attempt.parked = true;

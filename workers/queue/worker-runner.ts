@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +10,7 @@ import { type Random, systemRandom } from '../../server/core/random.ts';
 import { openConnection, redisOptions } from './connection.ts';
 import { createJobAttempts, type JobAttempts } from './job-attempts.ts';
 import type { JobKind } from './job-kind.ts';
-import { createJobLedger, type JobLedger } from './job-ledger.ts';
+import { createJobLedger } from './job-ledger.ts';
 import { createLeaseKeeper } from './lease-keeper.ts';
 import { jobCancelled, leaseLost, workerStopping } from './queue-errors.ts';
 import { defaultPrefix, queueKeys } from './queue-keys.ts';
@@ -18,6 +19,7 @@ import type { QueuedJob } from './queued-job.ts';
 import { createRelayWriter } from './relay.ts';
 import { verifyAttempts } from './running-attempt.ts';
 import { createUsageMeter } from './usage-meter.ts';
+import { createWorkerRegister } from './worker-register.ts';
 
 export interface WorkerRunnerOptions {
   /** redis:, rediss: or unix: URL. */
@@ -50,10 +52,14 @@ export interface WorkerRunner {
   close(deadlineMs: number): Promise<void>;
 }
 
-/** Fence and outcome of running jobs are looked at this often, should a cancel message get lost, in ms. */
+/**
+ * Fence and outcome of running jobs are looked at this often, should a cancel message get lost; and so often the worker
+ * tells that it takes jobs, in ms.
+ */
 const verifyIntervalMs = 1_000;
 const defaultLeaseMs = 2_500;
 const closeTimeoutMs = 5_000;
+const leaveTimeoutMs = 1_000;
 
 /**
  * Runs jobs of the given kinds until closed. After kill -9 of a worker its jobs begin again on another one within
@@ -79,8 +85,12 @@ export async function createWorkerRunner(options: WorkerRunnerOptions): Promise<
   const logs = createRelayWriter({ url, log, clock, prefix, stream: 'logs' });
   const { leaseMs = defaultLeaseMs, maxBlockMs = 30_000 } = options;
   const leases = createLeaseKeeper({ url, log, leaseMs, maxBlockMs });
+  const register = createWorkerRegister(commands, keys);
+  const workerId = `${hostname()}/${process.pid}/${randomUUID()}`;
   const attempts = createJobAttempts({
     ledger,
+    register,
+    workerId,
     queueOf,
     kinds: new Map(options.kinds.map((kind) => [kind.name, kind])),
     clock,
@@ -99,19 +109,30 @@ export async function createWorkerRunner(options: WorkerRunnerOptions): Promise<
     for (const attempt of attempts.running()) if (attempt.holder.jobId === jobId) attempt.abort(jobCancelled());
   });
   await Promise.all([subscriber.subscribe(keys.cancelChannel), commands.ping()]);
-  const stopVerifying = startVerifying(ledger, attempts, clock, log);
-  const workers = Object.entries(options.slots)
-    .filter(([, slots]) => slots > 0)
-    .map(([queueClass, slots]) => openWorker(options, prefix, queueClass, slots, attempts));
+  const served = Object.entries(options.slots).filter(([, slots]) => slots > 0);
+  const classes = served.map(([queueClass]) => queueClass);
+  await register.beat(workerId, classes);
+  let takesJobs = true;
+  const stopVerifying = startTurns(clock, async () => {
+    try {
+      await verifyAttempts(ledger, attempts.running());
+      if (takesJobs) await register.beat(workerId, classes);
+    } catch (error) {
+      log.debug('running jobs could not be verified, or the worker not be told of', { error: messageOf(error) });
+    }
+  });
+  const workers = served.map(([queueClass, slots]) => openWorker(options, prefix, queueClass, slots, attempts));
   await Promise.all(workers.map((worker) => worker.waitUntilReady()));
 
   return {
     running: () => attempts.running().length,
     close: async (deadlineMs) => {
       attempts.stopIntake();
+      takesJobs = false;
       const closed = Promise.all(workers.map((worker) => worker.close()));
       // While Redis is away nothing comes in and nothing can be handed back: only what runs is worth a wait.
       const isWorthIt = () => commands.status === 'ready' || attempts.running().length > 0;
+      if (commands.status === 'ready') await settledWithin(register.leave(workerId, classes), leaveTimeoutMs, clock);
       if (isWorthIt()) await settledWithin(closed, deadlineMs, clock);
       const lastWait = isWorthIt() ? closeTimeoutMs + (options.abortGraceMs ?? 5_000) : 0;
       for (const attempt of attempts.running()) attempt.abort(workerStopping());
@@ -155,16 +176,12 @@ function openWorker(
   return worker;
 }
 
-/** Looks at the ledger for all running attempts in turns that never overlap. Gives the function that ends it. */
-function startVerifying(ledger: JobLedger, attempts: JobAttempts, clock: Clock, log: Logger): () => void {
+/** Does the work again and again, never twice at once. Gives the function that ends it. */
+function startTurns(clock: Clock, work: () => Promise<void>): () => void {
   let cancelNext: () => void;
   let stopped = false;
   const turn = async () => {
-    try {
-      await verifyAttempts(ledger, attempts.running());
-    } catch (error) {
-      if (!stopped) log.debug('running jobs could not be verified', { error: messageOf(error) });
-    }
+    await work();
     if (!stopped) cancelNext = clock.schedule(verifyIntervalMs, () => void turn());
   };
   cancelNext = clock.schedule(verifyIntervalMs, () => void turn());

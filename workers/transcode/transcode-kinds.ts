@@ -1,7 +1,9 @@
+import type { AppError } from '../../server/core/errors.ts';
 import type { JobKind } from '../queue/job-kind.ts';
 import { videoCodecs } from './codecs/video-codec.ts';
 import { createEncodeAudioKind } from './encode/encode-audio.ts';
 import { createEncodeChunkKind } from './encode/encode-chunk.ts';
+import { createFitness } from './fitness.ts';
 import { createMakeThumbnailsKind } from './images/make-thumbnails-kind.ts';
 import { createScoreTitleKind } from './quality/score-title-kind.ts';
 import { createTrialKind } from './quality/trial-kind.ts';
@@ -9,9 +11,13 @@ import { createExtractTextKind } from './text/extract-text-kind.ts';
 import { createTranscodeKind } from './transcode.ts';
 import type { TranscodeDeps } from './transcode-deps.ts';
 
-/** A kind whose parameters only it knows: run gets what its own parseParams gave. */
-function erased<P>(kind: JobKind<P>): JobKind {
-  return { ...kind, run: (context, params) => kind.run(context, params as P) };
+/** A kind whose parameters only it knows: run and whyUnfit get what its own parseParams gave. */
+function erased<P>(kind: JobKind<P>, whyUnfit: (params: P) => Promise<AppError | undefined>): JobKind {
+  return {
+    ...kind,
+    run: (context, params) => kind.run(context, params as P),
+    whyUnfit: (params) => whyUnfit(params as P),
+  };
 }
 
 /**
@@ -20,13 +26,14 @@ function erased<P>(kind: JobKind<P>): JobKind {
  * `trial-encode`), and `score-title`, which judges a published version.
  */
 export function createTranscodeKinds(deps: TranscodeDeps): JobKind[] {
+  const fitness = createFitness(deps);
   return [
-    erased(createTranscodeKind(deps)),
-    ...videoCodecs.map((codec) => erased(createEncodeChunkKind(deps, codec))),
-    erased(createEncodeAudioKind(deps)),
-    erased(createExtractTextKind(deps)),
-    erased(createMakeThumbnailsKind(deps)),
-    erased(createTrialKind(deps)),
-    erased(createScoreTitleKind(deps)),
+    erased(createTranscodeKind(deps), fitness.forTitle),
+    ...videoCodecs.map((codec) => erased(createEncodeChunkKind(deps, codec), fitness.forPart)),
+    erased(createEncodeAudioKind(deps), fitness.forPart),
+    erased(createExtractTextKind(deps), fitness.forPart),
+    erased(createMakeThumbnailsKind(deps), fitness.forPart),
+    erased(createTrialKind(deps), fitness.forPart),
+    erased(createScoreTitleKind(deps), fitness.forScore),
   ];
 }

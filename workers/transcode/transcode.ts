@@ -8,19 +8,17 @@ import type { ThumbnailRecord } from './images/make-thumbnails-kind.ts';
 import { parseTranscodeParams, type TranscodeParams } from './params.ts';
 import type { CodecChoice } from './plan/ladder.ts';
 import { planTranscode, type TranscodePlan } from './plan/plan.ts';
-import { type AudioChoice, maxAudioStreams } from './plan/plan-audio.ts';
+import type { AudioChoice } from './plan/plan-audio.ts';
 import { loadPlan, savePlan } from './plan/plan-store.ts';
 import { type CostReport, costReport, keepCost, reportKey } from './publish/cost-report.ts';
 import type { EncodeSet, TranscodeResult } from './publish/encode-set.ts';
 import { packagerVersion, packageTitle } from './publish/package.ts';
-import type { TitleVerification } from './publish/verify-title.ts';
+import type { VerificationReport } from './publish/verify-title.ts';
 import { chooseLadder, type LadderPreparation, prepareLadder } from './quality/choose-ladder.ts';
 import { findVmafBuild } from './quality/metric.ts';
-import { toNumber } from './rational.ts';
 import { probeSource } from './source/probe.ts';
 import { defaultSourceLimits, type SourceProbe } from './source/source-probe.ts';
 import { findJson } from './stored-json.ts';
-import { planText } from './text/plan-text.ts';
 import { runtimeFor, type TranscodeDeps } from './transcode-deps.ts';
 
 type Inspected = {
@@ -28,7 +26,6 @@ type Inspected = {
   readonly plan: string;
   readonly codecs: readonly CodecChoice[];
   readonly ladder: LadderPreparation;
-  readonly warnings: readonly string[];
 };
 
 /** Looks into the source, refuses what cannot become a title, and stores the plan. */
@@ -52,18 +49,11 @@ async function inspect(deps: TranscodeDeps, context: JobContext, params: Transco
     ladder: params.ladder,
     codecs: choices,
     audio: audioChoice(params, encoders),
+    keepsHdr: params.hdr === 'keep',
   });
   const metric = (await findVmafBuild(deps, runtime.binaries)) ? 'vmaf' : 'ssim';
   const ladder = prepareLadder({ plan, video: probe.video, params, codecs: choices, metric });
-  const unmet =
-    params.hdr === 'keep' && !probe.video.hdr ? ['hdr: the source is SDR, so there is nothing to keep'] : [];
-  const { heldFrames } = plan.video;
-  const held =
-    heldFrames > 0
-      ? [`the last picture is held for ${(heldFrames / toNumber(plan.rate)).toFixed(2)} s: the audio goes on`]
-      : [];
-  const warnings = [...unmet, ...held, ...warningsOf(probe)];
-  return { plan: await savePlan(objects, plan, signal), codecs: choices, ladder, warnings };
+  return { plan: await savePlan(objects, plan, signal), codecs: choices, ladder };
 }
 
 /** The codecs, with HEVC in the source's range where a job keeps it. CODEC_UNAVAILABLE. */
@@ -79,36 +69,28 @@ function withHdr(
 }
 
 /** CODEC_UNAVAILABLE for Opus in a build without it. */
-function audioChoice(params: TranscodeParams, available: ReadonlySet<string>): AudioChoice {
+export function audioChoice(params: TranscodeParams, available: ReadonlySet<string>): AudioChoice {
   const { audioCodecs = ['aac'], loudnessLufs = -23 } = params;
   const opus = audioCodecs.includes('opus');
   if (opus && !available.has('libopus')) throw codecUnavailable('opus', ['libopus']);
   return { opus, loudnessLufs: loudnessLufs === 0 ? null : loudnessLufs };
 }
 
-/** What is odd of a source and no reason to refuse it. */
-function warningsOf({ warnings, audio, subtitles }: SourceProbe): string[] {
-  const silent =
-    audio.length > maxAudioStreams ? [`${audio.length} audio streams: ${maxAudioStreams} are the most`] : [];
-  return [...planText(subtitles).refused, ...silent, ...warnings].slice(0, 20);
-}
-
 async function resultOf(
   objects: ObjectStore,
   set: EncodeSet,
   encodeSetKey: string,
-  warnings: readonly string[],
   signal: AbortSignal,
 ): Promise<TranscodeResult> {
-  const verification = await findJson<TitleVerification>(objects, set.verificationObjectKey, signal);
+  const verification = await findJson<VerificationReport>(objects, set.verificationObjectKey, signal);
   if (!verification) throw sourceMissing(set.verificationObjectKey);
   const { title, version, frameCount, frameRate, durationSeconds, totalBytes, hlsObjectKey, dashObjectKey, files } =
     set;
-  const { ladderObjectKey, notes } = set;
+  const { ladderObjectKey } = set;
   const place = { title, version, encodeSetKey, hlsObjectKey, dashObjectKey, ladderObjectKey };
   const measures = { frameCount, frameRate, durationSeconds, totalBytes, objectCount: set.objects.length };
   const cost = (await findJson<CostReport>(objects, reportKey(title, version, 'cost'), signal)) ?? null;
-  return { ...place, ...measures, files, warnings: [...warnings, ...notes], verification, cost };
+  return { ...place, ...measures, files, warnings: verification.warnings, verification, cost };
 }
 
 async function encodeChildren(context: JobContext, planKey: string, plan: TranscodePlan) {
@@ -151,7 +133,7 @@ async function runTranscode(deps: TranscodeDeps, context: JobContext, params: Tr
     set = await packageTitle(objects, { ...place, ...encodes, thumbnails, plan, signal, onProgress });
   }
   context.progress({ fraction: 1, stage: 'done', detail: { frames: plan.frameCount } });
-  return resultOf(objects, set, encodeSetKey, inspected.warnings, signal);
+  return resultOf(objects, set, encodeSetKey, signal);
 }
 
 /**

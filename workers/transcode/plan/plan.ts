@@ -17,6 +17,7 @@ import {
   type Rung,
 } from './ladder.ts';
 import { type AudioChoice, defaultAudio, type PlannedAudio, planAudio } from './plan-audio.ts';
+import { planWarnings } from './plan-warnings.ts';
 
 /** One encode job of a plan: output frames `[start, end)`. */
 export type PlannedChunk = {
@@ -73,6 +74,8 @@ export type TranscodePlan = {
   /** Main track first. */
   readonly audio: readonly PlannedAudio[];
   readonly subtitles: readonly PlannedText[];
+  /** What is odd of the source and no reason to refuse it, for people. */
+  readonly warnings: readonly string[];
   /** Key of the document that explains the rungs; empty while they are not final. */
   readonly ladderKey: string;
 };
@@ -88,6 +91,8 @@ export interface PlanInput {
   readonly codecs?: readonly CodecChoice[] | undefined;
   /** Default: AAC alone, at -23 LUFS. */
   readonly audio?: AudioChoice | undefined;
+  /** True where the job asks for HDR rungs. Default false. */
+  readonly keepsHdr?: boolean | undefined;
 }
 
 /** Upright, square-pixel size of a source. */
@@ -188,6 +193,11 @@ export function planTranscode(input: PlanInput): TranscodePlan {
     rungs: codecs.flatMap((choice) => chooseRungs(ladder, display, rate, choice)),
     audio: planAudio(audio, input.audio ?? defaultAudio),
     subtitles: planText(input.probe.subtitles).planned,
+    warnings: planWarnings({
+      probe: input.probe,
+      heldSeconds: heldFrames / toNumber(rate),
+      keepsHdr: input.keepsHdr ?? false,
+    }),
     ladderKey: '',
   };
 }

@@ -1,5 +1,5 @@
 import type { CostReport } from './cost-report.ts';
-import type { TitleVerification } from './verify-title.ts';
+import type { VerificationReport } from './verify-title.ts';
 
 /** One file of a title as the manifest service registers it: a track of many segments, or a manifest. */
 export type EncodeSetFile = {
@@ -75,7 +75,7 @@ export type TranscodeResult = {
   readonly files: readonly EncodeSetFile[];
   /** What the probe found odd and not worth a refusal, and what encoding met and mended. */
   readonly warnings: readonly string[];
-  readonly verification: TitleVerification;
+  readonly verification: VerificationReport;
   /** Null for a version whose cost was not kept. */
   readonly cost: CostReport | null;
 };

@@ -24,7 +24,7 @@ import { verificationPage } from './verification-page.ts';
 import { verifyTitle } from './verify-title.ts';
 
 /** Raised when the packager writes other bytes for the same encodes; part of every version's name. */
-export const packagerVersion = 7;
+export const packagerVersion = 8;
 
 export interface PackageJob {
   readonly plan: TranscodePlan;
@@ -209,15 +209,16 @@ export async function packageTitle(objects: ObjectStore, job: PackageJob): Promi
   const { plan, signal } = job;
   const out = createVersionFolder(objects, job.folder, signal);
   const tracks = await publishTracks(objects, job, out);
-  const verification = verify(plan, tracks);
-  if (!verification.ok) {
-    const failed = verification.checks.filter((check) => !check.ok);
+  const verified = verify(plan, tracks);
+  if (!verified.ok) {
+    const failed = verified.checks.filter((check) => !check.ok);
     throw titleRejected(failed.map((check) => `${check.name}: ${check.detail}`));
   }
+  const notes = tightened(plan, job.chunks);
+  const verification = { ...verified, warnings: [...plan.warnings, ...notes] };
   const report = Buffer.from(canonicalJson(verification));
   const reportObject = await out.put('verification.json', report, 'application/json');
-  const notes = tightened(plan, job.chunks);
-  const page = verificationPage({ title: job.title, version: job.version, plan, verification, notes });
+  const page = verificationPage({ title: job.title, version: job.version, plan, verification });
   await out.put('verification.html', Buffer.from(page), 'text/html; charset=utf-8');
   const { hls, dash } = await publishManifests(plan, tracks, out);
   const ladder = await publishLadder(objects, plan, out, signal);

@@ -1,7 +1,7 @@
 import { escapeMarkup } from '../../../server/core/escape-markup.ts';
 import type { TranscodePlan } from '../plan/plan.ts';
 import { rationalText, toNumber } from '../rational.ts';
-import type { TitleVerification } from './verify-title.ts';
+import type { VerificationReport } from './verify-title.ts';
 
 type Cell = string | number;
 
@@ -27,18 +27,17 @@ export interface VerificationPage {
   readonly title: string;
   readonly version: string;
   readonly plan: TranscodePlan;
-  readonly verification: TitleVerification;
-  readonly notes: readonly string[];
+  readonly verification: VerificationReport;
 }
 
 /**
  * The verification of a title version for people: one HTML page without scripts or anything from elsewhere. The same
  * version gives the same bytes.
  */
-export function verificationPage({ title, version, plan, verification, notes }: VerificationPage): string {
+export function verificationPage({ title, version, plan, verification }: VerificationPage): string {
   const name = escapeMarkup(`${title} ${version}`);
   const seconds = (plan.frameCount / toNumber(plan.rate)).toFixed(3);
-  const { ok, checks, tracks } = verification;
+  const { ok, checks, tracks, warnings } = verification;
   const { heldFrames: held, colour } = plan.video;
   const { matrix, primaries, transfer } = colour;
   const outcome = ok ? '<p class="ok">Every check held.</p>' : '<p class="failed">A check failed.</p>';
@@ -61,15 +60,15 @@ export function verificationPage({ title, version, plan, verification, notes }: 
     `<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">`,
     `<title>Verification of ${name}</title>\n<style>\n${style}\n</style>\n</head>\n<body>`,
     `<h1>Verification of ${name}</h1>\n${outcome}`,
+    ...(warnings.length === 0
+      ? []
+      : [`<h2>Warnings</h2>\n<ul>\n${warnings.map((each) => `<li>${escapeMarkup(each)}</li>`).join('\n')}\n</ul>`]),
     `<h2>Checks</h2>\n${table(
       ['check', 'outcome', 'found'],
       checks.map((check) => [check.name, check.ok ? 'ok' : 'failed', check.detail]),
     )}`,
     `<h2>Tracks</h2>\n${table(['track', 'samples', 'segments', 'highest window', 'declared peak'], measured)}`,
     `<h2>Title</h2>\n${table(['what', 'value'], facts)}`,
-    ...(notes.length === 0
-      ? []
-      : [`<h2>Notes</h2>\n<ul>\n${notes.map((note) => `<li>${escapeMarkup(note)}</li>`).join('\n')}\n</ul>`]),
     '</body>\n</html>\n',
   ].join('\n');
 }

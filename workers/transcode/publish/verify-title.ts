@@ -15,11 +15,17 @@ export type VerifiedTrack = {
   readonly declaredPeakBps: number;
 };
 
-/** Outcome of all checks over a stitched title; stored as verification.json. */
+/** Outcome of all checks over a stitched title. */
 export type TitleVerification = {
   readonly ok: boolean;
   readonly checks: readonly TitleCheck[];
   readonly tracks: readonly VerifiedTrack[];
+};
+
+/** What `verification.json` holds. */
+export type VerificationReport = TitleVerification & {
+  /** What the probe found odd and not worth a refusal, and what encoding met and mended. */
+  readonly warnings: readonly string[];
 };
 
 export interface AuditedAudio {

@@ -15,7 +15,7 @@ export type Metric = 'ssim' | 'vmaf';
 export async function findVmafBuild(deps: TranscodeDeps, encoder: FfmpegBinaries): Promise<FfmpegBinaries | undefined> {
   if (encoder.filters.has('libvmaf')) return encoder;
   const searchPath = deps.searchPath ?? process.env['PATH'] ?? '';
-  for (const ffmpegPath of packagedFfmpeg().filter(isExecutable)) {
+  for (const ffmpegPath of (deps.scoringFfmpegs ?? packagedFfmpeg()).filter(isExecutable)) {
     try {
       const found = await resolveFfmpeg({ ffmpegPath, ffprobePath: encoder.ffprobe, searchPath });
       if (found.filters.has('libvmaf')) return found;
