@@ -82,8 +82,8 @@ export type { SelfTest, SelfTestCall, SelfTestExpectation } from './kit/self-tes
 /** How a call ended, with the account of its filters. */
 export interface FilteredOutcome extends CallOutcome {
   /**
-   * One line: `id@version:type=status/ns, …`, with `/ns/waitNs` where it waited; `parseFilterLine` reads it
-   * back. Made when it is asked for, so ask in the hook: of a call that is long gone it is empty.
+   * One line: `id@version:type=status(detail)/ns, …`, with `/ns/waitNs` where it waited. Made when it is asked for, so
+   * ask in the hook: of a call that is long gone it is empty.
    */
   filterLine(): string;
   /** Nanoseconds in all filters together, waits included. */

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { parseFilterLine } from '../../plugins/engine/call/filter-status.ts';
 import { Code } from '../../server/core/codes.ts';
 import { AppError } from '../../server/core/errors.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
+import { parseFilterLine } from '../support/filter-line.ts';
 import { createFakeCall } from './bed/fake-call.ts';
 import { createLogBook } from './bed/log-book.ts';
 import { runCall } from './bed/run-call.ts';

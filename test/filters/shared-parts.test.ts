@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { parseFilterLine } from '../../plugins/engine/call/filter-status.ts';
 import { createKeyedTable } from '../../plugins/engine/contract/keyed-table.ts';
 import { createLoadSignals } from '../../plugins/engine/contract/load-signals.ts';
 import { callKey, contextKey, deadlineOf, effectiveDeadline, schema } from '../../plugins/engine/filter.ts';
 import type { Call } from '../../server/core/call.ts';
 import { Code } from '../../server/core/codes.ts';
 import { AppError } from '../../server/core/errors.ts';
+import { parseFilterLine } from '../support/filter-line.ts';
 import { createFakeCall } from './bed/fake-call.ts';
 import { type AnyFilter, createInlinePipeline } from './bed/inline-pipeline.ts';
 import { createLogBook } from './bed/log-book.ts';

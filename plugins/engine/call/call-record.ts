@@ -14,7 +14,7 @@ export interface CallExplanation {
   readonly durationMs: number;
   /** Every filter of the set in running order, also those that were ruled out. */
   readonly filters: readonly FilterTrace[];
-  /** The same as one line; `parseFilterLine` reads it back. */
+  /** The same as one line, as FilteredOutcome has it. */
   readonly line: string;
 }
 

@@ -84,7 +84,6 @@ export interface FilterTrace {
 }
 
 const wordPattern = /^([a-z_]+)(?:\(([a-z_]+)\))?$/;
-const entryPattern = /^([a-z0-9.-]+)@([^:]+):([a-z]+)=([a-z_]+(?:\([a-z_]+\))?)\/(\d+)(?:\/(\d+))?$/;
 
 interface StatusWords {
   readonly status: FilterStatusName;
@@ -117,22 +116,4 @@ export function linePrefix({ id, version, type }: Pick<FilterTrace, 'id' | 'vers
 /** Times as in a filter line: `ns`, or `ns/waitNs` of a filter that waited. */
 export function timesText(ns: number, waitNs: number): string {
   return waitNs > 0 ? `${ns}/${waitNs}` : `${ns}`;
-}
-
-/** One line for all filters of a call: `id@version:type=status(detail)/ns, …`, with `/ns/waitNs` where one waited. */
-export function formatFilterLine(traces: readonly FilterTrace[]): string {
-  return traces
-    .map((t) => `${linePrefix(t)}${t.status}${t.detail === '' ? '' : `(${t.detail})`}/${timesText(t.ns, t.waitNs)}`)
-    .join(', ');
-}
-
-/** Reads `formatFilterLine` back. Throws on text that it did not write. */
-export function parseFilterLine(line: string): FilterTrace[] {
-  if (line === '') return [];
-  return line.split(', ').map((entry) => {
-    const match = entryPattern.exec(entry);
-    if (!match) throw new Error(`no entry of a filter line: "${entry}"`);
-    const [, id = '', version = '', type = '', word = '', ns = '', waitNs = '0'] = match;
-    return { id, version, type: type as FilterType, ...readWord(word), ns: Number(ns), waitNs: Number(waitNs) };
-  });
 }
