@@ -35,7 +35,7 @@ interface Pending {
 
 /** One thread, from its start to its end. */
 export interface FilterThread {
-  /** Rejects with the worker's error, or FILTER_WORKER_ENDED when the thread ends first. */
+  /** Rejects with the worker's error, or that of `filterWorkerEnded` when the thread ends first. */
   request(request: WorkerRequest, signal?: AbortSignal): Promise<unknown>;
   /** Ends it at once; what waits is rejected. */
   end(why: string): Promise<void>;
