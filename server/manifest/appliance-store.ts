@@ -53,7 +53,7 @@ interface ReadFleet {
   readonly places: ReadonlyMap<string, number>;
 }
 
-/** Reads the fleet at most once a second, for all who ask. */
+/** One read of the fleet serves all who ask within a second, unless an appliance is put meanwhile. */
 export function createApplianceStore({ records, clock, maxAppliances }: ApplianceStoreDeps): ApplianceStore {
   let cached: { readonly reading: Promise<ReadFleet>; readonly at: number } | undefined;
 

@@ -18,7 +18,7 @@ export interface CollapseIndex {
   isReplaced(notification: Collapsing): Promise<boolean>;
 }
 
-/** An entry is kept for `ttlMs` after its last note: no shorter than notifications live. */
+/** An entry is kept for `ttlMs` after its last note, which must be as long as any notification lives. */
 export function createCollapseIndex(records: RecordsStore, ttlMs: number): CollapseIndex {
   const addressOf = ({ profile, collapseKey, targets }: Collapsing) => ({
     partition: `notifications/collapse/${profile}`,
