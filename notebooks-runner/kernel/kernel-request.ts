@@ -14,6 +14,8 @@ export interface KernelRequest {
   readonly runtimeDir?: string | undefined;
   /** How long until the kernel must answer, in ms. */
   readonly startTimeoutMs: number;
+  /** How long it may take to end by itself, in ms. Default 5,000. */
+  readonly exitGraceMs?: number | undefined;
   readonly processLimits: ProcessLimits;
   /** Largest heap of a Deno kernel, in bytes. */
   readonly maxHeapBytes: number;

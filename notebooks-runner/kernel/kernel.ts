@@ -41,8 +41,11 @@ export interface Kernel {
   settle(quietMs: number): Promise<void>;
   /** Ends the process group by SIGKILL and waits for its end. */
   kill(): Promise<void>;
-  /** Lets the kernel end by itself where that matters, then kills what is left, and closes the sockets. */
-  close(): Promise<void>;
+  /**
+   * Lets the kernel end by itself where that matters, for at most `exitGraceMs` (default 5,000, as long as Jupyter's
+   * clients give: exit handlers of a notebook may have files to write), kills what is left, and closes the sockets.
+   */
+  close(exitGraceMs?: number): Promise<void>;
   /** What the process wrote to its own stdout and stderr, last 8 KiB. */
   logTail(): string;
   /** Messages so far that were malformed or carried a wrong signature. */
@@ -80,8 +83,7 @@ const preparePython = [
 
 const quietMs = 5_000;
 const statusWaitMs = 20;
-/** As long as Jupyter's clients give: exit handlers of a notebook may have files to write. */
-const shutdownGraceMs = 5_000;
+const defaultExitGraceMs = 5_000;
 const killWaitMs = 5_000;
 
 /** Puts a process and its sockets together. */
@@ -190,12 +192,12 @@ export function createKernel({ spec, process, clock, log, open, refusedMessages 
       await requests.beforeQuiet(new Promise(() => {}), ms);
     },
     kill,
-    close: async () => {
+    close: async (exitGraceMs = defaultExitGraceMs) => {
       // Deno runs nothing at its end, so it is not worth the 120 ms; Python flushes files and runs atexit handlers.
       if (spec.dialect !== 'deno' && !process.hasExited()) {
         // IPython that leaves on its own may hang for ever when it is asked to as well.
         if (!isLeaving) channels.send('control', 'shutdown_request', { restart: false });
-        await isEndedWithin(shutdownGraceMs);
+        await isEndedWithin(exitGraceMs);
       }
       await kill();
       channels.close();

@@ -33,7 +33,7 @@ export async function startReadyKernel(
   start: KernelStart,
   head?: KernelHead,
 ): Promise<ReadyKernel> {
-  const { clock, log } = start;
+  const { clock } = start;
   const startedMs = clock.monotonic();
   start.signal.throwIfAborted();
   const { folders, launch, launched } = head ?? (await launchHead(request));
@@ -42,7 +42,7 @@ export async function startReadyKernel(
     const tree = createProcessTree(kernel.pid);
     const readyAfterMs = clock.monotonic() - startedMs;
     let ending: Promise<void> | undefined;
-    const end = () => (ending ??= endKernel(kernel, tree, folders, log));
+    const end = () => (ending ??= endKernel(kernel, tree, folders, start.log, request.exitGraceMs));
     const close = async () => {
       await end();
       await folders[Symbol.asyncDispose]();
@@ -55,8 +55,14 @@ export async function startReadyKernel(
   }
 }
 
-async function endKernel(kernel: Kernel, tree: ProcessTree, folders: KernelFolders, log: Logger): Promise<void> {
-  await kernel.close();
+async function endKernel(
+  kernel: Kernel,
+  tree: ProcessTree,
+  folders: KernelFolders,
+  log: Logger,
+  exitGraceMs: number | undefined,
+): Promise<void> {
+  await kernel.close(exitGraceMs);
   const strays = await tree.killStrays(markerOf(folders));
   if (strays > 0) log.warn('kernel left processes: killed', { kernel: kernel.spec.name, count: strays });
 }

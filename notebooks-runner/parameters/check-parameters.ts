@@ -1,9 +1,18 @@
 import type { FieldViolation } from '../../server/core/errors.ts';
 import { parametersInvalid } from '../errors.ts';
-import type { DeclaredType } from './inference/declared-type.ts';
+import { anything, type DeclaredType } from './inference/declared-type.ts';
 import type { Inference } from './inference/inference.ts';
-import { faultsBySchema, type ParameterSchema } from './parameter-schema.ts';
-import { faultsOfValue, kindOf, type Parameters, type ParameterValue } from './parameter-value.ts';
+import { faultsBySchema, type ParameterSchema, type PropertySchema } from './parameter-schema.ts';
+import {
+  asFloat,
+  asInteger,
+  faultsOfValue,
+  isList,
+  kindOf,
+  type Parameters,
+  type ParameterValue,
+  WholeFloat,
+} from './parameter-value.ts';
 import { holdsNestedSecret, isSecretName, secretNameOf } from './secret-reference.ts';
 import { decodeTaggedValues } from './tagged-value.ts';
 import type { Translator } from './translators/translator.ts';
@@ -26,7 +35,7 @@ export interface CheckedParameters {
 /**
  * Checks names, values and, where the notebook declares them (schema, defaults cell), that every name is declared and
  * has the declared type. Gives the values to inject, with defaults that only the schema has: integers for a `bigint`
- * parameter may come as numbers or decimal strings. Throws NOTEBOOK_PARAMETERS_INVALID that names every fault as
+ * parameter may come as numbers or decimal strings, and whole numbers for a float are floats. Throws NOTEBOOK_PARAMETERS_INVALID that names every fault as
  * `parameters.<name>`.
  */
 export function checkParameters(
@@ -94,8 +103,8 @@ function checkParameter(name: string, given: unknown, rules: ParameterRules): Ch
   const value = decodeTaggedValues(given);
   const valueFaults = faultsOfValue(value, field);
   if (valueFaults.length > 0) return { faults: valueFaults };
-  const checked = value as ParameterValue;
-  const fit = declaration === undefined ? { value: checked } : fitType(checked, declaration.type);
+  const type = declaration?.type ?? anything;
+  const fit = fitType(convertNumbers(value as ParameterValue, type, property), type);
   if ('fault' in fit) return refuse(fit.fault);
   const faults = [
     ...(property === undefined ? [] : faultsBySchema(fit.value, property, field)),
@@ -122,10 +131,11 @@ function fitType(value: ParameterValue, { kinds, choices, isInteger }: DeclaredT
   if (!kinds.has(kindOf(converted))) {
     return { fault: `must be ${namesOf(kinds)}, as its default, but is ${kindOf(value)}` };
   }
-  if (isInteger === true && typeof converted === 'number' && !Number.isInteger(converted)) {
-    return { fault: `must be a whole number, as its default, but is ${converted}; declare it as float to allow it` };
+  const number = converted instanceof WholeFloat ? converted.value : converted;
+  if (isInteger === true && typeof number === 'number' && !Number.isInteger(number)) {
+    return { fault: `must be a whole number, as its default, but is ${number}; declare it as float to allow it` };
   }
-  if (choices !== undefined && converted !== null && !choices.some((choice) => choice === converted)) {
+  if (choices !== undefined && converted !== null && !choices.some((choice) => choice === number)) {
     return { fault: `must be one of ${choices.map((choice) => JSON.stringify(choice)).join(', ')}` };
   }
   return { value: converted };
@@ -136,8 +146,32 @@ function namesOf(kinds: NonNullable<DeclaredType['kinds']>): string {
   return [...kinds].filter((kind) => !(isAnyNumber && kind === 'bigint')).join(' or ');
 }
 
+/**
+ * Whole numbers as the declared type has them: JSON cannot tell `1` from `1.0`. What the defaults cell says goes before
+ * the schema, whose `number` is a float unless it may be an `integer` too. What neither says stays as it was given.
+ */
+function convertNumbers(
+  value: ParameterValue,
+  type: DeclaredType,
+  property: PropertySchema | undefined,
+): ParameterValue {
+  if (isList(value)) {
+    const items = property?.items;
+    return items === undefined ? value : value.map((item) => convertNumbers(item, anything, items));
+  }
+  const allows = (name: 'integer' | 'number') => property?.types?.includes(name) === true;
+  const isFloat = type.isFloat ?? (type.isInteger !== true && allows('number') && !allows('integer'));
+  const isInteger = type.isInteger ?? (!isFloat && allows('integer') && !allows('number'));
+  const number = value instanceof WholeFloat ? value.value : value;
+  if (isInteger) return typeof number === 'number' && Number.isInteger(number) ? asInteger(number) : number;
+  if (!isFloat) return value;
+  if (typeof number === 'bigint') return BigInt(Number(number)) === number ? asFloat(Number(number)) : number;
+  return typeof number === 'number' ? asFloat(number) : number;
+}
+
 /** JSON has no 64-bit integers: they come as decimal strings, or as numbers where those are exact. */
-function convertInteger(value: ParameterValue, kinds: NonNullable<DeclaredType['kinds']>): ParameterValue {
+function convertInteger(given: ParameterValue, kinds: NonNullable<DeclaredType['kinds']>): ParameterValue {
+  const value = given instanceof WholeFloat && kinds.has('bigint') && !kinds.has('number') ? given.value : given;
   if (typeof value === 'bigint' && !kinds.has('bigint') && Number.isSafeInteger(Number(value))) return Number(value);
   if (!kinds.has('bigint') || kinds.has('number') || kinds.has(kindOf(value))) return value;
   if (typeof value === 'number' && Number.isSafeInteger(value)) return BigInt(value);

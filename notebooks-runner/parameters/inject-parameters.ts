@@ -4,8 +4,9 @@ import { newCellId } from '../nbformat/upgrade-cells.ts';
 import { checkParameters, type ParameterRules } from './check-parameters.ts';
 import type { Inference } from './inference/inference.ts';
 import { readParameterSchema } from './parameter-schema.ts';
-import { parameterToJson } from './parameter-value.ts';
+import { type Parameters, parameterToJson } from './parameter-value.ts';
 import { secretVariable } from './secret-reference.ts';
+import { encodeTaggedValues } from './tagged-value.ts';
 import { translatorFor } from './translators/translator-for.ts';
 
 /** Papermill's tag of the cell that declares parameters with their defaults. */
@@ -18,6 +19,8 @@ export interface Injection {
   readonly notebook: Notebook;
   /** The checked values, as JSON for metadata; a secret shows as its reference. */
   readonly parameters: Record<string, JsonValue>;
+  /** Those of `parameters` that plain JSON does not keep as they are, in the form that `decodeTaggedValues` reads. */
+  readonly exactParameters: Record<string, JsonValue>;
   /** Names of the secrets that the injected cell takes from the kernel's environment, see `secretVariable`. */
   readonly secretNames: readonly string[];
   /** Where the injected cell stands; undefined when nothing was injected. */
@@ -39,7 +42,15 @@ export function injectParameters(
   language: string,
   kernelName = '',
 ): Injection {
-  const none = { notebook, parameters: {}, secretNames: [], index: undefined, replaced: false, warnings: [] };
+  const none: Injection = {
+    notebook,
+    parameters: {},
+    exactParameters: {},
+    secretNames: [],
+    index: undefined,
+    replaced: false,
+    warnings: [],
+  };
   const schema = readParameterSchema(notebook);
   if (Object.keys(parameters).length === 0 && schema === undefined) return none;
   const translator = translatorFor(language, kernelName);
@@ -59,6 +70,7 @@ export function injectParameters(
   return {
     notebook: { ...notebook, cells: notebook.cells.toSpliced(index, earlier === undefined ? 0 : 1, cell) },
     parameters: Object.fromEntries(recorded),
+    exactParameters: exactParameters(values),
     secretNames,
     index,
     replaced: earlier !== undefined,
@@ -67,6 +79,13 @@ export function injectParameters(
         ? ['no cell is tagged "parameters": the parameters were injected at the top']
         : [],
   };
+}
+
+function exactParameters(values: Parameters): Record<string, JsonValue> {
+  const exact = Object.entries(values).map(([name, value]) => [name, encodeTaggedValues(value)] as const);
+  const isKept = (name: string, item: JsonValue) =>
+    JSON.stringify(parameterToJson(values[name] ?? null)) === JSON.stringify(item);
+  return Object.fromEntries(exact.filter(([name, item]) => !isKept(name, item)));
 }
 
 function sourceOf(

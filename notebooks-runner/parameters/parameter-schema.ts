@@ -2,7 +2,7 @@ import type { FieldViolation } from '../../server/core/errors.ts';
 import { notebookInvalid } from '../errors.ts';
 import { isJsonObject, type JsonObject, type JsonValue } from '../nbformat/json-value.ts';
 import type { Notebook } from '../nbformat/notebook.ts';
-import { isList, kindOf, type ParameterValue } from './parameter-value.ts';
+import { isList, kindOf, type ParameterValue, WholeFloat } from './parameter-value.ts';
 
 /** JSON Schema subset for one parameter. Source: https://json-schema.org/draft/2020-12/schema */
 export interface PropertySchema {
@@ -135,7 +135,8 @@ function unsupported(path: string, key: string, supported: ReadonlySet<string>) 
 }
 
 /** Every way in which the value breaks the schema. */
-export function faultsBySchema(value: ParameterValue, schema: PropertySchema, field: string): FieldViolation[] {
+export function faultsBySchema(given: ParameterValue, schema: PropertySchema, field: string): FieldViolation[] {
+  const value = given instanceof WholeFloat ? given.value : given;
   const { types, choices, items } = schema;
   const fault = (description: string) => [{ field, description }];
   if (types !== undefined && !types.some((type) => isOfType(value, type))) {
@@ -167,7 +168,8 @@ function isOfType(value: ParameterValue, type: SchemaType): boolean {
 }
 
 /** Numbers by what they are worth, lists by their items, objects by their keys in any order. */
-function isSame(choice: JsonValue, value: ParameterValue): boolean {
+function isSame(choice: JsonValue, given: ParameterValue): boolean {
+  const value = given instanceof WholeFloat ? given.value : given;
   if (typeof value === 'bigint') return Number.isInteger(choice) && BigInt(Number(choice)) === value;
   if (isList(value)) {
     return (

@@ -5,7 +5,7 @@ import { type RunNotebookOptions, withDefaultLimits } from './run-options.ts';
 /** The options of a run that say which kernel it needs. */
 export type KernelOptions = Pick<
   RunNotebookOptions,
-  'cwd' | 'env' | 'hostEnv' | 'runtimeDir' | 'startTimeoutMs' | 'limits'
+  'cwd' | 'env' | 'hostEnv' | 'runtimeDir' | 'startTimeoutMs' | 'exitGraceMs' | 'limits'
 >;
 
 /** The kernel for a run with these options; `secrets` are added to its environment. */
@@ -22,6 +22,7 @@ export function kernelRequestOf(
     hostEnv: options.hostEnv ?? {},
     runtimeDir: options.runtimeDir,
     startTimeoutMs: options.startTimeoutMs ?? 60_000,
+    exitGraceMs: options.exitGraceMs,
     processLimits: {
       maxFileBytes: limits.maxDiskBytes,
       maxOpenFiles: limits.maxOpenFiles,

@@ -18,6 +18,7 @@ export interface PreparedRun {
   readonly notebook: Notebook;
   readonly spec: Kernelspec;
   readonly parameters: JsonObject;
+  readonly exactParameters: JsonObject;
   /** Name → value of the secrets that the parameters refer to. */
   readonly secrets: Readonly<Record<string, string>>;
   /** Whether a code cell is to run. */
@@ -55,6 +56,7 @@ export async function prepareRun(options: RunNotebookOptions, maxSourceBytes: nu
     notebook,
     spec,
     parameters: injection.parameters,
+    exactParameters: injection.exactParameters,
     secrets: await resolveSecrets(injection.secretNames, options.secrets),
     isSelected: selectCells(notebook, options.select),
     timeoutMsOf: (cell) => timeouts.get(cell.id),

@@ -13,6 +13,8 @@ export interface RunFacts {
   readonly labels: { readonly input: string; readonly output: string };
   readonly sourceSha256: string;
   readonly parameters: JsonObject;
+  /** Those that plain JSON does not keep as they are, tagged: what a resumed run gives again. */
+  readonly exactParameters: JsonObject;
   readonly kernel: KernelFacts;
   readonly failure: RunFailure | undefined;
   readonly isStoppedEarly: boolean;
@@ -60,6 +62,7 @@ export function stampNotebook(metadata: JsonObject, facts: RunFacts): void {
     start_time: isoTime(startedAtMs),
     end_time: isoTime(endedAtMs),
     source_sha256: facts.sourceSha256,
+    ...(Object.keys(facts.exactParameters).length === 0 ? {} : { exact_parameters: facts.exactParameters }),
     kernel: {
       name: kernel.name,
       implementation: kernel.implementation,

@@ -8,7 +8,7 @@ export const runOnceTag = 'run-once';
 
 /** What an earlier, unfinished run of the same notebook has left. */
 export interface ResumePlan {
-  /** The parameters of the earlier run, as its metadata holds them. */
+  /** The parameters of the earlier run, as its metadata holds them; what plain JSON would change is tagged. */
   readonly parameters: JsonObject;
   /** The earlier cell that the cell repeats: succeeded then, and of the same source; else undefined. */
   earlierOf(cell: CodeCell): CodeCell | undefined;
@@ -20,10 +20,9 @@ export interface ResumePlan {
 export function createResumePlan(earlier: Notebook): ResumePlan {
   const done = plainCells(earlier);
   const pairs = new Map<CodeCell, CodeCell>();
-  const paper = earlier.metadata['papermill'];
-  const parameters = isJsonObject(paper) ? paper['parameters'] : undefined;
+  const { papermill, showrunner } = earlier.metadata;
   return {
-    parameters: isJsonObject(parameters) ? parameters : {},
+    parameters: { ...objectIn(papermill, 'parameters'), ...objectIn(showrunner, 'exact_parameters') },
     earlierOf: (cell) => pairs.get(cell),
     match: (notebook) => {
       for (const [index, cell] of plainCells(notebook).entries()) {
@@ -33,6 +32,11 @@ export function createResumePlan(earlier: Notebook): ResumePlan {
       }
     },
   };
+}
+
+function objectIn(metadata: JsonValue | undefined, key: string): JsonObject {
+  const found = isJsonObject(metadata) ? metadata[key] : undefined;
+  return isJsonObject(found) ? found : {};
 }
 
 /** Code cells without what a run adds. */

@@ -46,6 +46,8 @@ export interface RunNotebookOptions {
   readonly runTimeoutMs?: number | undefined;
   /** How long an interrupted cell may take to stop before the kernel is killed. Default 1,000. */
   readonly interruptGraceMs?: number;
+  /** How long a kernel may take to end by itself after the run before it is killed. Default 5,000. */
+  readonly exitGraceMs?: number | undefined;
   /** Least time between two saves of the output during the run; Infinity = only at its end. Default 2,000. */
   readonly saveIntervalMs?: number;
   readonly limits?: RunLimits;

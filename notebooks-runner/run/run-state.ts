@@ -61,7 +61,7 @@ export function createRunState({
   clock,
   changes = noChanges,
 }: RunStateOptions): RunState {
-  const { spec, warnings, sourceSha256, parameters } = prepared;
+  const { spec, warnings, sourceSha256, parameters, exactParameters } = prepared;
   const startedAtMs = clock.now();
   const startedMs = clock.monotonic();
   let notebook: Notebook = prepared.notebook;
@@ -92,6 +92,7 @@ export function createRunState({
       labels,
       sourceSha256,
       parameters,
+      exactParameters,
       kernel,
       failure: ended?.failure,
       isStoppedEarly: ended?.end.isStoppedEarly ?? false,

@@ -4,6 +4,7 @@ import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { readNotebook } from '../../notebooks-runner/nbformat/read-notebook.ts';
+import { asFloat } from '../../notebooks-runner/parameters/parameter-value.ts';
 import { journalPathOf } from '../../notebooks-runner/run/journal-file.ts';
 import { readValue } from '../../server/cli/notebooks/given-parameters.ts';
 import { fillPath, pathBuiltins } from '../../server/cli/notebooks/path-template.ts';
@@ -222,7 +223,7 @@ describe('values and paths of the command line', () => {
         ' 5',
         1.5,
         0.5,
-        1000,
+        asFloat(1_000),
         Number.NaN,
         Number.NEGATIVE_INFINITY,
         9007199254740993n,

@@ -138,7 +138,7 @@ describe('a kernel that misbehaves', () => {
   it('may send what no kernel should: the rest is kept, in a document that can be read', async () => {
     await using bed = await createNotebookBed();
     const dirs = [await forgingKernels(bed, 'odd')];
-    const record = await bed.run([code('1'), code('2')], { kernelName: 'odd', kernels: { dirs } });
+    const record = await bed.run([code('1'), code('2')], { kernelName: 'odd', kernels: { dirs }, exitGraceMs: 100 });
     assert.deepEqual(statuses(record), ['succeeded', 'succeeded']);
     assert.match(record.warnings.join(), /updates of widgets were dropped/);
     const cells = codeCells(await bed.readOutput());

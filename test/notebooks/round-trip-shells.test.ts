@@ -63,21 +63,3 @@ async function runBash(program: string, context: Mocha.Context): Promise<string>
   assert.equal(result.stderr, '');
   return result.stdout;
 }
-
-describe('parameters in a real R', () => {
-  it('arrive as they were given (needs Rscript)', async function () {
-    const translator = translatorFor('r');
-    const program = [
-      translator.assignment('text', 'é "q" \\ 😀\n'),
-      translator.assignment('list', [1, null, Number.NaN, 'a']),
-      translator.assignment('object', { 'a b': 1, '': true }),
-      'cat(utf8ToInt(text), length(list), is.null(list[[2]]), is.nan(list[[3]]), names(object), sep = ",")',
-    ].join('\n');
-    const run = promisify(execFile)('Rscript', ['-e', program]);
-    const result = await run.catch((error: NodeJS.ErrnoException) =>
-      error.code === 'ENOENT' ? undefined : Promise.reject(error),
-    );
-    if (result === undefined) this.skip();
-    assert.equal(result.stdout, '233,32,34,113,34,32,92,32,128512,10,4,TRUE,TRUE,a b,');
-  });
-});

@@ -1,47 +1,12 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import type { ParameterValue } from '../../notebooks-runner/parameters/parameter-value.ts';
+import { isPlainInteger, type ParameterValue, WholeFloat } from '../../notebooks-runner/parameters/parameter-value.ts';
 import { translatorFor } from '../../notebooks-runner/parameters/translators/translator-for.ts';
+import { nastyValues } from './nasty-values.ts';
 import { code, createNotebookBed } from './notebook-bed.ts';
 
-/** Values that break naive rendering, by a name that both languages take. */
-const nasty: Readonly<Record<string, ParameterValue>> = {
-  quotes: `"double" 'single' \`back\` \\ \\\\ \\n`,
-  injection: `\${process.exit(1)} \`\${1+1}\` {x} %s #{x} $x`,
-  ending: '"; throw new Error("injected"); //',
-  commentEnd: '*/ // <!-- --> #',
-  lines: 'a\nb\rc\r\nd\u2028e\u2029f\u0085g\u000bh\u000ci',
-  controls: '\u0000\u0001\u001b[31m\u007f\u009b\ufeff\u00ad',
-  unicode: 'é ü 日本 😀 e\u0301 \u202e \ufffd',
-  surrogate: 'a\ud800b\udfff',
-  empty: '',
-  int64: 9223372036854775807n,
-  negative64: -9223372036854775808n,
-  huge: 10n ** 40n,
-  tiny: 5e-324,
-  large: 1.7976931348623157e308,
-  minusZero: -0,
-  fraction: 0.1,
-  exponent: 1e21,
-  notANumber: Number.NaN,
-  infinite: Number.POSITIVE_INFINITY,
-  minusInfinite: Number.NEGATIVE_INFINITY,
-  nothing: null,
-  yes: true,
-  no: false,
-  nested: [[], [[1, 'x', null, [true, { a: [{}] }]]], Number.NaN, 5n, -0],
-  keys: {
-    '': 1,
-    'a b': 2,
-    '"': 3,
-    '\n\u2028': 4,
-    constructor: 5,
-    'é😀': { 1: 'numeric' },
-    ...JSON.parse('{"__proto__": {"x": 1}}'),
-  },
-  élan_名: 'unicode name',
-};
+const nasty: Readonly<Record<string, ParameterValue>> = { ...nastyValues, élan_名: 'unicode name' };
 
 /** A text that is equal for equal values only, written in the kernel's own language below. */
 function describeValue(value: ParameterValue): string {
@@ -49,6 +14,7 @@ function describeValue(value: ParameterValue): string {
   if (typeof value === 'number') return Object.is(value, -0) ? 'f-0' : `f${value}`;
   if (typeof value === 'string') return `s${[...Array(value.length).keys()].map((i) => value.charCodeAt(i)).join('.')}`;
   if (typeof value !== 'object' || value === null) return String(value);
+  if (value instanceof WholeFloat) return `f${value.value}`;
   if (Array.isArray(value)) return `[${value.map(describeValue).join(',')}]`;
   const keys = Object.keys(value).sort();
   return `{${keys.map((key) => `${describeValue(key)}:${describeValue((value as Record<string, ParameterValue>)[key] ?? null)}`).join(',')}}`;
@@ -57,7 +23,7 @@ function describeValue(value: ParameterValue): string {
 describe('parameters in a real kernel', () => {
   it('arrive in TypeScript exactly as they were given, whatever they hold', async () => {
     await using bed = await createNotebookBed();
-    const show = `const describeValue = ${describeValue.toString().replace(/: ParameterValue|: string/g, '')};`;
+    const show = `class WholeFloat {} const describeValue = ${describeValue.toString().replace(/: ParameterValue|: string/g, '')};`;
     const values = Object.keys(nasty).map((name) => `${JSON.stringify(name)}: describeValue(${name})`);
     const emit = `await Deno.jupyter.display({ "application/scrapbook.scrap.json+json":
       { name: "values", encoder: "json", version: 1, data: { ${values.join(', ')} } } }, { raw: true });`;
@@ -113,13 +79,13 @@ describe('parameters in a real kernel', () => {
 function toPythonText(value: ParameterValue): string {
   if (typeof value === 'bigint') return `n${value}`;
   if (Array.isArray(value)) return `[${value.map(toPythonText).join(',')}]`;
+  if (value instanceof WholeFloat) return hexOf(value.value);
   if (typeof value === 'object' && value !== null) {
     const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
     return `{${entries.map(([key, item]) => `${describeValue(key)}:${toPythonText(item)}`).join(',')}}`;
   }
   if (typeof value !== 'number' || !Number.isFinite(value) || Object.is(value, -0)) return describeValue(value);
-  if (Number.isInteger(value) && !String(value).includes('e')) return `n${value}`;
-  return hexOf(value);
+  return isPlainInteger(value) ? `n${value}` : hexOf(value);
 }
 
 /** A double as Python's float.hex writes it. */

@@ -43,7 +43,7 @@ describe('what a language cannot take', () => {
   for (const [language, names] of Object.entries({
     r: ['_x', '.1a', 'TRUE', 'if', 'x;y', 'x y', '', '...', '..1', 'NA_complex_'],
     scala: ['val', 'x-y', '_', 'x`'],
-    julia: ['end', 'x;y', 'x$', '1x', 'Main'],
+    julia: ['end', 'x;y', 'x$', '1x', 'Main', 'String', 'eval'],
     matlab: ['_x', 'end', 'x.y', 'é'],
     'c#': ['class', '@x', 'x\\u0061'],
     'f#': ['let', "x'", '``x``'],

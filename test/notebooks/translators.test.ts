@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { ParameterValue } from '../../notebooks-runner/parameters/parameter-value.ts';
+import { asFloat, type ParameterValue } from '../../notebooks-runner/parameters/parameter-value.ts';
 import { translatorFor } from '../../notebooks-runner/parameters/translators/translator-for.ts';
 
 const values: Readonly<Record<string, ParameterValue>> = {
@@ -10,6 +10,7 @@ const values: Readonly<Record<string, ParameterValue>> = {
   int64: -9223372036854775808n,
   huge: 2n ** 70n,
   fraction: 0.1,
+  whole: asFloat(1),
   large: 1e20,
   minusZero: -0,
   notANumber: Number.NaN,
@@ -33,6 +34,7 @@ const golden: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     int64: '! is an integer over 53 bits, which R has no type for; pass it as text',
     huge: '! is an integer over 53 bits, which R has no type for; pass it as text',
     fraction: 'x <- 0.1',
+    whole: 'x <- 1.0',
     large: 'x <- 1e+20',
     minusZero: 'x <- -0.0',
     notANumber: 'x <- NaN',
@@ -40,8 +42,8 @@ const golden: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     text: String.raw`x <- "\u00e9 \"q\" 's' $x ${'`'}b${'`'} \\n\n\U0001f600"`,
     list: 'x <- list(1, TRUE, "a")',
     nested: 'x <- list(list(1))',
-    object: String.raw`x <- stats::setNames(list(1, NULL), c("a \"b\"", "c"))`,
-    empty: 'x <- stats::setNames(list(), c())',
+    object: String.raw`x <- list("a \"b\"" = 1, "c" = NULL)`,
+    empty: 'x <- stats::setNames(list(), character())',
     when: 'x <- as.POSIXct("2024-02-29T12:30:00.500", format = "%Y-%m-%dT%H:%M:%OS", tz = "UTC")',
     bytes: 'x <- as.raw(c(0, 127, 255))',
   },
@@ -53,6 +55,7 @@ const golden: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     int64: 'val x = -9223372036854775808L',
     huge: 'val x = BigInt("1180591620717411303424")',
     fraction: 'val x = 0.1',
+    whole: 'val x = 1.0',
     large: 'val x = 1e+20',
     minusZero: 'val x = -0.0',
     notANumber: 'val x = Double.NaN',
@@ -61,7 +64,7 @@ const golden: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     list: 'val x = Seq(1, true, "a")',
     nested: 'val x = Seq(Seq(1))',
     object: String.raw`val x = Map("a \"b\"" -> 1, "c" -> None)`,
-    empty: 'val x = Map()',
+    empty: 'val x = Map.empty[String, Any]',
     when: 'val x = java.time.Instant.parse("2024-02-29T12:30:00.500Z")',
     bytes: 'val x = Array[Byte](0, 127, -1)',
   },
@@ -73,6 +76,7 @@ const golden: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     int64: 'x = parse(Int64, "-9223372036854775808")',
     huge: 'x = parse(BigInt, "1180591620717411303424")',
     fraction: 'x = 0.1',
+    whole: 'x = 1.0',
     large: 'x = 1e+20',
     minusZero: 'x = -0.0',
     notANumber: 'x = NaN',
@@ -93,6 +97,7 @@ const golden: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     int64: "x = sscanf('-9223372036854775808', '%ld');",
     huge: '! is an integer over 64 bits, which Matlab has no type for',
     fraction: 'x = 0.1;',
+    whole: 'x = 1.0;',
     large: 'x = 1e+20;',
     minusZero: 'x = -0.0;',
     notANumber: 'x = NaN;',
@@ -113,6 +118,7 @@ const golden: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     int64: 'var x = -9223372036854775808L;',
     huge: 'var x = System.Numerics.BigInteger.Parse("1180591620717411303424");',
     fraction: 'var x = 0.1;',
+    whole: 'var x = 1.0;',
     large: 'var x = 1e+20;',
     minusZero: 'var x = -0.0;',
     notANumber: 'var x = double.NaN;',
@@ -133,6 +139,7 @@ const golden: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     int64: 'let x = -9223372036854775808L',
     huge: 'let x = System.Numerics.BigInteger.Parse("1180591620717411303424")',
     fraction: 'let x = 0.1',
+    whole: 'let x = 1.0',
     large: 'let x = 1e+20',
     minusZero: 'let x = -0.0',
     notANumber: 'let x = System.Double.NaN',
@@ -153,6 +160,7 @@ const golden: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     int64: "$x = [long]'-9223372036854775808'",
     huge: "$x = [System.Numerics.BigInteger]::Parse('1180591620717411303424')",
     fraction: '$x = 0.1',
+    whole: '$x = 1.0',
     large: '$x = 1e+20',
     minusZero: '$x = -0.0',
     notANumber: '$x = [double]::NaN',
@@ -173,6 +181,7 @@ const golden: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     int64: 'x=-9223372036854775808',
     huge: 'x=1180591620717411303424',
     fraction: 'x=0.1',
+    whole: 'x=1.0',
     large: 'x=1e+20',
     minusZero: 'x=-0.0',
     notANumber: 'x=nan',
@@ -211,6 +220,41 @@ describe('parameters in the other languages', () => {
       ].map(literal),
       ['[1, 2]', '[0.5, 1.5]', 'Any[1, -0.0]', 'Any[[1], [0.5]]', '["a", "b"]'],
     );
+  });
+
+  it('are not made another type of by their neighbours in Scala and F#', () => {
+    const lists = [
+      [1, 2],
+      [1, 0.5],
+      [asFloat(1), 0.5],
+      [2n ** 63n - 1n, 0.5],
+      [1, 3_000_000_000],
+    ];
+    assert.deepEqual(lists.map(translatorFor('scala').literal), [
+      'Seq(1, 2)',
+      'Seq[Any](1, 0.5)',
+      'Seq(1.0, 0.5)',
+      'Seq[Any](9223372036854775807L, 0.5)',
+      'Seq(1, 3000000000L)',
+    ]);
+    assert.deepEqual(lists.slice(0, 3).map(translatorFor('f#').literal), [
+      '[ 1; 2 ]',
+      '[ box (1); box (0.5) ]',
+      '[ 1.0; 0.5 ]',
+    ]);
+  });
+
+  it('are refused in R where they nest deeper than its parser goes', () => {
+    const nested = (levels: number): ParameterValue => (levels === 0 ? 1 : [nested(levels - 1)]);
+    const named = (levels: number): ParameterValue => (levels === 0 ? 1 : { é: named(levels - 1) });
+    const { faultsOf } = translatorFor('r');
+    assert.deepEqual(
+      [nested(50), named(25), '('.repeat(60)].map((value) => faultsOf(value, 'p').length),
+      [0, 0, 0],
+    );
+    for (const value of [nested(51), named(26)]) {
+      assert.match(faultsOf(value, 'p')[0]?.description ?? '', /nests deeper than R's parser goes/);
+    }
   });
 
   it('interpolate nothing in any language, and bind secrets without their value', () => {

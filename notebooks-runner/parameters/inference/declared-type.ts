@@ -8,6 +8,8 @@ export interface DeclaredType {
   readonly choices: readonly (string | number)[] | undefined;
   /** True when numbers must be whole, as Python's `int`. */
   readonly isInteger?: boolean;
+  /** True when numbers must be floats, as Python's `float`. */
+  readonly isFloat?: boolean;
 }
 
 /** The type of what is not known. */

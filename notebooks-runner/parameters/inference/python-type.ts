@@ -3,7 +3,7 @@ import { anything, type DeclaredType, only } from './declared-type.ts';
 import { type PythonToken, scanPython } from './scan-python.ts';
 
 const whole: DeclaredType = { kinds: new Set<ValueKind>(['number', 'bigint']), choices: undefined, isInteger: true };
-const real = only('number', 'bigint');
+const real: DeclaredType = { kinds: whole.kinds, choices: undefined, isFloat: true };
 /** Brackets in brackets that are looked into. */
 const maxNesting = 20;
 
@@ -93,6 +93,7 @@ function union(types: readonly DeclaredType[]): DeclaredType {
     kinds,
     choices: isEnumerated ? given.flatMap((type) => type.choices ?? []) : undefined,
     ...(numeric.length > 0 && numeric.every((type) => type.isInteger === true) ? { isInteger: true } : {}),
+    ...(numeric.length > 0 && numeric.every((type) => type.isFloat === true) ? { isFloat: true } : {}),
   };
 }
 

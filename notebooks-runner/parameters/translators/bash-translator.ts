@@ -1,5 +1,12 @@
 import { isList, type ParameterValue } from '../parameter-value.ts';
-import { createLiteral, faultsOfLiteral, floatText, type LiteralWriter, refuseText } from './literal-writer.ts';
+import {
+  createLiteral,
+  faultsOfLiteral,
+  floatText,
+  isObject,
+  type LiteralWriter,
+  refuseText,
+} from './literal-writer.ts';
 import type { Translator } from './translator.ts';
 
 const namePattern = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
@@ -51,15 +58,13 @@ function quoteKey(key: string): string {
 }
 
 function refuse(value: ParameterValue, depth: number): string | undefined {
-  const isNested = kindIsNested(value);
-  if (isNested && depth > 0) return 'is a list or object in another, which Bash cannot hold';
-  if (isNested && !isList(value) && Object.hasOwn(value as object, ''))
-    return 'has an empty key, which Bash cannot hold';
+  if (isNested(value) && depth > 0) return 'is a list or object in another, which Bash cannot hold';
+  if (isObject(value) && Object.hasOwn(value, '')) return 'has an empty key, which Bash cannot hold';
   return refuseText(value, 'Bash', { nul: false, loneSurrogate: false });
 }
 
-function kindIsNested(value: ParameterValue): boolean {
-  return typeof value === 'object' && value !== null && !(value instanceof Date) && !(value instanceof Uint8Array);
+function isNested(value: ParameterValue): boolean {
+  return isList(value) || isObject(value);
 }
 
 const literal = createLiteral(writer);
@@ -71,7 +76,7 @@ export const bashTranslator: Translator = {
   faultsOf: (value, field) => faultsOfLiteral(writer, value, field),
   literal,
   assignment: (name, value) => {
-    if (!kindIsNested(value)) return `${name}=${literal(value)}`;
+    if (!isNested(value)) return `${name}=${literal(value)}`;
     return `${isList(value) ? 'declare -a' : 'declare -A'} ${name}=${literal(value)}`;
   },
   secretAssignment: (name, variable) => `${name}="\${${variable}}"`,

@@ -1,5 +1,13 @@
 import { kindOf, type ParameterValue } from '../parameter-value.ts';
-import { createLiteral, escapeUnits, floatText, isInt32, isInt64, type LiteralWriter } from './literal-writer.ts';
+import {
+  createLiteral,
+  escapeUnits,
+  floatText,
+  isInt32,
+  isInt64,
+  type LiteralWriter,
+  numberTypeOf,
+} from './literal-writer.ts';
 import type { Translator } from './translator.ts';
 
 const namePattern = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
@@ -23,9 +31,9 @@ function listLiteral(items: readonly string[], values: readonly ParameterValue[]
 }
 
 function typeOf(value: ParameterValue): string {
-  const isInteger = Number.isSafeInteger(value) && !Object.is(value, -0);
-  if (typeof value === 'number') return isInteger ? (isInt32(value) ? 'int' : 'int64') : 'float';
-  return typeof value === 'bigint' ? (isInt64(value) ? 'int64' : 'bigint') : kindOf(value);
+  if (typeof value === 'bigint') return isInt64(value) ? 'int64' : 'bigint';
+  const number = numberTypeOf(value);
+  return number === 'integer' ? (isInt32(Number(value)) ? 'int' : 'int64') : (number ?? kindOf(value));
 }
 
 const writer: LiteralWriter = {

@@ -5,7 +5,9 @@ import {
   faultsOfLiteral,
   floatText,
   isInt64,
+  isObject,
   type LiteralWriter,
+  numberTypeOf,
   refuseText,
 } from './literal-writer.ts';
 import type { Translator } from './translator.ts';
@@ -15,7 +17,7 @@ const namePattern = /^[\p{L}_][\p{L}\p{N}_]{0,127}!?$/u;
 const reserved = new Set(
   `_ abstract baremodule begin break catch ccall const continue do else elseif end export false finally for function
   global if import in isa let local macro module mutable new primitive quote return struct true try type using var
-  where while nothing missing NaN Inf Main Base Core`.split(/\s+/),
+  where while nothing missing NaN Inf Main Base Core Module String Dates eval`.split(/\s+/),
 );
 
 const short: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' };
@@ -32,8 +34,7 @@ function quote(text: string): string {
 
 /** Julia would turn `[1, true]` into integers, and `[1, 0.5]` and `[[1], [0.5]]` into floats. */
 function listLiteral(items: readonly string[], values: readonly ParameterValue[]): string {
-  const isInteger = (value: ParameterValue) => Number.isSafeInteger(value) && !Object.is(value, -0);
-  const kinds = new Set(values.map((value) => (isInteger(value) ? 'integer' : kindOf(value))));
+  const kinds = new Set(values.map((value) => numberTypeOf(value) ?? kindOf(value)));
   const isUniform = kinds.size === 1 && !kinds.has('bigint') && !kinds.has('list');
   return `${isUniform ? '' : 'Any'}[${items.join(', ')}]`;
 }
@@ -71,7 +72,7 @@ export const juliaTranslator: Translator = {
 };
 
 function holdsDate(value: ParameterValue): boolean {
-  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return false;
   if (value instanceof Date) return true;
-  return (isList(value) ? value : Object.values(value)).some(holdsDate);
+  if (isList(value)) return value.some(holdsDate);
+  return isObject(value) && Object.values(value).some(holdsDate);
 }

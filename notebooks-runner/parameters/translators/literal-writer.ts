@@ -1,5 +1,5 @@
 import type { FieldViolation } from '../../../server/core/errors.ts';
-import { isList, type ParameterValue } from '../parameter-value.ts';
+import { isList, isPlainInteger, kindOf, type ParameterValue, WholeFloat } from '../parameter-value.ts';
 
 /** How one programming language writes values; list items and object values come already written. */
 export interface LiteralWriter {
@@ -11,7 +11,7 @@ export interface LiteralWriter {
   readonly minusInfinity: string;
   /** An integer of at most 53 bits. */
   integer(value: number): string;
-  /** Any other finite number. */
+  /** Any other finite number, and whole ones that are floats. */
   float(value: number): string;
   bigint(value: bigint): string;
   text(value: string): string;
@@ -32,6 +32,7 @@ export function createLiteral(writer: LiteralWriter): (value: ParameterValue) =>
     if (typeof value === 'boolean') return value ? writer.yes : writer.no;
     if (typeof value === 'bigint') return writer.bigint(value);
     if (typeof value === 'number') return numberLiteral(writer, value);
+    if (value instanceof WholeFloat) return writer.float(value.value);
     if (value instanceof Date) return writer.date(value.toISOString());
     if (value instanceof Uint8Array) return writer.bytes(value);
     if (isList(value)) return writer.list(value.map(literal), value);
@@ -43,7 +44,7 @@ export function createLiteral(writer: LiteralWriter): (value: ParameterValue) =>
 function numberLiteral(writer: LiteralWriter, value: number): string {
   if (Number.isNaN(value)) return writer.notANumber;
   if (!Number.isFinite(value)) return value > 0 ? writer.infinity : writer.minusInfinity;
-  return Number.isSafeInteger(value) && !Object.is(value, -0) ? writer.integer(value) : writer.float(value);
+  return isPlainInteger(value) ? writer.integer(value) : writer.float(value);
 }
 
 /** Every part of the value that the language cannot hold, with the reason. */
@@ -55,19 +56,31 @@ export function faultsOfLiteral(
 ): FieldViolation[] {
   const refused = writer.refuse?.(value, depth);
   if (refused !== undefined) return [{ field, description: refused }];
-  if (typeof value !== 'object' || value === null || value instanceof Date || value instanceof Uint8Array) return [];
   if (isList(value)) {
     return value.flatMap((item, index) => faultsOfLiteral(writer, item, `${field}[${index}]`, depth + 1));
   }
+  if (!isObject(value)) return [];
   return Object.entries(value).flatMap(([key, item]) => [
     ...faultsOfLiteral(writer, key, `${field}.${key}`, depth + 1),
     ...faultsOfLiteral(writer, item, `${field}.${key}`, depth + 1),
   ]);
 }
 
-/** The shortest decimal text that reads back as the same double and as no integer: `0.1`, `1e+21`, `-0.0`. */
+/** True for an object of named values. */
+export function isObject(value: ParameterValue): value is Readonly<Record<string, ParameterValue>> {
+  return kindOf(value) === 'object';
+}
+
+/** `integer` or `float` as the number is written; undefined for another value. */
+export function numberTypeOf(value: ParameterValue): 'integer' | 'float' | undefined {
+  if (isPlainInteger(value)) return 'integer';
+  return kindOf(value) === 'number' ? 'float' : undefined;
+}
+
+/** The shortest decimal text that reads back as the same double and as no integer: `0.1`, `1.0`, `1e+21`, `-0.0`. */
 export function floatText(value: number): string {
   if (Object.is(value, -0)) return '-0.0';
+  if (Number.isSafeInteger(value)) return `${value}.0`;
   const text = String(value);
   return /^-?\d+$/.test(text) ? value.toExponential() : text;
 }

@@ -1,5 +1,13 @@
-import { isList, type ParameterValue } from '../parameter-value.ts';
-import { byteList, createLiteral, faultsOfLiteral, floatText, isInt64, type LiteralWriter } from './literal-writer.ts';
+import type { ParameterValue } from '../parameter-value.ts';
+import {
+  byteList,
+  createLiteral,
+  faultsOfLiteral,
+  floatText,
+  isInt64,
+  isObject,
+  type LiteralWriter,
+} from './literal-writer.ts';
 import type { Translator } from './translator.ts';
 
 const namePattern = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
@@ -53,9 +61,7 @@ const writer: LiteralWriter = {
 };
 
 function refuseKeys(value: ParameterValue): string | undefined {
-  if (typeof value !== 'object' || value === null || value instanceof Date || value instanceof Uint8Array)
-    return undefined;
-  if (isList(value)) return undefined;
+  if (!isObject(value)) return undefined;
   const keys = Object.keys(value).map((key) => key.toLowerCase());
   return new Set(keys).size < keys.length
     ? 'has keys that differ in case only, which PowerShell takes for one'

@@ -1,6 +1,6 @@
 import { inferPython } from '../inference/infer-python.ts';
 import { quoteText } from './literal-text.ts';
-import { createLiteral } from './literal-writer.ts';
+import { createLiteral, floatText } from './literal-writer.ts';
 import type { Translator } from './translator.ts';
 
 const namePattern = /^[\p{XID_Start}_][\p{XID_Continue}]{0,127}$/u;
@@ -18,7 +18,7 @@ const literal = createLiteral({
   infinity: 'float("inf")',
   minusInfinity: 'float("-inf")',
   integer: String,
-  float: (value) => (Object.is(value, -0) ? '-0.0' : String(value)),
+  float: floatText,
   bigint: String,
   text: quoteText,
   list: (items) => `[${items.join(', ')}]`,

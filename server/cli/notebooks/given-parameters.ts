@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { asFloat } from '../../../notebooks-runner/parameters/parameter-value.ts';
 import { invalidField, messageOf } from '../../core/errors.ts';
 import type { GivenParameter, RunArguments } from './run-options.ts';
 
@@ -51,8 +52,9 @@ async function readYaml(text: string, field: string): Promise<[string, unknown][
   return Object.entries(value);
 }
 
-/** Integers that a number holds exactly are numbers, sets lists; moments and bytes are taken as they are. */
+/** Integers that a number holds exactly are numbers, `1.0` is a float, sets lists; moments and bytes are as they are. */
 function toParameter(value: unknown): unknown {
+  if (typeof value === 'number') return asFloat(value);
   if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : value;
   if (Array.isArray(value) || value instanceof Set) return Array.from(value, toParameter);
   if (value instanceof Map) return toParameter(Object.fromEntries(value));
@@ -76,7 +78,7 @@ export function readValue({ text, kind }: Omit<GivenParameter, 'name'>): unknown
   if (Object.hasOwn(floatWords, text.toLowerCase())) return floatWords[text.toLowerCase()];
   if (/^-?(?:0|[1-9]\d*)$/.test(text)) {
     const number = Number(text);
-    return Number.isSafeInteger(number) ? number : BigInt(text);
+    return Number.isSafeInteger(number) ? number + 0 : BigInt(text);
   }
-  return /^-?(?:\d+\.\d*|\.\d+|\d+(?=[eE]))(?:[eE][+-]?\d+)?$/.test(text) ? Number(text) : text;
+  return /^-?(?:\d+\.\d*|\.\d+|\d+(?=[eE]))(?:[eE][+-]?\d+)?$/.test(text) ? asFloat(Number(text)) : text;
 }

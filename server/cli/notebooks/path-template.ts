@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { isPlainInteger, WholeFloat } from '../../../notebooks-runner/parameters/parameter-value.ts';
 import { invalidField } from '../../core/errors.ts';
 
 /** What `pm` stands for in a path, unless a parameter has that name. */
@@ -38,12 +39,13 @@ export function fillPath(template: string, values: Readonly<Record<string, unkno
   );
 }
 
-function formatValue(value: unknown, spec: string, template: string): string {
+function formatValue(given: unknown, spec: string, template: string): string {
+  const value = given instanceof WholeFloat ? given.value : given;
   if (isMoment(value)) return spec === '' ? formatMoment('%Y-%m-%d %H:%M:%S.%f', value) : formatMoment(spec, value);
   if (typeof value === 'object' && value !== null) throw invalidField('path', `"${template}" names a list or object`);
   const width = /^(0?)(\d*)(?:d|s)?$/.exec(spec);
   if (width !== null) {
-    const text = textOf(value);
+    const text = textOf(given);
     const size = Number(width[2] ?? 0);
     if (width[1] !== '0') return typeof value === 'string' ? text.padEnd(size) : text.padStart(size);
     return text.startsWith('-') ? `-${text.slice(1).padStart(size - 1, '0')}` : text.padStart(size, '0');
@@ -56,7 +58,18 @@ function formatValue(value: unknown, spec: string, template: string): string {
 /** As Python writes it. */
 function textOf(value: unknown): string {
   if (value === true) return 'True';
+  if (value instanceof WholeFloat) return `${value.value}.0`;
+  if (typeof value === 'number' && !isPlainInteger(value)) return floatText(value);
   return value === false ? 'False' : value === null ? 'None' : String(value);
+}
+
+/** Python takes an exponent from 1e16 on and below 1e-4, of two digits at least. */
+function floatText(value: number): string {
+  if (!Number.isFinite(value)) return Number.isNaN(value) ? 'nan' : value > 0 ? 'inf' : '-inf';
+  if (value === 0) return '-0.0';
+  const [mantissa = '', exponent = '0'] = value.toExponential().split('e');
+  if (Number(exponent) >= -4 && Number(exponent) < 16) return String(value);
+  return `${mantissa}e${exponent[0]}${exponent.slice(1).padStart(2, '0')}`;
 }
 
 interface Moment {
