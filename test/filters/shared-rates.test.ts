@@ -4,6 +4,7 @@ import { silentLogger } from '../../server/core/log.ts';
 import type { SharedRates } from '../../server/core/shared-rates.ts';
 import { createSharedRates } from '../../workers/queue/shared-rates.ts';
 import { type OpenedRedis, openRedis } from '../../workers/redis/private-redis.ts';
+import { redisCommand } from '../jobs/fixtures/redis-command.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
 import { createTempDir, type TempDir } from '../support/temp-dir.ts';
@@ -63,6 +64,15 @@ describe('rates that servers share', () => {
     const tookMs = performance.now() - start;
     assert.ok(tookMs >= 95, `20 calls beyond the burst took ${tookMs} ms, and 5 ms each are due`);
     assert.equal(await rates.take(`steady ${'x'.repeat(10_000)}`, rate), 0);
+  });
+
+  it('hold nobody back for an hour when the clock of Redis is set back by one', async () => {
+    const rates = await connected(connect());
+    const rate = { ratePerSecond: 10, burst: 5 };
+    await rates.take('jump', rate);
+    // What was due at a time that has now come again: an hour ahead.
+    await redisCommand(redis.url, 'set', 'showrunner:rate:jump', String(Date.now() + 3_600_000));
+    assert.ok((await rates.take('jump', rate)) <= 100, 'as after a whole burst');
   });
 
   it('are one limit for calls of two servers', async () => {

@@ -7,6 +7,7 @@ import { createWebhooks, type Webhooks, type WebhooksDeps } from '../../server/j
 import type { RecordsStore } from '../../server/stores/records/records-store.ts';
 import { createEmbeddedStores } from '../support/embedded-stores.ts';
 import { startHttpReceiver } from '../support/http-receiver.ts';
+import { createShiftedClock } from '../support/shifted-clock.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
 type Receiver = Awaited<ReturnType<typeof startHttpReceiver>>;
@@ -60,6 +61,20 @@ describe('a webhook beside one that does not answer', () => {
       await waitUntil('it is noted', () => webhooks.status('good').pending === 0);
     }
     assert.deepEqual([webhooks.counters.snapshot().dropped, webhooks.status('a-silent').pending], [3, 3]);
+  });
+
+  it('tries again after its time also when the clock was set back by an hour', async () => {
+    const clock = createShiftedClock();
+    let answer = 500;
+    const late = await startHttpReceiver(() => answer);
+    await open({ clock, baseBackoffMs: 200, origins: [good.origin, silent.origin, late.origin] });
+    await webhooks.update('good', { url: late.origin }, 0);
+    await webhooks.tell(notice(0));
+    await waitUntil('it waits', () => webhooks.status('good').lastError === 'HTTP 500');
+    answer = 204;
+    clock.shift(-3_600_000);
+    await waitUntil('it is told', () => webhooks.status('good').pending === 0);
+    await late.close();
   });
 
   it('is not told again by a server whose try failed after another one had told it', async () => {

@@ -5,6 +5,7 @@ import type { WorkflowNode } from '../../server/jobs/workflows/workflow.ts';
 import { createWorkflowEngine, type WorkflowEngineDeps } from '../../server/jobs/workflows/workflow-engine.ts';
 import type { Json } from '../../workers/queue/job-kind.ts';
 import { createEmbeddedStores } from '../support/embedded-stores.ts';
+import { createShiftedClock } from '../support/shifted-clock.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { type JobsHarness, openJobsHarness } from './fixtures/harness.ts';
 import { createWorkflowRuns, node, type WorkflowRuns } from './fixtures/workflow-runs.ts';
@@ -93,6 +94,25 @@ describe('a workflow run that waits for an event', () => {
     harness.touch('turn');
     assert.deepEqual((await flows.finished(first)).ended.result, { id: 'one' });
     assert.deepEqual((await flows.finished(second)).ended.result, { id: 'two' });
+  });
+});
+
+describe('a workflow run over a clock that is set back by an hour', () => {
+  it('takes the event that comes then', async () => {
+    const clock = createShiftedClock();
+    const harness = await openJobsHarness({ clock });
+    try {
+      const flows = createWorkflowRuns(harness);
+      const work = { type: 'signal' as const, eventKind: 'model.published', subject: '', when: '' };
+      const run = await flows.run(await flows.define([node('published', '', {}, [], { work })]));
+      clock.shift(-3_600_000);
+      await harness.jobs.onEvent({
+        ...{ eventId: 'one', kind: 'model.published', subject: 'm', profile: '', data: {}, acceptedMs: clock.now() },
+      });
+      assert.equal((await flows.finished(run)).ended.state, 'succeeded');
+    } finally {
+      await harness.close();
+    }
   });
 });
 

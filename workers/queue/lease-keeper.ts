@@ -1,13 +1,16 @@
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { Job } from 'bullmq';
+import type { Redis } from 'ioredis';
 import { messageOf } from '../../server/core/errors.ts';
 import type { Logger } from '../../server/core/log.ts';
+import { renewLease } from './renew-lease.ts';
 
 /** A lock of BullMQ that this process holds. */
 export interface HeldLease {
   readonly lockKey: string;
   readonly stalledKey: string;
+  readonly activeKey: string;
   readonly jobId: string;
   readonly token: string;
 }
@@ -23,11 +26,14 @@ export interface LeaseKeeperData {
 export interface LeaseKeeper {
   /** Keeps the job's lease until the returned function is called. */
   hold(job: Job): () => void;
+  /** Renews the lease of a held job at once, also one that has just run out; false when the job is another's by now. */
+  renew(jobId: string): Promise<boolean>;
   close(): Promise<void>;
 }
 
 export interface LeaseKeeperOptions {
   readonly url: string;
+  readonly redis: Redis;
   readonly log: Logger;
   readonly leaseMs: number;
   /** A main thread that has been busy for longer than this counts as hung, in ms. */
@@ -41,7 +47,7 @@ const beatIntervalMs = 200;
  * or of parsing a large file would cost the job its short lease. A killed or stopped process still loses them at
  * once, and a main thread that hangs loses them after `maxBlockMs`.
  */
-export function createLeaseKeeper({ url, log, leaseMs, maxBlockMs }: LeaseKeeperOptions): LeaseKeeper {
+export function createLeaseKeeper({ url, redis, log, leaseMs, maxBlockMs }: LeaseKeeperOptions): LeaseKeeper {
   const beat = new Int32Array(new SharedArrayBuffer(4));
   const data: LeaseKeeperData = { url, leaseMs, maxBlockMs, beat };
   const file = fileURLToPath(new URL('lease-keeper-thread.ts', import.meta.url));
@@ -51,6 +57,7 @@ export function createLeaseKeeper({ url, log, leaseMs, maxBlockMs }: LeaseKeeper
   thread.unref();
   const timer = setInterval(() => Atomics.add(beat, 0, 1), beatIntervalMs);
   timer.unref();
+  const held = new Map<string, HeldLease>();
 
   return {
     hold: (job) => {
@@ -59,11 +66,20 @@ export function createLeaseKeeper({ url, log, leaseMs, maxBlockMs }: LeaseKeeper
       const lease: HeldLease = {
         lockKey: `${base}${jobId}:lock`,
         stalledKey: `${base}stalled`,
+        activeKey: `${base}active`,
         jobId,
         token: job.token ?? '',
       };
+      held.set(jobId, lease);
       thread.postMessage({ hold: lease });
-      return () => thread.postMessage({ drop: lease });
+      return () => {
+        if (held.get(jobId) === lease) held.delete(jobId);
+        thread.postMessage({ drop: lease });
+      };
+    },
+    renew: async (jobId) => {
+      const lease = held.get(jobId);
+      return lease !== undefined && renewLease(redis, lease, leaseMs);
     },
     close: async () => {
       clearInterval(timer);

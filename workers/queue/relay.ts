@@ -1,3 +1,4 @@
+import type { Redis } from 'ioredis';
 import type { Clock } from '../../server/core/clock.ts';
 import { messageOf } from '../../server/core/errors.ts';
 import type { Logger } from '../../server/core/log.ts';
@@ -67,6 +68,12 @@ export function createRelayWriter({ url, log, prefix = defaultPrefix, stream = '
   };
 }
 
+/** Ids of streams are times of Redis' own clock: from a moment ago, so that what is written while we connect is seen. */
+async function aMomentAgo(redis: Redis): Promise<string> {
+  const [seconds] = await redis.time();
+  return `${Number(seconds) - 1}000-0`;
+}
+
 type StreamReply = [string, [string, string[]][]][] | null;
 
 /**
@@ -82,10 +89,11 @@ export function createRelayReader(
   const closing = new AbortController();
 
   const read = async () => {
-    // Ids of the stream are times: from a moment ago, so that what is written while we connect is seen.
-    let position = from ?? `${Math.floor(clock.now()) - 1000}-0`;
+    let position = from;
     while (!closing.signal.aborted) {
       try {
+        position ??= await orAborted(aMomentAgo(redis), closing.signal);
+        if (position === undefined) return;
         // While Redis is away the command itself never ends, not even by a disconnect.
         const reading = redis.xread('COUNT', 64, 'BLOCK', blockMs, 'STREAMS', key, position);
         const reply = (await orAborted(reading, closing.signal)) as StreamReply | undefined;

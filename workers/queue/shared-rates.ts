@@ -7,14 +7,15 @@ import { openConnection } from './connection.ts';
 /**
  * The generic cell rate algorithm (ITU-T I.371, as in throttled and redis-cell): one number per key, the time at which
  * all calls granted so far would be due at the steady rate. Redis' own clock counts, so that servers whose clocks
- * differ agree; the key goes by itself when its caller has been away for long enough to have a full burst again.
+ * differ agree; the key goes by itself when its caller has been away for long enough to have a full burst again. When
+ * that clock is set back, or the burst made smaller, a caller owes a full burst at most.
  */
 const takeCall = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + time[2] / 1000
 local interval = tonumber(ARGV[1])
 local due = tonumber(redis.call('GET', KEYS[1]) or now)
-if due < now then due = now end
+due = math.min(math.max(due, now), now + interval * ARGV[2])
 local nextDue = due + interval
 local waits = nextDue - interval * tonumber(ARGV[2]) - now
 if waits > 0 then return math.ceil(waits) end

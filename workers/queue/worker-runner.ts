@@ -7,11 +7,12 @@ import { type Clock, systemClock } from '../../server/core/clock.ts';
 import { messageOf } from '../../server/core/errors.ts';
 import type { Logger } from '../../server/core/log.ts';
 import { type Random, systemRandom } from '../../server/core/random.ts';
+import { createClockGuard } from './clock-guard.ts';
 import { openConnection, redisOptions } from './connection.ts';
 import { createJobAttempts, type JobAttempts } from './job-attempts.ts';
 import type { JobKind } from './job-kind.ts';
 import { createJobLedger } from './job-ledger.ts';
-import { createLeaseKeeper } from './lease-keeper.ts';
+import { createLeaseKeeper, type LeaseKeeper } from './lease-keeper.ts';
 import { jobCancelled, leaseLost, workerStopping } from './queue-errors.ts';
 import { defaultPrefix, queueKeys } from './queue-keys.ts';
 import { createQueueTelemetry } from './queue-telemetry.ts';
@@ -58,6 +59,7 @@ export interface WorkerRunner {
  */
 const verifyIntervalMs = 1_000;
 const defaultLeaseMs = 2_500;
+const defaultStallCheckMs = 1_000;
 const closeTimeoutMs = 5_000;
 const leaveTimeoutMs = 1_000;
 
@@ -83,8 +85,8 @@ export async function createWorkerRunner(options: WorkerRunnerOptions): Promise<
     return queue;
   };
   const logs = createRelayWriter({ url, log, clock, prefix, stream: 'logs' });
-  const { leaseMs = defaultLeaseMs, maxBlockMs = 30_000 } = options;
-  const leases = createLeaseKeeper({ url, log, leaseMs, maxBlockMs });
+  const { leaseMs = defaultLeaseMs, stallCheckMs = defaultStallCheckMs, maxBlockMs = 30_000 } = options;
+  const leases = createLeaseKeeper({ url, redis: commands, log, leaseMs, maxBlockMs });
   const register = createWorkerRegister(commands, keys);
   const workerId = `${hostname()}/${process.pid}/${randomUUID()}`;
   const attempts = createJobAttempts({
@@ -112,16 +114,20 @@ export async function createWorkerRunner(options: WorkerRunnerOptions): Promise<
   const served = Object.entries(options.slots).filter(([, slots]) => slots > 0);
   const classes = served.map(([queueClass]) => queueClass);
   await register.beat(workerId, classes);
+  const guard = createClockGuard({ redis: commands, keys, queueOf, classes, clock, log, leaseMs, stallCheckMs });
   let takesJobs = true;
   const stopVerifying = startTurns(clock, async () => {
     try {
       await verifyAttempts(ledger, attempts.running());
       if (takesJobs) await register.beat(workerId, classes);
+      await guard.look();
     } catch (error) {
       log.debug('running jobs could not be verified, or the worker not be told of', { error: messageOf(error) });
     }
   });
-  const workers = served.map(([queueClass, slots]) => openWorker(options, prefix, queueClass, slots, attempts));
+  const workers = served.map(([queueClass, slots]) =>
+    openWorker(options, prefix, queueClass, slots, { attempts, leases }),
+  );
   await Promise.all(workers.map((worker) => worker.waitUntilReady()));
 
   return {
@@ -149,11 +155,11 @@ export async function createWorkerRunner(options: WorkerRunnerOptions): Promise<
 }
 
 function openWorker(
-  { url, log, leaseMs = defaultLeaseMs, stallCheckMs = 1_000 }: WorkerRunnerOptions,
+  { url, log, leaseMs = defaultLeaseMs, stallCheckMs = defaultStallCheckMs }: WorkerRunnerOptions,
   prefix: string,
   queueClass: string,
   slots: number,
-  attempts: JobAttempts,
+  { attempts, leases }: { readonly attempts: JobAttempts; readonly leases: LeaseKeeper },
 ): Worker<QueuedJob, null> {
   const worker = new Worker<QueuedJob, null>(queueClass, (job) => attempts.process(job), {
     connection: redisOptions(url, 'worker'),
@@ -170,7 +176,14 @@ function openWorker(
   worker.on('stalled', (jobId) => log.warn('job of a lost worker is queued again', { job_id: jobId }));
   worker.on('lockRenewalFailed', (jobIds) => {
     for (const attempt of attempts.running()) {
-      if (jobIds.includes(attempt.holder.jobId) && !attempt.parked) attempt.abort(leaseLost());
+      const { jobId } = attempt.holder;
+      if (!jobIds.includes(jobId)) continue;
+      leases.renew(jobId).then(
+        (isOurs) => {
+          if (!isOurs && !attempt.parked) attempt.abort(leaseLost());
+        },
+        (error: unknown) => log.debug('lease could not be renewed', { job_id: jobId, error: messageOf(error) }),
+      );
     }
   });
   return worker;

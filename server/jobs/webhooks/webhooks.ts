@@ -120,6 +120,8 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
       return undefined;
     }
   };
+  // Tries are timed by what no change of the wall clock moves; that is stored for other servers alone.
+  const afterMs = (ms: number) => clock.monotonic() + ms;
   const settle = async (key: string, row: DeliveryRow, ifVersion: bigint, result: DeliveryEnd) => {
     lastErrors.set(row.webhook, result.end === 'failed' ? result.error : '');
     if (result.end === 'taken') {
@@ -136,23 +138,23 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
     }
     counters.add('retried');
     const ceiling = Math.min(maxBackoffMs, baseBackoffMs * 2 ** (failures - 1));
-    const nextMs = clock.now() + Math.round(ceiling * (0.5 + random.next() / 2));
-    await records.put(outbox, key, encode({ ...row, failures, nextMs }), { ifVersion });
-    return nextMs;
+    const waitMs = Math.round(ceiling * (0.5 + random.next() / 2));
+    await records.put(outbox, key, encode({ ...row, failures, nextMs: clock.now() + waitMs }), { ifVersion });
+    return afterMs(waitMs);
   };
   const onDue = async (key: string) => {
     try {
       return await attempt(key);
     } catch (error) {
       log.warn('webhook delivery could not be stored', { delivery: key, error: messageOf(error) });
-      return clock.now() + retryMs;
+      return afterMs(retryMs);
     }
   };
   /** Each webhook has its own: one that is slow or away holds up none of the others. */
   const dueOf = (webhook: string): ScheduleClock => {
     const known = dues.get(webhook);
     if (known !== undefined) return known;
-    const due = createScheduleClock({ clock, parallel: triesAtOnce, onDue });
+    const due = createScheduleClock({ clock: { ...clock, now: clock.monotonic }, parallel: triesAtOnce, onDue });
     dues.set(webhook, due);
     if (started) due.start();
     return due;
@@ -166,7 +168,7 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
         const { webhook, nextMs } = decode<DeliveryRow>(value);
         if (nextMs > beforeMs || isKept(webhook, key)) continue;
         keep(webhook, key);
-        dueOf(webhook).set(key, clock.now());
+        dueOf(webhook).set(key, afterMs(0));
       }
       if (rows.length < scanRows) return;
       from = `${rows.at(-1)?.key}\0`;
@@ -187,7 +189,7 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
     update: async (id, change, revision) => {
       const updated = await hooks.update(id, change, revision);
       // What waits after failures may be taken now.
-      for (const key of pending.get(id) ?? []) dueOf(id).set(key, clock.now());
+      for (const key of pending.get(id) ?? []) dueOf(id).set(key, afterMs(0));
       return updated;
     },
     list: hooks.list,
@@ -226,7 +228,7 @@ export function createWebhooks(deps: WebhooksDeps): Webhooks {
           if (isConflict(error)) continue;
           throw error;
         }
-        dueOf(hook.id).set(key, clock.now());
+        dueOf(hook.id).set(key, afterMs(0));
       }
     },
     start: async () => {

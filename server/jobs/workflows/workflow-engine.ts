@@ -55,7 +55,7 @@ const maxTries = 50;
 export function createWorkflowEngine(deps: WorkflowEngineDeps): WorkflowEngine {
   const { store, rows, items, createJob, clock, log } = deps;
   const steps = createNodeSteps({ store, items, createJob, clock });
-  const signals = createSignals(store, rows);
+  const signals = createSignals(store, rows, clock);
   const inTurn = createTurns();
   /** Runs that are to be looked at: one look serves all who asked before it began. */
   const asked = new Set<string>();
