@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { statfsSync, writeFileSync } from 'node:fs';
+import { statfsSync, statSync, writeFileSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Code } from '../../server/core/codes.ts';
+import { putSame } from '../../workers/transcode/put-same.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
 import { mountSmallDisk } from '../support/small-disk.ts';
 import { makeSource, sourceCodec } from './sources.ts';
@@ -56,6 +57,41 @@ describe('publishing a title', () => {
     const second = await fixture.transcode(params);
     assert.deepEqual(second, first);
     assert.ok(await fixture.objects.stat(lost));
+  });
+
+  it('touches nothing that is there already when a worker that slept does it again', async () => {
+    await using fixture = await createTranscodeFixture();
+    const inputs = ['-f', 'lavfi', '-i', 'testsrc2=s=256x144:r=25:d=4', '-f', 'lavfi', '-i', 'sine=r=48000:d=4'];
+    const sourceKey = await fixture.upload(await makeSource('slept.mp4', [...inputs, ...sourceCodec, '-c:a', 'aac']));
+    const params = { titleId, sourceKey, ladder: smallLadder };
+    const first = await fixture.transcode(params);
+    const files = (await fixture.keys('')).filter((key) => key !== first.encodeSetKey && !key.startsWith('uploads/'));
+    assert.ok(files.some((key) => key.endsWith('seg-00001.m4s')) && files.some((key) => key.endsWith('audio.mp4')));
+    const inodes = () => files.map((key) => `${key} ${statSync(join(fixture.objectsDir, key)).ino}`);
+    const before = inodes();
+    // As the sleeper sees it: each record was not there when it looked.
+    for (const record of files.filter((key) => key.endsWith('commit.json'))) await fixture.objects.delete(record);
+    await fixture.objects.delete(first.encodeSetKey);
+    const unseen = (lines: string[]) => lines.filter((line) => !line.includes('commit.json'));
+    assert.deepEqual((await fixture.transcode(params)).files, first.files);
+    assert.deepEqual(unseen(inodes()), unseen(before));
+  });
+
+  it('never puts other bytes in the place of those that a record vouches for', async () => {
+    await using fixture = await createTranscodeFixture();
+    const { objects } = fixture;
+    const { signal } = new AbortController();
+    const put = (text: string) =>
+      putSame(objects, { key: 'a/seg', body: Buffer.from(text), contentType: 'video/mp4', signal, commitKey: 'a/set' });
+    await put('of an attempt that was lost');
+    const { sha256 } = await put('whole');
+    await objects.put('a/set', Buffer.from(JSON.stringify({ objects: [{ key: 'a/seg', sha256 }] })));
+    assert.equal((await put('whole')).sha256, sha256);
+    await rejectsWith(put('other'), Code.DATA_LOSS, 'CONTENT_MISMATCH');
+    assert.equal(Buffer.from(await objects.read('a/seg')).toString(), 'whole');
+    // What was damaged since is not what the record vouches for.
+    await objects.put('a/seg', Buffer.from('damaged'));
+    assert.equal((await put('whole')).sha256, sha256);
   });
 
   it('keeps the older version playable when the ladder changes', async () => {

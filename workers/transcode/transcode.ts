@@ -13,6 +13,7 @@ import { loadPlan, savePlan } from './plan/plan-store.ts';
 import { type CostReport, costReport, keepCost, reportKey } from './publish/cost-report.ts';
 import type { EncodeSet, TranscodeResult } from './publish/encode-set.ts';
 import { packagerVersion, packageTitle } from './publish/package.ts';
+import { commitName } from './publish/publish-track.ts';
 import type { VerificationReport } from './publish/verify-title.ts';
 import { chooseLadder, type LadderPreparation, prepareLadder } from './quality/choose-ladder.ts';
 import { findVmafBuild } from './quality/metric.ts';
@@ -116,7 +117,7 @@ async function runTranscode(deps: TranscodeDeps, context: JobContext, params: Tr
   const plan = await loadPlan(objects, ladder.plan, signal);
   const version = `v${jsonDigest({ plan: ladder.plan, packager: packagerVersion }).slice(0, 16)}`;
   const folder = `${params.titleId}/${version}`;
-  const encodeSetKey = `${folder}/encode-set.json`;
+  const encodeSetKey = `${folder}/${commitName}`;
   let set = await findJson<EncodeSet>(objects, encodeSetKey, signal);
   if (!set) {
     const encodes = await encodeChildren(context, ladder.plan, plan);

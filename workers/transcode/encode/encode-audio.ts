@@ -11,6 +11,7 @@ import { type AudioParams, parseAudioParams } from '../params.ts';
 import type { TranscodePlan } from '../plan/plan.ts';
 import type { AudioCodec, PlannedAudio } from '../plan/plan-audio.ts';
 import { loadPlan, sourcePath } from '../plan/plan-store.ts';
+import { putSame } from '../put-same.ts';
 import { type AudioInput, audioFormat, audioRateHz, plainAudio, sourceAudio } from '../source/audio-input.ts';
 import { findJson, putJsonOnce } from '../stored-json.ts';
 import { runtimeFor, type TranscodeDeps } from '../transcode-deps.ts';
@@ -149,10 +150,10 @@ async function encodeFrom({ runtime, context, plan, audio }: AudioWork, input: A
   if (error) throw error;
   const data = await readFile(path, { signal: context.signal });
   const { frames, faults } = audioFaults(data, audioSamples(plan), audio.codec);
-  if (faults.length > 0 || !before || !change || target === null) return { path, frames, faults, loudness: null };
+  if (faults.length > 0 || !before || !change || target === null) return { data, frames, faults, loudness: null };
   const result = await measure(['-f', 'mov', '-i', `file:${path}`], '[0:a]anull', 0.9, 1);
   const { mode, gainDb } = change;
-  return { path, frames, faults, loudness: { targetLufs: target, source: before, result, mode, gainDb } };
+  return { data, frames, faults, loudness: { targetLufs: target, source: before, result, mode, gainDb } };
 }
 
 async function runAudio(deps: TranscodeDeps, context: JobContext, params: AudioParams): Promise<AudioRecord> {
@@ -166,11 +167,12 @@ async function runAudio(deps: TranscodeDeps, context: JobContext, params: AudioP
   const folder = `transcode/audio/${jsonDigest({ ...cause, encoder: plan.encoderBuild })}`;
   const known = await findJson<AudioRecord>(objects, `${folder}/commit.json`, signal);
   if (known && (await objects.stat(known.key))?.sha256 === known.sha256) return known;
-  const { path, frames, loudness } = await encode(deps, context, plan, audio);
+  const { data, frames, loudness } = await encode(deps, context, plan, audio);
   const key = `${folder}/audio.mp4`;
-  const info = await objects.putFile(key, path, { contentType: 'audio/mp4', signal });
+  const commitKey = `${folder}/commit.json`;
+  const info = await putSame(objects, { key, body: data, contentType: 'audio/mp4', signal, commitKey });
   const record: AudioRecord = { key, bytes: info.bytes, sha256: info.sha256, frames, loudness };
-  await putJsonOnce(objects, `${folder}/commit.json`, record, signal);
+  await putJsonOnce(objects, commitKey, record, signal);
   return record;
 }
 

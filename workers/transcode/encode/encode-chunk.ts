@@ -116,7 +116,7 @@ async function withinCap(work: ChunkWork, rung: Rung, path: string, cost: Encode
   for (let attempt = 1; ; attempt++) {
     const { data, samples } = await check(work, rung, path);
     const peak = bucketPeakKilobits(samples, work.plan.timescale, rung.maxrateKbps);
-    const encoded: EncodedRung = { path, data, samples, excusedErrors, maxrateKbps: used.maxrateKbps };
+    const encoded: EncodedRung = { data, samples, excusedErrors, maxrateKbps: used.maxrateKbps };
     if (peak <= rung.bufsizeKbps * capTolerance) return { encoded, cpuSeconds };
     const what = `${rung.id} of ${chunkName(work.chunk)}`;
     const fault = `${Math.round(peak)} kb gather over ${rung.maxrateKbps} kb/s, the buffer holds ${rung.bufsizeKbps}`;

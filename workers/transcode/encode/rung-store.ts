@@ -5,6 +5,7 @@ import { makeInitSegment } from '../mp4/init-segment.ts';
 import type { Sample } from '../mp4/read-fragments.ts';
 import type { Rung } from '../plan/ladder.ts';
 import type { PlannedChunk, TranscodePlan } from '../plan/plan.ts';
+import { putSame } from '../put-same.ts';
 import { findJson, putJsonOnce } from '../stored-json.ts';
 import { rungArguments, scaleFilters, sharedFilters } from './chunk-command.ts';
 
@@ -51,7 +52,6 @@ export async function findRung(
 
 /** A checked encode on its way into the store. */
 export interface EncodedRung {
-  readonly path: string;
   readonly data: Buffer;
   readonly samples: readonly Sample[];
   readonly excusedErrors: number;
@@ -65,9 +65,10 @@ export async function storeRung(
   encoded: EncodedRung,
   signal: AbortSignal,
 ): Promise<RungRecord> {
-  const { path, data, samples, excusedErrors, maxrateKbps } = encoded;
+  const { data, samples, excusedErrors, maxrateKbps } = encoded;
   const key = `${folder}/video.mp4`;
-  const info = await objects.putFile(key, path, { contentType: 'video/mp4', signal });
+  const commitKey = `${folder}/commit.json`;
+  const info = await putSame(objects, { key, body: data, contentType: 'video/mp4', signal, commitKey });
   const record: RungRecord = {
     key,
     bytes: info.bytes,
@@ -77,6 +78,6 @@ export async function storeRung(
     excusedErrors,
     maxrateKbps,
   };
-  await putJsonOnce(objects, `${folder}/commit.json`, record, signal);
+  await putJsonOnce(objects, commitKey, record, signal);
   return record;
 }

@@ -12,6 +12,7 @@ import { type PlanParams, parsePlanParams } from '../params.ts';
 import type { TranscodePlan } from '../plan/plan.ts';
 import { loadPlan } from '../plan/plan-store.ts';
 import { stitchVideo } from '../publish/stitch.ts';
+import { putSame } from '../put-same.ts';
 import { findJson, putJsonOnce } from '../stored-json.ts';
 import { runtimeFor, type TranscodeDeps } from '../transcode-deps.ts';
 import { jpegSize } from './jpeg-size.ts';
@@ -87,16 +88,18 @@ async function runThumbnails(deps: TranscodeDeps, context: JobContext, params: P
   const thumbs = planThumbnails(plan);
   if (!thumbs) throw invalidField('plan', 'has no rungs');
   const folder = `transcode/images/${jsonDigest({ recipe: 2, plan: params.plan, thumbs })}`;
-  const known = await findJson<ThumbnailRecord>(objects, `${folder}/commit.json`, signal);
+  const commitKey = `${folder}/commit.json`;
+  const known = await findJson<ThumbnailRecord>(objects, commitKey, signal);
   if (known) return known;
   context.progress({ fraction: 0, stage: 'thumbnails' });
   const sheets: string[] = [];
   for (const [index, data] of (await makeSheets(deps, context, plan, thumbs)).entries()) {
-    const { key } = await objects.put(`${folder}/${sheetName(index)}`, data, { contentType: 'image/jpeg', signal });
+    const place = { key: `${folder}/${sheetName(index)}`, commitKey };
+    const { key } = await putSame(objects, { ...place, body: data, contentType: 'image/jpeg', signal });
     sheets.push(key);
   }
   const record: ThumbnailRecord = { plan: thumbs, sheets };
-  await putJsonOnce(objects, `${folder}/commit.json`, record, signal);
+  await putJsonOnce(objects, commitKey, record, signal);
   return record;
 }
 

@@ -18,7 +18,13 @@ import { putJsonOnce } from '../stored-json.ts';
 import type { TextRecord } from '../text/extract-text-kind.ts';
 import { type PublishedText, publishText } from '../text/publish-text.ts';
 import type { EncodeSet, EncodeSetFile, EncodeSetObject } from './encode-set.ts';
-import { createVersionFolder, type PublishedTrack, publishTrack, type VersionFolder } from './publish-track.ts';
+import {
+  commitName,
+  createVersionFolder,
+  type PublishedTrack,
+  publishTrack,
+  type VersionFolder,
+} from './publish-track.ts';
 import { stitchAudio, stitchVideo } from './stitch.ts';
 import { verificationPage } from './verification-page.ts';
 import { verifyTitle } from './verify-title.ts';
@@ -252,6 +258,6 @@ export async function packageTitle(objects: ObjectStore, job: PackageJob): Promi
     ],
     objects: out.objects,
   };
-  await putJsonOnce(objects, `${job.folder}/encode-set.json`, encodeSet, signal);
+  await putJsonOnce(objects, `${job.folder}/${commitName}`, encodeSet, signal);
   return encodeSet;
 }

@@ -11,6 +11,7 @@ import {
 } from '../manifest/media-track.ts';
 import { averageRate, peakRate } from '../manifest/peak-rate.ts';
 import type { TrackInfo } from '../mp4/init-segment.ts';
+import { putSame } from '../put-same.ts';
 import type { EncodeSetObject } from './encode-set.ts';
 import type { StitchedTrack } from './stitch.ts';
 import { createTrackAudit, type TrackAudit } from './track-audit.ts';
@@ -21,13 +22,17 @@ export interface VersionFolder {
   readonly objects: readonly EncodeSetObject[];
 }
 
+/** The commit record of a version, in its folder. */
+export const commitName = 'encode-set.json';
+
 /** `folder` without a trailing slash. */
 export function createVersionFolder(objects: ObjectStore, folder: string, signal: AbortSignal): VersionFolder {
   const stored: EncodeSetObject[] = [];
   return {
     objects: stored,
     put: async (path, body, contentType) => {
-      const { key, bytes, sha256 } = await objects.put(`${folder}/${path}`, body, { contentType, signal });
+      const place = { key: `${folder}/${path}`, commitKey: `${folder}/${commitName}` };
+      const { key, bytes, sha256 } = await putSame(objects, { ...place, body, contentType, signal });
       const object = { key, bytes, sha256 };
       stored.push(object);
       return object;

@@ -8,6 +8,7 @@ import { runFfmpeg } from '../ffmpeg/run-ffmpeg.ts';
 import { type PlanParams, parsePlanParams } from '../params.ts';
 import type { TranscodePlan } from '../plan/plan.ts';
 import { loadPlan, sourcePath } from '../plan/plan-store.ts';
+import { putSame } from '../put-same.ts';
 import { toNumber } from '../rational.ts';
 import { sourceInput } from '../source/probe-streams.ts';
 import { findJson, putJsonOnce } from '../stored-json.ts';
@@ -57,7 +58,8 @@ async function runExtract(deps: TranscodeDeps, context: JobContext, params: Plan
   const { frameCount, rate, subtitles, encoderBuild } = plan;
   const cause = { recipe: 1, source: plan.source.sha256, start: plan.video.startTicks, frameCount, rate, subtitles };
   const folder = `transcode/text/${jsonDigest({ ...cause, encoder: encoderBuild })}`;
-  const known = await findJson<TextRecord>(objects, `${folder}/commit.json`, signal);
+  const commitKey = `${folder}/commit.json`;
+  const known = await findJson<TextRecord>(objects, commitKey, signal);
   if (known) return known;
   context.progress({ fraction: 0, stage: 'extract subtitles' });
   const files = await extract(deps, context, plan);
@@ -65,10 +67,10 @@ async function runExtract(deps: TranscodeDeps, context: JobContext, params: Plan
   for (const [index, { id }] of subtitles.entries()) {
     const file = files[index] ?? '';
     const key = `${folder}/${id}.vtt`;
-    await objects.put(key, Buffer.from(file), { contentType: 'text/vtt', signal });
+    await putSame(objects, { key, body: Buffer.from(file), contentType: 'text/vtt', signal, commitKey });
     tracks.push({ id, key, cues: parseWebVtt(file).length });
   }
-  await putJsonOnce(objects, `${folder}/commit.json`, { tracks }, signal);
+  await putJsonOnce(objects, commitKey, { tracks }, signal);
   return { tracks };
 }
 
