@@ -39,16 +39,6 @@ export const offsetExpired = (after: bigint, oldest: bigint) =>
     metadata: { after_offset: String(after), oldest_offset: String(oldest) },
   });
 
-/** RESOURCE_EXHAUSTED: as many watchers as allowed are attached. */
-export const tooManyWatchers = (most: number) =>
-  new AppError({
-    code: Code.RESOURCE_EXHAUSTED,
-    reason: 'TOO_MANY_WATCHERS',
-    message: `${most} watchers are attached already`,
-    metadata: { bound: String(most) },
-    retryAfterMs: 5_000,
-  });
-
 /** UNAVAILABLE: the events area is closing. */
 export const eventsClosing = () =>
   new AppError({

@@ -2,8 +2,8 @@ import { EventService } from '../../proto/gen/showrunner/events/v1/event_service
 import { type FieldViolation, invalidFields } from '../core/errors.ts';
 import { readPageSize } from '../rpc/edge/page-size.ts';
 import { clientId, findResourceIds } from '../rpc/edge/resource-name.ts';
+import { createStreamSlots } from '../rpc/edge/stream-slots.ts';
 import { type CallContext, type ServiceRegistration, serviceOf } from '../rpc/handler.ts';
-import { tooManyWatchers } from './errors.ts';
 import type { EventKind } from './event-kinds.ts';
 import { readEventMessage, toEventMessage, toPublishAnswer } from './event-message.ts';
 import type { EventFilter, EventReader } from './event-reader.ts';
@@ -23,7 +23,7 @@ export interface EventServiceDeps {
 /** The RPC edge of the events area. */
 export function createEventService(deps: EventServiceDeps): ServiceRegistration {
   const { intake, reader } = deps;
-  let watchers = 0;
+  const watchers = createStreamSlots(deps.maxWatchers);
 
   const toFilter = (request: EventFilter): EventFilter => {
     const faults: FieldViolation[] = [];
@@ -57,15 +57,10 @@ export function createEventService(deps: EventServiceDeps): ServiceRegistration 
 
     async *watchEvents(request, context) {
       const filter = toFilter(request);
-      if (watchers >= deps.maxWatchers) throw tooManyWatchers(deps.maxWatchers);
-      watchers++;
-      try {
-        const signal = AbortSignal.any([context.signal, deps.closing]);
-        for await (const event of reader.watch(request.afterOffset, filter, signal)) {
-          yield { event: toEventMessage(event) };
-        }
-      } finally {
-        watchers--;
+      using _ = watchers.take();
+      const signal = AbortSignal.any([context.signal, deps.closing]);
+      for await (const event of reader.watch(request.afterOffset, filter, signal)) {
+        yield { event: toEventMessage(event) };
       }
     },
   });

@@ -8,6 +8,7 @@ import { FilterStage } from '../../proto/gen/showrunner/filters/v1/filter_pb.ts'
 import type { CallKind } from '../core/call.ts';
 import { type FieldViolation, invalidField, invalidFields } from '../core/errors.ts';
 import { findResourceIds, readResourceName } from '../rpc/edge/resource-name.ts';
+import { createStreamSlots } from '../rpc/edge/stream-slots.ts';
 import { toTimestamp } from '../rpc/edge/wkt-time.ts';
 import { type ServiceRegistration, serviceOf } from '../rpc/handler.ts';
 import { callNotKept } from './errors.ts';
@@ -105,15 +106,20 @@ function readPromotion(request: MessageShape<typeof PromoteFiltersRequestSchema>
   return { stage, share, principals };
 }
 
-/** FilterAdminService of showrunner.filters.v1; `services` are those that the server has, for the kinds of methods. */
+/**
+ * FilterAdminService of showrunner.filters.v1; `services` are those that the server has, for the kinds of methods.
+ * Watches above `maxWatchers` at once are refused.
+ */
 export function createFilterAdminService(
   admin: FilterAdmin,
   services: () => readonly DescService[],
+  maxWatchers = 1_000,
 ): ServiceRegistration {
   const toMessages = (filters: readonly FilterInfo[]) => ({
     filters: filters.map(toFilterMessage),
     snapshot: BigInt(admin.snapshot),
   });
+  const watchers = createStreamSlots(maxWatchers);
   return serviceOf(FilterAdminService, {
     listFilters: async ({ includePast, path }) => {
       const method = path === '' ? {} : { method: readPath(path, services()) };
@@ -152,6 +158,7 @@ export function createFilterAdminService(
     },
     watchFilters: async function* ({ name }, { signal }) {
       const id = name === '' ? undefined : readName(name);
+      using _ = watchers.take();
       for await (const filter of admin.watch(id, signal)) {
         yield { filter: toFilterMessage(filter), snapshot: BigInt(admin.snapshot) };
       }

@@ -20,7 +20,7 @@ const secretive = `config: schema.shape({
 /** A server with the admin service on an engine, another with an echo service behind its filters, and their clients. */
 async function startAdmin(folders: FilterFolders, options: Parameters<FilterFolders['engine']>[0] = {}) {
   const engine = await folders.engine(options);
-  const server = await startServices(createFilterAdminService(engine.admin, () => [EchoService]));
+  const server = await startServices(createFilterAdminService(engine.admin, () => [EchoService], 2));
   const admin = createRpcClient(FilterAdminService, { address: server.address });
   const echo = await startEcho({}, { pipeline: engine });
   return {
@@ -233,6 +233,24 @@ describe('FilterAdminService', () => {
     assert.deepEqual(seen.slice(5).toSorted(), [`1.0.0 ${ACTIVE}`, `2.0.0 ${ROLLED_BACK}`].toSorted());
     bed.engine.admin.endWatches();
     await watching;
+  });
+
+  it('refuses watchers beyond the bound, and takes the next when one has left', async () => {
+    await using folders = await createFilterFolders();
+    await folders.filter('a', 'run: () => {},');
+    await using bed = await startAdmin(folders);
+    const leave = new AbortController();
+    const watch = (signal?: AbortSignal) => bed.admin.watchFilters({}, { ...(signal && { signal }) }).next();
+    await Promise.all([watch(leave.signal), watch()]);
+    await rejectsWith(watch(), Code.RESOURCE_EXHAUSTED, 'TOO_MANY_WATCHERS');
+    leave.abort();
+    await waitUntil('the place is free', () =>
+      watch().then(
+        () => true,
+        () => false,
+      ),
+    );
+    bed.engine.admin.endWatches();
   });
 
   it('refuses what is not well-formed, field by field', async () => {

@@ -1,12 +1,17 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { Code } from '../../server/core/codes.ts';
 import { type LogFields, silentLogger } from '../../server/core/log.ts';
+import { createSeededRandom } from '../../server/core/random.ts';
+import { openS3Objects } from '../../server/stores/objects/s3-objects.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { findFreePort } from '../support/free-port.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
+import { createTempDir } from '../support/temp-dir.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { openS3Fixture, type S3FixtureOptions, setAwsEnvironment } from './s3-fixture.ts';
 import { credentials } from './s3-server.ts';
@@ -91,6 +96,19 @@ describe('S3 objects and faults', () => {
       assert.equal(error.metadata['bucket'], 'bucket');
       assert.ok(!JSON.stringify([error, error.message, error.cause, lines]).includes(credentials.secretAccessKey));
     }
+  });
+
+  it('says that its local folder cannot be made', async () => {
+    await using temp = await createTempDir();
+    const file = join(temp.path, 'file');
+    await writeFile(file, '');
+    const opening = openS3Objects({
+      location: { bucket: 'bucket', prefix: '', endpoint: 'http://127.0.0.1:1', region: undefined, pathStyle: true },
+      dir: join(file, 'below'),
+      ...{ clock: createFakeClock(), random: createSeededRandom(1), log: silentLogger },
+    });
+    const error = await rejectsWith(opening, Code.UNAVAILABLE, 'DISK_FAILED');
+    assert.match(error.message, /ENOTDIR/);
   });
 
   it('says that there are no credentials', async () => {

@@ -21,7 +21,7 @@ import { listKeys } from './object-listing.ts';
 import { placeFile, writeBody } from './object-publish.ts';
 import type { ObjectInfo, ObjectStore, OpenObject, PutObjectOptions } from './object-store.ts';
 import { ifPresent, isAbsence, makeFolder, removeEmptyFolders, syncFolder } from './synced-files.ts';
-import { removeDeadTempFiles, takeTempFile } from './temp-files.ts';
+import { openTempFolder, takeTempFile } from './temp-files.ts';
 
 /** Where objects are kept. */
 export interface FolderObjectsOptions {
@@ -57,8 +57,8 @@ export async function openFolderObjects({ dir, clock, log }: FolderObjectsOption
   const infoFolder = join(top, '.info');
   const infos = createObjectInfoFiles(infoFolder, tempFolder, clock);
   const onDisk = <T>(work: Promise<T>) => work.catch((error) => Promise.reject(writeFailure(top, error)));
-  await onDisk(Promise.all([makeFolder(tempFolder), makeFolder(infoFolder)]));
-  const removed = await onDisk(removeDeadTempFiles(tempFolder, clock));
+  await onDisk(makeFolder(infoFolder));
+  const removed = await openTempFolder(tempFolder, clock);
   if (removed > 0) log.info('left-over temp files removed', { dir: top, removed });
 
   let isClosed = false;

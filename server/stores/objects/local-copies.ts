@@ -5,8 +5,8 @@ import type { Clock } from '../../core/clock.ts';
 import { writeFailure } from '../store-errors.ts';
 import type { ObjectInfo } from './object-store.ts';
 import { objectCorrupt } from './s3-errors.ts';
-import { ifPresent, makeFolder, writeAll } from './synced-files.ts';
-import { removeDeadTempFiles, takeTempFile } from './temp-files.ts';
+import { ifPresent, writeAll } from './synced-files.ts';
+import { openTempFolder, takeTempFile } from './temp-files.ts';
 
 /** Where copies are kept, and how much of them. */
 export interface LocalCopiesOptions {
@@ -40,8 +40,7 @@ const pinnedByDefaultMs = 6 * 60 * 60 * 1000;
 export async function openLocalCopies(options: LocalCopiesOptions): Promise<LocalCopies> {
   const { dir, clock, maxBytes, pinnedMs = pinnedByDefaultMs } = options;
   const tempFolder = join(dir, '.tmp');
-  await makeFolder(tempFolder);
-  await removeDeadTempFiles(tempFolder, clock);
+  await openTempFolder(tempFolder, clock);
   const downloads = new Map<string, Download>();
 
   async function download(path: string, info: ObjectInfo, body: AsyncIterable<Uint8Array>): Promise<string> {

@@ -26,8 +26,7 @@ import { readS3Part, type S3Part } from './s3-read.ts';
 import { type S3Source, takeFileSource, takeSource } from './s3-source.ts';
 import { createS3Uploader, defaultPartBytes } from './s3-upload.ts';
 import type { S3Location } from './s3-url.ts';
-import { makeFolder } from './synced-files.ts';
-import { removeDeadTempFiles } from './temp-files.ts';
+import { openTempFolder } from './temp-files.ts';
 
 /** Which bucket keeps the objects, and what of them is on this machine. */
 export interface S3ObjectsOptions {
@@ -63,8 +62,7 @@ export async function openS3Objects(options: S3ObjectsOptions): Promise<ObjectSt
   const { location, dir, clock, random, log, partBytes = defaultPartBytes } = options;
   const { maxCopyBytes = 32 * 1024 ** 3 } = options;
   const tempFolder = join(dir, '.put');
-  await makeFolder(tempFolder);
-  await removeDeadTempFiles(tempFolder, clock);
+  await openTempFolder(tempFolder, clock);
   const copies = await openLocalCopies({ dir: join(dir, 'copies'), clock, maxBytes: maxCopyBytes });
   const caller = createS3Caller({ location, clock, random, retries: { ...defaultRetries, ...options.retries } });
   try {

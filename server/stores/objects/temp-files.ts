@@ -3,7 +3,8 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '../../core/clock.ts';
 import { newId } from '../../core/ids.ts';
-import { ifPresent } from './synced-files.ts';
+import { writeFailure } from '../store-errors.ts';
+import { ifPresent, makeFolder } from './synced-files.ts';
 
 /** A temp file of another host (a container that shares the folder) is left alone for this long. */
 const foreignTempMs = 24 * 60 * 60 * 1000;
@@ -32,8 +33,20 @@ export function takeTempFile(folder: string, clock: Clock): TempFile {
   };
 }
 
-/** Removes temp files of processes that are gone, and gives their number. Those of living processes stay. */
-export async function removeDeadTempFiles(folder: string, clock: Clock): Promise<number> {
+/**
+ * Makes the folder when it is absent, removes the temp files of processes that are gone and gives their number; those
+ * of living processes stay. Throws DISK_FULL or DISK_FAILED.
+ */
+export async function openTempFolder(folder: string, clock: Clock): Promise<number> {
+  try {
+    await makeFolder(folder);
+    return await removeDeadTempFiles(folder, clock);
+  } catch (error) {
+    throw writeFailure(folder, error);
+  }
+}
+
+async function removeDeadTempFiles(folder: string, clock: Clock): Promise<number> {
   let removed = 0;
   for (const name of await readdir(folder)) {
     const path = join(folder, name);

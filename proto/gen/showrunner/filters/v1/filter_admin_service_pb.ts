@@ -640,6 +640,7 @@ export const FilterAdminService: GenService<{
   },
   /**
    * Streams the versions as they are, then every change of any filter's stage, share or configuration.
+   * RESOURCE_EXHAUSTED/TOO_MANY_WATCHERS beyond 1,000 streams at once.
    *
    * @generated from rpc showrunner.filters.v1.FilterAdminService.WatchFilters
    */
