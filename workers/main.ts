@@ -5,6 +5,7 @@ import { createLifecycle } from '../server/core/lifecycle.ts';
 import { createLogger } from '../server/core/log.ts';
 import { onFinishedSpan, setProcessName } from '../server/core/telemetry/span-feed.ts';
 import { openObjects } from '../server/stores/objects/open-objects.ts';
+import { openStateOwner } from '../server/stores/state-owner.ts';
 import { createJobKinds } from './kinds.ts';
 import type { JobKind } from './queue/job-kind.ts';
 import { createRelayWriter } from './queue/relay.ts';
@@ -30,7 +31,8 @@ export interface RunWorkerOptions {
 /**
  * Runs jobs until SIGTERM, SIGINT or the signal, then lets them end or hands them back. Without REDIS_URL it joins
  * the private Redis of the server that runs on the same STATE_DIR. Its process should exit afterwards: where Redis is
- * away, connections to it are left behind. Throws REDIS_OF_SERVER_MISSING.
+ * away, connections to it are left behind. Throws REDIS_OF_SERVER_MISSING, and REDIS_IN_USE when objects are kept in
+ * another state folder than that of the server whose jobs these are.
  */
 export async function runWorker(config: Config, options: RunWorkerOptions): Promise<void> {
   const { env, name = 'worker', drainTimeoutMs = () => config.DRAIN_TIMEOUT_MS } = options;
@@ -38,8 +40,11 @@ export async function runWorker(config: Config, options: RunWorkerOptions): Prom
   const clock = systemClock;
   const stateDir = resolve(config.STATE_DIR);
   const redisDir = join(stateDir, 'redis');
-  const url = config.REDIS_URL ?? (await findPrivateRedis(redisDir));
+  const own = await findPrivateRedis(redisDir);
+  const url = config.REDIS_URL ?? own;
   if (url === undefined) throw redisOfServerMissing(redisDir);
+  // Objects in the state folder are the server's only when the folder is; others can be anybody's.
+  const isShared = url !== own && config.OBJECTS_URL === undefined;
 
   setProcessName(name);
   const ending = endOf(options.signal);
@@ -64,6 +69,7 @@ export async function runWorker(config: Config, options: RunWorkerOptions): Prom
       workDir: join(stateDir, 'work'),
       log,
       clock,
+      ...(isShared ? { owner: openStateOwner(stateDir) } : {}),
     });
     const runner = await Promise.race([starting, ending]);
     // Asked to end while it still waits for Redis, which keeps connections open: the caller exits.

@@ -32,6 +32,7 @@ import type { ObjectStore } from '../stores/objects/object-store.ts';
 import { openObjects } from '../stores/objects/open-objects.ts';
 import { openSqliteRecords } from '../stores/records/sqlite-records.ts';
 import { lockStateDir } from '../stores/state-lock.ts';
+import { openStateOwner } from '../stores/state-owner.ts';
 import { createTraceService } from '../telemetry/service.ts';
 import { cleanUploads } from '../transcode/clean-uploads.ts';
 import { createTranscodeService } from '../transcode/service.ts';
@@ -66,12 +67,14 @@ export interface App {
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 const shippedFilters = join(import.meta.dirname, '../../plugins/filters');
+/** A start goes on without a Redis that is away for longer: jobs are stored, and queued when it is back. */
+const redisWaitMs = 5_000;
 const requiredFilters = ['showrunner.auth', 'showrunner.access-log', 'showrunner.rate-limit'];
 
 /**
  * The composition root: opens the stores, builds every area and wires them, starts the server. What was opened is
  * released again when a later step fails. Throws the errors of its parts, e.g. CONFIG_INVALID, STATE_DIR_IN_USE, ADDRESS_IN_USE,
- * REDIS_MISSING, FILTER_LOAD_FAILED.
+ * REDIS_MISSING, REDIS_IN_USE, FILTER_LOAD_FAILED.
  */
 export async function buildApp(config: Config, log: Logger, env: Environment): Promise<App> {
   const lifecycle = createLifecycle({ log, stepTimeoutMs: config.DRAIN_TIMEOUT_MS + 15_000 });
@@ -119,8 +122,11 @@ async function buildAreas(config: Config, log: Logger, env: Environment, lifecyc
   const stores = await openStores(config, log, lifecycle);
   const { records, objects, eventLog, cacheStore, redis } = stores;
   const traces = keepTraces(config, redis.url, log, lifecycle);
-  const queue = createJobQueue({ url: redis.url, clock, log });
+  // A private Redis lies in the state folder: nobody else knows it.
+  const owner = config.REDIS_URL === undefined ? {} : { owner: openStateOwner(config.STATE_DIR) };
+  const queue = createJobQueue({ url: redis.url, clock, log, ...owner });
   lifecycle.defer('job queue', () => queue.close());
+  await queue.ready(redisWaitMs);
   const kinds = createJobKinds({ config, objects, log, env });
   const jobs = createJobs({ records, objects, queue, kinds, webhookOrigins: config.JOB_WEBHOOK_ORIGINS, clock, log });
   lifecycle.defer('jobs', () => jobs.close());

@@ -6,6 +6,7 @@ import { Code } from '../../server/core/codes.ts';
 import { readConfig } from '../../server/core/config/read-config.ts';
 import { AppError } from '../../server/core/errors.ts';
 import { silentLogger } from '../../server/core/log.ts';
+import { openRedis } from '../../workers/redis/private-redis.ts';
 import { descendantsOf, isAlive } from '../support/processes.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
 import { longestTestMs, type RunningServer, startServer } from '../support/run-server.ts';
@@ -146,6 +147,25 @@ describe('serve', function () {
     const settings = { SHOWRUNNER_STATE_DIR: path, SHOWRUNNER_UPSTREAM_CA: ca };
     await rejectsWith(build(settings), Code.FAILED_PRECONDITION, 'TLS_INVALID');
     assert.equal(existsSync(path), false);
+  });
+
+  it('does not share the Redis that its settings name with a server on another state folder', async () => {
+    const redis = await openRedis({ dir: join(temp.path, 'shared-redis'), log: silentLogger });
+    try {
+      const on = (name: string) =>
+        build({ SHOWRUNNER_STATE_DIR: join(temp.path, name), SHOWRUNNER_REDIS_URL: redis.url });
+      const first = await on('first');
+      try {
+        const error = await rejectsWith(on('second'), Code.FAILED_PRECONDITION, 'REDIS_IN_USE');
+        assert.match(error.message, /SHOWRUNNER_REDIS_URL names belongs to .*first.*two would take each other's jobs/);
+      } finally {
+        await first.close();
+      }
+      await rejectsWith(on('second'), Code.FAILED_PRECONDITION, 'REDIS_IN_USE');
+      await (await on('first')).close();
+    } finally {
+      await redis.close();
+    }
   });
 
   it('names a state folder that is none', async () => {

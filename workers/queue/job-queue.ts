@@ -13,6 +13,7 @@ import { type QueueEvent, readQueueEvents } from './queue-events.ts';
 import { defaultPrefix, queueKeys } from './queue-keys.ts';
 import { createQueueTelemetry } from './queue-telemetry.ts';
 import { bullOptions, type QueuedJob } from './queued-job.ts';
+import { createRedisClaim, type RedisOwner } from './redis-claim.ts';
 import { createRelayReader } from './relay.ts';
 
 export interface JobQueueOptions {
@@ -21,6 +22,8 @@ export interface JobQueueOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly prefix?: string;
+  /** Whose the Redis must be; absent = anybody's, for a Redis that only one server can know. */
+  readonly owner?: RedisOwner;
 }
 
 /** What the queue knows of a job. `missing` = neither queued nor held nor ended: it must be enqueued (again). */
@@ -57,13 +60,15 @@ export interface JobQueue {
     onLines: (lines: readonly string[], position: string) => Promise<void>,
   ): { close(): Promise<void> };
   isConnected(): boolean;
+  /** Resolves once Redis is there and ours, or is away for `timeoutMs`. Throws REDIS_IN_USE; all else fails then. */
+  ready(timeoutMs: number): Promise<void>;
   close(): Promise<void>;
 }
 
 const callTimeoutMs = 5_000;
 
 export function createJobQueue(options: JobQueueOptions): JobQueue {
-  const { url, clock, log, prefix = defaultPrefix } = options;
+  const { url, clock, log, prefix = defaultPrefix, owner } = options;
   const keys = queueKeys(prefix);
   const commands = openConnection(url, 'producer', log);
   const reader = openConnection(url, 'worker', log);
@@ -73,7 +78,15 @@ export function createJobQueue(options: JobQueueOptions): JobQueue {
   const listeners: (() => void)[] = [];
   let readies = 0;
   const firstReady = Promise.withResolvers<void>();
-  commands.on('ready', () => {
+  const claim = owner && createRedisClaim({ redis: commands, key: keys.owner, owner, clock, log });
+  commands.on('ready', async () => {
+    try {
+      await claim?.renew();
+    } catch (error) {
+      // The claim goes on trying; when the connection is lost, the next one does too.
+      log.debug('redis could not be claimed', { error: messageOf(error) });
+      return;
+    }
     firstReady.resolve();
     if (readies++ > 0) for (const listener of listeners) listener();
   });
@@ -100,7 +113,12 @@ export function createJobQueue(options: JobQueueOptions): JobQueue {
     );
     late.catch(() => {});
     try {
-      return await Promise.race([firstReady.promise.then(work), late]);
+      const ours = firstReady.promise.then(() => {
+        const refusal = claim?.refusal();
+        if (refusal !== undefined) throw queueUnavailable(refusal);
+        return work();
+      });
+      return await Promise.race([ours, late]);
     } catch (error) {
       throw error instanceof AppError ? error : queueUnavailable(error);
     } finally {
@@ -157,7 +175,15 @@ export function createJobQueue(options: JobQueueOptions): JobQueue {
     onReconnect: (listener) => void listeners.push(listener),
     readLogs: (from, onLines) => createRelayReader({ url, clock, log, prefix, stream: 'logs', from }, onLines),
     isConnected: () => commands.status === 'ready',
+    ready: async (timeoutMs) => {
+      const enough = new AbortController();
+      const late = clock.sleep(timeoutMs, AbortSignal.any([enough.signal, closing.signal])).catch(() => {});
+      await Promise.race([firstReady.promise, late]);
+      enough.abort();
+      await claim?.confirm(closing.signal);
+    },
     close: async () => {
+      await claim?.close();
       closing.abort();
       reader.disconnect();
       for (const queue of queues.values()) await queue.close().catch(() => {});

@@ -12,6 +12,21 @@ export function queueUnavailable(cause?: unknown): AppError {
   });
 }
 
+/** The Redis belongs to another server: to that of another state folder, or of a copy of ours. */
+export function redisInUse(owner: string, key: string, isCopy: boolean): AppError {
+  const remedy = isCopy
+    ? 'it lives, and its state folder and this one are copies of each other'
+    : `if that server is gone for good, delete the key "${key}" there`;
+  return new AppError({
+    code: Code.FAILED_PRECONDITION,
+    reason: 'REDIS_IN_USE',
+    message:
+      `the Redis that SHOWRUNNER_REDIS_URL names belongs to the server of ${owner}, and two would take each other's jobs: ` +
+      `give this one a database of its own, e.g. redis://host/1 (${remedy})`,
+    metadata: { owner, key },
+  });
+}
+
 /** No worker of this build knows the kind. */
 export function jobKindUnknown(kind: string, known: readonly string[]): AppError {
   return new AppError({

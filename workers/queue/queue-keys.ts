@@ -12,6 +12,8 @@ export interface QueueKeys {
   readonly spans: string;
   /** Stream of log lines of attempts, from workers to servers. */
   readonly logs: string;
+  /** Hash that says whose this Redis is. */
+  readonly owner: string;
   /** Hash with fence, attempt, outcome and counters of a job. */
   job(jobId: string): string;
   /** Hash of a job's step memos. */
@@ -43,6 +45,7 @@ export function queueKeys(prefix: string): QueueKeys {
     cancelChannel: `${prefix}:job-cancel`,
     spans: `${prefix}:spans`,
     logs: `${prefix}:job-logs`,
+    owner: `${prefix}:owner`,
     job: (jobId) => `${prefix}:job:${jobId}`,
     memo: (jobId) => `${prefix}:job:${jobId}:memo`,
     children: (jobId) => `${prefix}:job:${jobId}:children`,

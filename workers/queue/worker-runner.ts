@@ -17,6 +17,7 @@ import { jobCancelled, leaseLost, workerStopping } from './queue-errors.ts';
 import { defaultPrefix, queueKeys } from './queue-keys.ts';
 import { createQueueTelemetry } from './queue-telemetry.ts';
 import type { QueuedJob } from './queued-job.ts';
+import { checkRedisOwner, type RedisOwner } from './redis-claim.ts';
 import { createRelayWriter } from './relay.ts';
 import { verifyAttempts } from './running-attempt.ts';
 import { createUsageMeter } from './usage-meter.ts';
@@ -34,6 +35,8 @@ export interface WorkerRunnerOptions {
   readonly clock?: Clock;
   readonly random?: Random;
   readonly prefix?: string;
+  /** Whose the Redis must be; absent = anybody's. */
+  readonly owner?: RedisOwner;
   /** A job whose worker gives no sign for this long runs elsewhere, in ms. Default 2,500. */
   readonly leaseMs?: number;
   /** How often every worker of a class looks for such jobs, in ms. Default 1,000. */
@@ -66,11 +69,19 @@ const leaveTimeoutMs = 1_000;
 /**
  * Runs jobs of the given kinds until closed. After kill -9 of a worker its jobs begin again on another one within
  * `leaseMs` + `stallCheckMs`. An outage of Redis is waited out: what a job has finished is told when Redis is back.
+ * Throws REDIS_IN_USE.
  */
 export async function createWorkerRunner(options: WorkerRunnerOptions): Promise<WorkerRunner> {
   const { url, log, clock = systemClock, prefix = defaultPrefix } = options;
   const keys = queueKeys(prefix);
   const commands = openConnection(url, 'worker', log);
+  const { owner } = options;
+  if (owner !== undefined) {
+    await checkRedisOwner(commands, keys.owner, owner).catch((error: unknown) => {
+      commands.disconnect();
+      throw error;
+    });
+  }
   const ledger = createJobLedger(commands, keys, clock);
   const telemetry = createQueueTelemetry();
   const workDir = await claimWorkDir(options.workDir);
