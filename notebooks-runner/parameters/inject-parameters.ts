@@ -32,7 +32,7 @@ export interface Injection {
 
 /**
  * Adds a cell tagged `injected-parameters` with the given values where Papermill puts it: in place of an earlier
- * such cell, else right after the first cell tagged `parameters`, else at the top (with a warning). No parameters,
+ * such cell, else right after the first cell tagged `parameters` (a code cell before any other), else at the top (with a warning). No parameters,
  * no cell. As in Papermill, expressions of the defaults cell that derive from a parameter keep the default's value.
  * Throws NOTEBOOK_PARAMETERS_INVALID or NOTEBOOK_LANGUAGE_UNSUPPORTED. The given notebook is not changed.
  */
@@ -61,7 +61,9 @@ export function injectParameters(
   const secretNames = [...new Set(Object.values(secrets))];
   if (Object.keys(values).length + secretNames.length === 0) return none;
   const earlier = findTagged(notebook, injectedTag);
-  const index = earlier ?? (defaults === undefined ? 0 : defaults + 1);
+  // A heading with the tag holds no defaults, but says where they would be.
+  const place = defaults ?? notebook.cells.findIndex((cell) => hasTag(cell, parametersTag));
+  const index = earlier ?? place + 1;
   const cell = injectedCell(sourceOf(values, secrets, rules), notebook.cells, earlier);
   const recorded = [
     ...Object.entries(values).map(([name, value]) => [name, parameterToJson(value)] as const),
@@ -75,7 +77,7 @@ export function injectParameters(
     index,
     replaced: earlier !== undefined,
     warnings:
-      earlier === undefined && defaults === undefined
+      earlier === undefined && place < 0
         ? ['no cell is tagged "parameters": the parameters were injected at the top']
         : [],
   };

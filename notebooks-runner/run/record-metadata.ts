@@ -1,9 +1,10 @@
 import { isJsonObject, type JsonObject, type JsonValue } from '../nbformat/json-value.ts';
-import { type Cell, tagsOf } from '../nbformat/notebook.ts';
+import { type Cell, type Notebook, tagsOf } from '../nbformat/notebook.ts';
 import type { CellRecord, CellStatus, KernelFacts, RunFailure, RunStatus } from './run-record.ts';
 
 /** Version of the `showrunner` metadata and of what we say in Papermill's `version` key. */
 const recordVersion = 1;
+const paperVersion = `showrunner-${recordVersion}`;
 
 /** What the notebook's metadata says about the run. */
 export interface RunFacts {
@@ -50,7 +51,7 @@ export function stampNotebook(metadata: JsonObject, facts: RunFacts): void {
     output_path: facts.labels.output,
     parameters: facts.parameters,
     start_time: isoTime(startedAtMs),
-    version: `showrunner-${recordVersion}`,
+    version: paperVersion,
   };
   // What the author declared stays, so that the output can be run and tested again.
   const { parameters, test } = (isJsonObject(metadata['showrunner']) ? metadata['showrunner'] : {}) as JsonObject;
@@ -62,7 +63,7 @@ export function stampNotebook(metadata: JsonObject, facts: RunFacts): void {
     start_time: isoTime(startedAtMs),
     end_time: isoTime(endedAtMs),
     source_sha256: facts.sourceSha256,
-    ...(Object.keys(facts.exactParameters).length === 0 ? {} : { exact_parameters: facts.exactParameters }),
+    ...exactOf(facts.exactParameters),
     kernel: {
       name: kernel.name,
       implementation: kernel.implementation,
@@ -77,6 +78,35 @@ export function stampNotebook(metadata: JsonObject, facts: RunFacts): void {
       ? {}
       : { failure: { cell_id: failure.cellId ?? null, ename: failure.ename, evalue: failure.evalue.slice(0, 2_000) } }),
   };
+}
+
+/**
+ * Writes what is known of a notebook that is only prepared; what an earlier run recorded besides stays, as its outputs
+ * do.
+ */
+export function stampPrepared(
+  notebook: Notebook,
+  { labels, parameters, exactParameters }: Pick<RunFacts, 'labels' | 'parameters' | 'exactParameters'>,
+): void {
+  const { papermill, showrunner } = notebook.metadata;
+  notebook.metadata['papermill'] = {
+    default_parameters: {},
+    environment_variables: {},
+    ...(isJsonObject(papermill) ? papermill : {}),
+    input_path: labels.input,
+    output_path: labels.output,
+    parameters,
+    version: paperVersion,
+  };
+  const { exact_parameters: _earlier, ...own } = isJsonObject(showrunner) ? showrunner : {};
+  const stamped = { ...own, ...exactOf(exactParameters) };
+  if (Object.keys(stamped).length === 0) delete notebook.metadata['showrunner'];
+  else notebook.metadata['showrunner'] = stamped;
+  for (const cell of notebook.cells) cell.metadata['tags'] = [...tagsOf(cell)];
+}
+
+function exactOf(exactParameters: JsonObject): JsonObject {
+  return Object.keys(exactParameters).length === 0 ? {} : { exact_parameters: exactParameters };
 }
 
 /** Writes the same two records into a code cell. */

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { isJsonObject, type JsonObject, type JsonValue } from '../nbformat/json-value.ts';
 import { type CodeCell, hasTag, type Notebook, type Output } from '../nbformat/notebook.ts';
 import { injectedTag } from '../parameters/inject-parameters.ts';
@@ -51,7 +52,8 @@ function statusOf(cell: CodeCell): JsonValue | undefined {
 
 /** True when two runs of a cell showed the same, by what a reader sees: counts and metadata aside. */
 export function isSameOutput(a: readonly Output[], b: readonly Output[]): boolean {
-  return JSON.stringify(a.map(shownBy)) === JSON.stringify(b.map(shownBy));
+  // Not by JSON: a file has its keys sorted, a kernel has not.
+  return isDeepStrictEqual(a.map(shownBy), b.map(shownBy));
 }
 
 function shownBy(output: Output): unknown {

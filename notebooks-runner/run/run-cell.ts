@@ -1,7 +1,6 @@
 import type { Clock } from '../../server/core/clock.ts';
 import type { ExecuteOutcome } from '../kernel/execute-reply.ts';
 import type { Kernel } from '../kernel/kernel.ts';
-import type { KernelExit } from '../kernel/kernel-process.ts';
 import type { CodeCell } from '../nbformat/notebook.ts';
 import type { CellOutputs } from '../outputs/cell-outputs.ts';
 import type { Redactor } from '../outputs/redactor.ts';
@@ -9,6 +8,7 @@ import type { CellRouter } from './cell-router.ts';
 import type { CellError, CellStatus } from './run-record.ts';
 import { type StopRequest, verdictOf } from './stop-request.ts';
 import { describeSyntaxError, isUnexplainedFailure } from './syntax-error.ts';
+import { logLines, verdictOfExit } from './verdict-of-exit.ts';
 
 /** How a cell ended. */
 export interface CellEnd {
@@ -60,7 +60,8 @@ export async function runCell(options: RunCellOptions): Promise<CellEnd> {
     // The kernel ended before the cell's output was confirmed: the cell did not end well, whatever it answered.
     outcome = { kind: 'died', exit };
   }
-  const end = redacted(judge(outcome, options), options.redactor);
+  const judged = judge(outcome, options);
+  const end = judged.error === undefined ? judged : { ...judged, error: redactedError(judged.error, options.redactor) };
   const isOurs = stop.reason() !== undefined || outcome.kind === 'died';
   router.flush();
   if (end.error !== undefined && (isOurs || !outputs.hasError())) {
@@ -83,15 +84,9 @@ function watchIdle({ idleTimeoutMs, router, stop, clock }: RunCellOptions): () =
   return () => cancel();
 }
 
-function redacted(end: Judgement, redactor: Redactor): Judgement {
-  if (end.error === undefined) return end;
-  const { ename, evalue, traceback } = end.error;
-  const error = {
-    ename: redactor.text(ename),
-    evalue: redactor.text(evalue),
-    traceback: traceback.map(redactor.text),
-  };
-  return { ...end, error };
+/** The error without secrets, which a kernel may have written into its log or its messages. */
+export function redactedError({ ename, evalue, traceback }: CellError, redactor: Redactor): CellError {
+  return { ename: redactor.text(ename), evalue: redactor.text(evalue), traceback: traceback.map(redactor.text) };
 }
 
 /** Sends the cell; a kernel that was still discarding requests after an earlier failure gets it again. */
@@ -112,7 +107,8 @@ function judge(outcome: ExecuteOutcome, { stop, kernel, cell, mayFail }: RunCell
   const plain = { executionCount: null, isErrorExpected: false, isCleanExit: false };
   const reason = stop.reason();
   if (reason !== undefined) return { ...plain, ...verdictOf(reason) };
-  if (outcome.kind === 'died') return { ...plain, ...verdictOfExit(outcome.exit, kernel.logTail()) };
+  if (outcome.kind === 'died')
+    return { ...plain, ...verdictOfExit(outcome.exit, kernel.logTail(), 'while the cell ran') };
   const { status, executionCount, ename, evalue, traceback, asksExit } = outcome.reply;
   if (status === 'ok')
     return { ...plain, status: 'succeeded', error: undefined, executionCount, isCleanExit: asksExit };
@@ -134,30 +130,4 @@ function isUnexplained(outcome: ExecuteOutcome): boolean {
 /** A syntax error, or else what the kernel's process wrote last, e.g. which module it could not load. */
 function explained(given: CellError, { source }: CodeCell, { logTail }: Kernel): CellError {
   return describeSyntaxError(source) ?? { ...given, traceback: logLines(logTail()) };
-}
-
-function logLines(logTail: string): string[] {
-  return logTail === '' ? [] : ['The kernel process wrote:', ...logTail.split('\n').slice(-20)];
-}
-
-/** A kernel that ended by itself is a fault of the notebook, one that was killed is not known to be. */
-function verdictOfExit(
-  { code, signal }: KernelExit,
-  logTail: string,
-): { status: 'failed' | 'killed'; error: CellError } {
-  const traceback = logLines(logTail);
-  if (signal === 'SIGXCPU') {
-    const evalue = 'the kernel process used more processor time than it may';
-    return { status: 'killed', error: { ename: 'CpuLimitExceeded', evalue, traceback } };
-  }
-  if (signal === 'SIGXFSZ') {
-    const evalue = 'the kernel process wrote a larger file than it may';
-    return { status: 'killed', error: { ename: 'DiskLimitExceeded', evalue, traceback } };
-  }
-  if (signal !== null) {
-    const evalue = `the kernel process was ended by ${signal} while the cell ran`;
-    return { status: 'killed', error: { ename: 'KernelKilled', evalue, traceback } };
-  }
-  const evalue = `the kernel process ended with exit code ${code} while the cell ran`;
-  return { status: 'failed', error: { ename: 'KernelExited', evalue, traceback } };
 }

@@ -6,10 +6,11 @@ import type { RunOutputs } from '../outputs/run-outputs.ts';
 import { type CellRouter, createCellRouter } from './cell-router.ts';
 import type { PreparedRun } from './prepare-run.ts';
 import { isSameOutput, runOnceTag } from './resume-plan.ts';
-import { type CellEnd, runCell } from './run-cell.ts';
+import { type CellEnd, redactedError, runCell } from './run-cell.ts';
 import type { RunEvent, RunStatus } from './run-record.ts';
 import type { RunEnd, RunningCell, RunState } from './run-state.ts';
 import { type StopRequest, verdictOf } from './stop-request.ts';
+import { verdictOfExit } from './verdict-of-exit.ts';
 import type { WidgetState } from './widget-state.ts';
 
 export interface RunCellsOptions {
@@ -47,7 +48,7 @@ export async function runCells(options: RunCellsOptions): Promise<RunEnd> {
     if (keepEarlier(options, target)) continue;
     const reason = stop.reason();
     if (reason !== undefined) return verdictOf(reason);
-    if (kernel.hasDied()) return diedBetween(last);
+    if (kernel.hasDied()) return await diedBetween(options, last);
     const end = await runOne(options, router, target);
     last = target;
     const at = target.record;
@@ -102,7 +103,8 @@ async function runOne(options: RunCellsOptions, router: CellRouter, target: Runn
   return end;
 }
 
-function diedBetween(last: RunningCell | undefined): RunEnd {
-  const evalue = 'the kernel process ended between two cells';
-  return { status: 'failed', error: { ename: 'KernelExited', evalue, traceback: [] }, at: last?.record };
+async function diedBetween({ kernel, redactor }: RunCellsOptions, last: RunningCell | undefined): Promise<RunEnd> {
+  const when = last === undefined ? 'before the first cell' : 'between two cells';
+  const { status, error } = verdictOfExit(await kernel.died, kernel.logTail(), when);
+  return { status, error: redactedError(error, redactor), at: last?.record };
 }

@@ -8,9 +8,9 @@ export interface CellSelection {
   readonly onlyTags?: readonly string[] | undefined;
   /** No cell with one of these tags. */
   readonly skipTags?: readonly string[] | undefined;
-  /** First cell, by id, tag or position in the executed notebook. */
+  /** First cell, by id, tag or position in the executed notebook; the first one of those with the tag. */
   readonly from?: string | undefined;
-  /** Last cell, named alike. */
+  /** Last cell, named alike; the last one of those with the tag. */
   readonly until?: string | undefined;
 }
 
@@ -39,10 +39,11 @@ export function selectCells(notebook: Notebook, selection: CellSelection = {}): 
 }
 
 /** By id first, then by tag, then by position. */
-function findCell(cells: readonly Cell[], name: string, field: string): number {
+function findCell(cells: readonly Cell[], name: string, field: 'from' | 'until'): number {
   const byId = cells.findIndex((cell) => cell.id === name);
   if (byId >= 0) return byId;
-  const byTag = cells.findIndex((cell) => hasTag(cell, name));
+  const isTagged = (cell: Cell) => hasTag(cell, name);
+  const byTag = field === 'until' ? cells.findLastIndex(isTagged) : cells.findIndex(isTagged);
   if (byTag >= 0) return byTag;
   if (/^\d{1,6}$/.test(name) && Number(name) < cells.length) return Number(name);
   throw selectionInvalid(field, `no cell has the id, tag or position "${name}"`);

@@ -67,10 +67,24 @@ describe('showrunner notebooks run', function () {
 
   it('prepares without running', async () => {
     await using at = await bed();
-    const run = await runNotebooks(['run', at.source, at.output, '--prepare-only', '-p', 'count', '4']);
+    const run = await runNotebooks(['run', at.source, at.output, '--prepare-only', '-p', 'count', '4.0']);
     assert.equal(run.code, 0, run.errors);
     const [, injected, greeting] = await at.cellsOf(at.output);
     assert.deepEqual([injected?.source, greeting?.outputs], ['// Parameters\nlet count = 4;', []]);
+    assert.deepEqual([injected?.metadata['tags'], greeting?.metadata['tags']], [['injected-parameters'], []]);
+    const { metadata } = readNotebook(await readFile(at.output)).notebook;
+    assert.deepEqual(metadata['papermill'], {
+      default_parameters: {},
+      environment_variables: {},
+      input_path: at.source,
+      output_path: at.output,
+      parameters: { count: 4 },
+      version: 'showrunner-1',
+    });
+    // What is prepared again with other parameters says nothing of those before.
+    assert.deepEqual(metadata['showrunner'], { exact_parameters: { count: { $float: '4.0' } } });
+    await runNotebooks(['run', at.output, `${at.output}2`, '--prepare-only', '-p', 'count', '5']);
+    assert.deepEqual(readNotebook(await readFile(`${at.output}2`)).notebook.metadata['showrunner'], undefined);
   });
 
   it('reads stdin and writes stdout', async () => {

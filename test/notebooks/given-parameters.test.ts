@@ -45,6 +45,8 @@ describe('parameters as YAML on the command line', () => {
     ['have a tag that nobody knows', 'a: !!python/object:os.system x', /Unresolved tag/],
     ['name one twice', 'a: 1\na: 2', /unique/],
     ['are more than one document', 'a: 1\n---\nb: 2', /multiple documents/],
+    ['have lists for keys', 'a: {[1, 2]: x}', /a key is a list/],
+    ['have nothing for a key', 'a: {~: x}', /a key is a list, an object or null/],
     ['are a list', '- a', /must map names to values/],
     ['are cut off', "a: 'x", /Missing closing/],
   ] as const) {

@@ -72,6 +72,18 @@ describe('injecting parameters', () => {
     assert.equal(injection.warnings.length, 1);
   });
 
+  it('puts the cell behind a heading that is tagged, when no code is', () => {
+    const heading = { ...markdown('# settings'), metadata: { tags: ['parameters'] } };
+    const notebook = parsed(code('x'), heading, code('const a = 1'), code('y'));
+    const injection = injectParameters(notebook, { a: 2 }, 'typescript');
+    assert.deepEqual([injection.index, injection.warnings], [2, []]);
+    assert.deepEqual(sourcesAfter({ a: 2 }, heading, code('const a = 1', 'parameters')), [
+      '# settings',
+      'const a = 1',
+      injected,
+    ]);
+  });
+
   it('injects nothing when there are no parameters and leaves an earlier injected cell', () => {
     assert.deepEqual(sourcesAfter({}, code('const a = 1', 'parameters'), code('old', 'injected-parameters')), [
       'const a = 1',

@@ -27,6 +27,15 @@ function papermillOf(cell: { metadata: Record<string, unknown> } | undefined): R
 const isPid = (event: RunEvent) => event.type === 'cell:output' && event.text.startsWith('pid ');
 const pidIn = (event: RunEvent) => Number(event.type === 'cell:output' ? event.text.slice(4) : 0);
 
+/** True until the process has ended and its parent has taken note. */
+function isKnown(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
 describe('a run that does not end well', () => {
   for (const [what, source] of [
     ['loops without end', 'console.log("before"); for (;;) {}'],
@@ -47,6 +56,24 @@ describe('a run that does not end well', () => {
       assert.equal(papermillOf(await bed.readOutput())['exception'], true);
     });
   }
+
+  it('is killed when somebody ends the kernel before the first cell', async () => {
+    await using bed = await createNotebookBed();
+    let pid = 0;
+    const onEvent = onceOn(
+      (event) => event.type === 'kernel:ready',
+      (event) => {
+        pid = event.type === 'kernel:ready' ? event.pid : 0;
+      },
+    );
+    const fillCwd = async () => {
+      process.kill(pid, 'SIGKILL');
+      await waitUntil('its end is known', () => !isKnown(pid));
+    };
+    const record = await bed.run([code('1')], { onEvent, fillCwd });
+    assert.deepEqual([record.status, record.failure?.ename, statuses(record)], ['killed', 'KernelKilled', ['not_run']]);
+    assert.match(record.failure?.evalue ?? '', /SIGKILL before the first cell/);
+  });
 
   it('limits the whole run, too', async () => {
     await using bed = await createNotebookBed();

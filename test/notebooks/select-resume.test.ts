@@ -16,8 +16,8 @@ describe('selecting cells', () => {
     code('console.log("third")', 'three'),
   ];
   /** Positions of the cells that would run, with parameters given. */
-  const chosen = (select: CellSelection) => {
-    const { notebook } = injectParameters(checkNotebook(notebookOf(...cells)).notebook, { a: 2 }, 'typescript', 'deno');
+  const chosen = (select: CellSelection, among: readonly object[] = cells) => {
+    const { notebook } = injectParameters(checkNotebook(notebookOf(...among)).notebook, { a: 2 }, 'typescript', 'deno');
     const isChosen = selectCells(notebook, select);
     return codeCells(notebook).flatMap((cell, index) => (isChosen(cell) ? [index] : []));
   };
@@ -31,6 +31,11 @@ describe('selecting cells', () => {
     assert.deepEqual(chosen({ from: 'two' }), [0, 1, 3, 4]);
     assert.deepEqual(chosen({ until: '2' }), [0, 1, 2]);
     assert.deepEqual(chosen({ from: 'two', until: 'two' }), [0, 1, 3]);
+  });
+
+  it('takes all cells of a tag that several have for what it runs from and until', () => {
+    const tagged = [code('const a = 1', 'parameters'), code('0'), code('1', 'train'), code('2', 'train'), code('3')];
+    assert.deepEqual(chosen({ from: 'train', until: 'train' }, tagged), [0, 1, 3, 4]);
   });
 
   it('runs what was chosen and says which cells were left out', async () => {
@@ -77,6 +82,20 @@ describe('resuming a run', () => {
     assert.equal(await readFile(log, 'utf8'), 'x');
     assert.match(record.warnings.join(), /cells\[3\]: shows something else/);
     assert.deepEqual(record.parameters, { n: 4 });
+  });
+
+  it('compares what cells showed without regard to the order of MIME types', async () => {
+    await using bed = await createNotebookBed();
+    const data = '{ "text/plain": "a", "text/html": "<b>b</b>", "application/json": { z: 1, a: 2 } }';
+    const show = `await Deno.jupyter.broadcast("display_data", { data: ${data}, metadata: {}, transient: {} })`;
+    await bed.run([code(show), code('throw 1')]);
+    const earlier = join(bed.path, 'earlier.ipynb');
+    await writeFile(earlier, await readFile(bed.outputPath));
+    const record = await bed.run([code(show), code('2')], { resumeFrom: earlier });
+    assert.deepEqual(
+      record.cells.map((cell) => cell.replay),
+      ['same', undefined],
+    );
   });
 
   it('takes cells from the first changed one on as new', async () => {

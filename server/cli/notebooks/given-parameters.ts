@@ -43,7 +43,7 @@ async function readYaml(text: string, field: string): Promise<[string, unknown][
     // A warning is a tag that nobody knows: what it stands for would be lost.
     const fault = document.errors[0] ?? document.warnings[0];
     if (fault !== undefined) throw fault;
-    value = toParameter(document.toJS({ maxAliasCount: 100 }));
+    value = toParameter(document.toJS({ maxAliasCount: 100, mapAsMap: true }));
   } catch (error) {
     throw invalidField(field, error instanceof RangeError ? 'nests too deeply, or in itself' : messageOf(error));
   }
@@ -57,9 +57,16 @@ function toParameter(value: unknown): unknown {
   if (typeof value === 'number') return asFloat(value);
   if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : value;
   if (Array.isArray(value) || value instanceof Set) return Array.from(value, toParameter);
-  if (value instanceof Map) return toParameter(Object.fromEntries(value));
-  if (typeof value !== 'object' || value === null || value instanceof Date || value instanceof Uint8Array) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, toParameter(item)]));
+  if (value instanceof Map) {
+    return Object.fromEntries(Array.from(value, ([key, item]) => [keyOf(key), toParameter(item)]));
+  }
+  return value;
+}
+
+/** Keys are text, as in papermill; a list or object is none, and nothing would be the same as an empty text. */
+function keyOf(key: unknown): string {
+  if (typeof key === 'object') throw new TypeError('a key is a list, an object or null, where it must be text');
+  return String(key);
 }
 
 const words: Readonly<Record<string, unknown>> = { True: true, False: false, None: null };

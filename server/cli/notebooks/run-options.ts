@@ -135,5 +135,5 @@ output
   --autosave-cell-every SECONDS  --log-level LEVEL
   --help-notebook     shows the parameters of IN
 
-exit codes: 0 done, 1 the notebook failed, 2 used wrongly, 124 out of time, 130 cancelled, 138 kernel dead
+exit codes: 0 done, 1 the notebook failed or cannot be run, 2 wrong options, 124 out of time, 130 cancelled, 138 kernel dead
 `;

@@ -8,7 +8,7 @@ import { type RunArguments, readRunArguments, readSeconds, usage } from './run-o
 
 /**
  * `showrunner notebooks run IN [OUT]`: runs a notebook, with the options of papermill. Exit codes: 0 done, 1 the
- * notebook failed, 2 used wrongly, 124 out of time, 130 cancelled, 138 the kernel died.
+ * notebook failed or cannot be run as it is or with these parameters, 2 wrong options, 124 out of time, 130 cancelled, 138 the kernel died.
  */
 export async function runCommand(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   const given = readRunArguments(args);
