@@ -32,7 +32,7 @@ const ofArea: Readonly<Record<string, readonly string[]>> = {
   'server/notebooks': ['notebooks-runner'],
 };
 const ofKind = [...base, 'server/stores', 'workers/queue/job-kind.ts'];
-const app = [...base, 'server/stores', 'server/rpc', ...areas, 'plugins/engine', 'workers'];
+const app = [...base, 'server/stores', 'server/rpc', 'server/web', ...areas, 'plugins/engine', 'workers'];
 
 /** Later rooms win over earlier ones that hold them. */
 const rooms: readonly Room[] = [
@@ -42,6 +42,7 @@ const rooms: readonly Room[] = [
   { folder: 'server/stores/objects', may: [...base, 'server/stores'] },
   { folder: 'server/stores/records', may: [...base, 'server/stores'] },
   { folder: 'server/rpc', may: base },
+  { folder: 'server/web', may: [...base, 'server/rpc'] },
   ...areas.map((folder) => ({
     folder,
     may: [...base, 'server/stores', 'server/rpc', ...(ofArea[folder] ?? [])],

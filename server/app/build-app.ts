@@ -47,12 +47,15 @@ import { describeOrigin } from './origin-appliance.ts';
 import { publishResults } from './publish-results.ts';
 import { readSettingsFiles } from './settings-files.ts';
 import { admitTranscodes, transcodeJobs } from './transcode-jobs.ts';
+import { openWebListener } from './web-listener.ts';
 import { registerWorkflowSignals } from './workflow-signals.ts';
 
 /** The running server. */
 export interface App {
   /** `host:port` that is really bound. */
   readonly address: string;
+  /** The same of the gRPC-web listener; undefined when it is off. */
+  readonly webAddress: string | undefined;
   /** Key of the local administrator, also in the state folder's `api-key`. */
   readonly apiKey: string;
   readonly redisUrl: string;
@@ -207,6 +210,7 @@ async function build(config: Config, log: Logger, env: Environment, lifecycle: L
       clock,
     }),
   ];
+  const web = openWebListener(config, files.serverTls, log, lifecycle);
   const server = await startRpcServer({
     address: config.ADDRESS,
     services,
@@ -226,9 +230,11 @@ async function build(config: Config, log: Logger, env: Environment, lifecycle: L
   lifecycle.defer('notifications', () => notifications.close());
   lifecycle.defer('events', () => events.close());
   lifecycle.defer('filter watches', () => filters.admin.endWatches());
+  const webAddress = await web.start(server.address);
   const close = (timeoutMs = drainTimeoutMs) => {
     drainTimeoutMs = timeoutMs;
     return lifecycle.close();
   };
-  return { address: server.address, apiKey, redisUrl: redis.url, objects, announceClose: server.announceClose, close };
+  const { address, announceClose } = server;
+  return { address, webAddress, apiKey, redisUrl: redis.url, objects, announceClose, close };
 }

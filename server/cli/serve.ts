@@ -14,7 +14,8 @@ export async function serve(args: readonly string[], env: NodeJS.ProcessEnv): Pr
   const log = createLogger({ level: config.LOG_LEVEL });
   const signal = firstSignal();
   await using stack = await startStack(config, env, log);
-  log.info('serving', { address: stack.address, workers: stack.workerPids(), state_dir: config.STATE_DIR });
+  const { address, webAddress } = stack;
+  log.info('serving', { address, web_address: webAddress, workers: stack.workerPids(), state_dir: config.STATE_DIR });
   log.info('draining', { signal: await signal, drain_timeout_ms: config.DRAIN_TIMEOUT_MS });
   return 0;
 }

@@ -39,6 +39,7 @@ const subjects: Readonly<Record<string, Subject>> = {
     area: 'notebooks',
     sources: ['workers/notebook', 'notebooks-runner/errors.ts', 'server/notebooks'],
   },
+  'web.md': { sources: ['server/web'] },
   'filters.md': {
     area: 'filters',
     sources: ['server/filters', 'plugins'],

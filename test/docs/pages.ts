@@ -2,6 +2,7 @@
 export const pages = [
   'README.md',
   'cache.md',
+  'web.md',
   'events.md',
   'notifications.md',
   'transcoding.md',

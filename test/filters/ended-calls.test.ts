@@ -1,18 +1,12 @@
 import assert from 'node:assert/strict';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { Code } from '../../server/core/codes.ts';
+import { exposedGc } from '../support/exposed-gc.ts';
 import { base } from './bed/bad-filters.ts';
 import { createFakeCall } from './bed/fake-call.ts';
 import { type AnyFilter, createInlinePipeline } from './bed/inline-pipeline.ts';
 
 const outcome = { code: Code.OK, error: undefined, durationMs: 1, requestMessages: 1, responseMessages: 1 };
 const inFlight = 64;
-
-function exposedGc(): NodeJS.GCFunction {
-  setFlagsFromString('--expose-gc');
-  return runInNewContext('gc') as NodeJS.GCFunction;
-}
 
 describe('ended calls', () => {
   it('are gone with the next small collection: they do not wait for a full one', async () => {

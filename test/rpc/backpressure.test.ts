@@ -1,22 +1,10 @@
 import assert from 'node:assert/strict';
-import { waitUntil } from '../support/wait-until.ts';
+import { settledValue, waitUntil } from '../support/wait-until.ts';
 import { EchoRequestSchema } from './fixtures/echo.ts';
 import { startEcho } from './fixtures/echo-server.ts';
 import { frameOf, openRawCall } from './fixtures/raw-call.ts';
 
 const payload = new Uint8Array(10_000);
-
-/** Resolves once the value has stayed the same for 100 looks. */
-async function settledValue(read: () => number): Promise<number> {
-  let last = read();
-  let looks = 0;
-  await waitUntil('the value settles', () => {
-    looks = read() === last ? looks + 1 : 0;
-    last = read();
-    return last > 0 && looks > 100;
-  });
-  return last;
-}
 
 describe('rpc back-pressure', () => {
   it('stops pulling a generator whose reader pauses, and runs its finally when the reader leaves', async () => {

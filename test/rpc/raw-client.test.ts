@@ -8,7 +8,7 @@ import { OriginError } from '../../server/core/origins.ts';
 import { createOrigins, type OriginConnections } from '../../server/rpc/raw-client.ts';
 import { findFreePort } from '../support/free-port.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
-import { waitUntil } from '../support/wait-until.ts';
+import { settledValue, waitUntil } from '../support/wait-until.ts';
 import { EchoRequestSchema, EchoResponseSchema } from './fixtures/echo.ts';
 import { type EchoFixture, type EchoImplementation, startEcho } from './fixtures/echo-server.ts';
 import { createRecordingPipeline } from './fixtures/recording-pipeline.ts';
@@ -21,18 +21,6 @@ const payload = new Uint8Array(10_000);
 
 async function* requests(...texts: string[]) {
   for (const text of texts) yield encode(text);
-}
-
-/** The n-th value has stayed the same for 100 looks. */
-async function settledValue(read: () => number): Promise<number> {
-  let last = read();
-  let looks = 0;
-  await waitUntil('the value settles', () => {
-    looks = read() === last ? looks + 1 : 0;
-    last = read();
-    return last > 0 && looks > 100;
-  });
-  return last;
 }
 
 describe('the raw client', () => {

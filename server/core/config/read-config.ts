@@ -40,6 +40,11 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   const config = values as Config;
   if (!config.TLS_CERT !== !config.TLS_KEY) faults.push(`${prefix}TLS_CERT and ${prefix}TLS_KEY must be set together`);
   if (config.TLS_CLIENT_CA && !config.TLS_CERT) faults.push(`${prefix}TLS_CLIENT_CA needs ${prefix}TLS_CERT`);
+  if (config.TLS_CLIENT_CA && config.WEB_ADDRESS) {
+    faults.push(
+      `${prefix}WEB_ADDRESS cannot be set with ${prefix}TLS_CLIENT_CA: no browser's certificate can be passed on`,
+    );
+  }
   if (faults.length > 0) {
     throw new AppError({
       code: Code.INVALID_ARGUMENT,

@@ -60,6 +60,11 @@ export function hostPort(value: string): string {
   return value;
 }
 
+/** As `hostPort`; empty = undefined. */
+export function optionalHostPort(value: string): string | undefined {
+  return value === '' ? undefined : hostPort(value);
+}
+
 /** A URL of one of these protocols (`https:`), as written; empty = undefined. */
 export function urlOf(...protocols: readonly string[]): (value: string) => string | undefined {
   return (value) => {
@@ -109,19 +114,39 @@ export function counts(value: string): Readonly<Record<string, number>> {
 
 /** Comma-separated origins: https, or http on this machine. */
 export function origins(value: string): readonly string[] {
-  return value
+  return partsOf(value).map((part) => {
+    const url = URL.parse(part);
+    const isLocal = ['127.0.0.1', '[::1]', 'localhost'].includes(url?.hostname ?? '');
+    if (url === null || !(url.protocol === 'https:' || (url.protocol === 'http:' && isLocal))) {
+      throw new Error(`expected https://host[:port], or http on this machine, got "${part}"`);
+    }
+    return originOf(url, part);
+  });
+}
+
+/** Comma-separated origins of web pages, https or http, or `*` alone for all. */
+export function pageOrigins(value: string): readonly string[] {
+  const parts = partsOf(value);
+  if (parts.length === 1 && parts[0] === '*') return parts;
+  return parts.map((part) => {
+    const url = URL.parse(part);
+    if (url === null || !['https:', 'http:'].includes(url.protocol)) {
+      throw new Error(`expected https://host[:port], http://host[:port], or * alone, got "${part}"`);
+    }
+    return originOf(url, part);
+  });
+}
+
+function partsOf(list: string): string[] {
+  return list
     .split(',')
     .map((part) => part.trim())
-    .filter((part) => part !== '')
-    .map((part) => {
-      const url = URL.parse(part);
-      const isLocal = ['127.0.0.1', '[::1]', 'localhost'].includes(url?.hostname ?? '');
-      if (url === null || !(url.protocol === 'https:' || (url.protocol === 'http:' && isLocal))) {
-        throw new Error(`expected https://host[:port], or http on this machine, got "${part}"`);
-      }
-      if (url.pathname !== '/' || url.search !== '' || url.hash !== '' || url.username !== '') {
-        throw new Error(`expected an origin without a path, got "${part}"`);
-      }
-      return url.origin;
-    });
+    .filter((part) => part !== '');
+}
+
+function originOf(url: URL, part: string): string {
+  if (url.pathname !== '/' || url.search !== '' || url.hash !== '' || url.username !== '') {
+    throw new Error(`expected an origin without a path, got "${part}"`);
+  }
+  return url.origin;
 }

@@ -5,8 +5,10 @@ import {
   integer,
   memcachedUrl,
   oneOf,
+  optionalHostPort,
   optionalText,
   origins,
+  pageOrigins,
   redisUrl,
   setting,
   text,
@@ -23,6 +25,16 @@ export const settings = {
     hostPort,
     '127.0.0.1:7401',
     'Where the HTTP origin serves published title files; port 0 takes a free one.',
+  ),
+  WEB_ADDRESS: setting(
+    optionalHostPort,
+    undefined,
+    'Where browsers call by gRPC-web over HTTP/1.1, e.g. `127.0.0.1:7402`; port 0 takes a free one; empty = nowhere.',
+  ),
+  WEB_ORIGINS: setting(
+    pageOrigins,
+    [],
+    'Comma-separated origins whose pages may call by gRPC-web, e.g. `https://app.example.com`, or `*` for all; empty = none.',
   ),
   STATE_DIR: setting(text, '.showrunner', 'Folder of records, objects, Redis data; one server at a time may own it.'),
   OBJECTS_URL: setting(

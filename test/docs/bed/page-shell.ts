@@ -37,6 +37,7 @@ function placesOf(stack: RunningStack): readonly (readonly [page: string, real: 
   return [
     ['127.0.0.1:7400', stack.address],
     ['127.0.0.1:7401', stack.originAddress],
+    ['127.0.0.1:7402', stack.webAddress],
     ['.showrunner/', `${stack.stateDir}/`],
   ];
 }
@@ -49,6 +50,7 @@ export function createPageShell(stack: RunningStack): PageShell {
   const prelude = [
     'set -euo pipefail',
     `npx() { shift; "${process.execPath}" --disable-warning=ExperimentalWarning "${main}" "$@"; }`,
+    `node() { "${process.execPath}" --disable-warning=ExperimentalWarning "$@"; }`,
     `grpcurl() { "${findGrpcurl() ?? 'grpcurl'}" "$@"; }`,
     `[ -e "${kept}" ] && . "${kept}"`,
     `trap 'for name in $(compgen -v | grep -xE "[a-z]+"); do declare -p "$name"; done > "${kept}"' EXIT`,

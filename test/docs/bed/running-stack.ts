@@ -14,6 +14,8 @@ export interface RunningStack {
   readonly address: string;
   /** `host:port` of the HTTP origin. */
   readonly originAddress: string;
+  /** `host:port` of the gRPC-web listener, open to pages of http://localhost:5173. */
+  readonly webAddress: string;
   readonly stateDir: string;
   /** Drains it and removes the state folder. */
   close(): Promise<void>;
@@ -30,6 +32,8 @@ export async function startRunningStack(): Promise<RunningStack> {
     SHOWRUNNER_STATE_DIR: dir.path,
     SHOWRUNNER_ADDRESS: '127.0.0.1:0',
     SHOWRUNNER_ORIGIN_ADDRESS: '127.0.0.1:0',
+    SHOWRUNNER_WEB_ADDRESS: '127.0.0.1:0',
+    SHOWRUNNER_WEB_ORIGINS: 'http://localhost:5173',
     SHOWRUNNER_WORKERS: '2',
   };
   const child = spawn(process.execPath, [join(root, 'scripts/showrunner.js'), 'serve'], {
@@ -42,24 +46,24 @@ export async function startRunningStack(): Promise<RunningStack> {
     await dir[Symbol.asyncDispose]();
   };
   try {
-    const address = await servingAddress(child);
+    const { address, web_address: webAddress } = await servingAddresses(child);
     const originAddress = await findOrigin(address, readFileSync(join(dir.path, 'api-key'), 'utf8').trim());
-    return { address, originAddress, stateDir: dir.path, close };
+    return { address, originAddress, webAddress, stateDir: dir.path, close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-/** From the log line that tells it; rejects with what was printed when the server ends before. */
-function servingAddress(child: ChildProcess): Promise<string> {
+/** From the log line that tells them; rejects with what was printed when the server ends before. */
+function servingAddresses(child: ChildProcess): Promise<{ address: string; web_address: string }> {
   const lines: string[] = [];
   return new Promise((resolve, reject) => {
     if (child.stderr === null) throw new Error('the log is not piped');
     createInterface({ input: child.stderr }).on('line', (line) => {
       if (lines.push(line) > 200) lines.shift();
       if (!line.includes('"message":"serving"')) return;
-      resolve((JSON.parse(line) as { address: string }).address);
+      resolve(JSON.parse(line));
     });
     child.once('close', () => reject(new Error(`the server ended:\n${lines.join('\n')}`)));
   });
