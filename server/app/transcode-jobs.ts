@@ -9,8 +9,21 @@ import type { TranscodeJobs } from '../transcode/service.ts';
 /** More parts of one title are not looked at. */
 const mostParts = 10_000;
 
-function toPart({ kind, params, state, progress, startMs }: JobRecord): TranscodePart {
-  return { kind, params, isDone: state === 'succeeded', frames: Number(progress?.detail?.['frames'] ?? 0), startMs };
+function toPart({ kind, params, state, progress, attempts, endMs, result }: JobRecord): TranscodePart {
+  const isDone = state === 'succeeded';
+  const { rungs } = (result ?? {}) as { rungs?: readonly { id: string; reused: boolean }[] };
+  const running = progress?.detail?.['rungs'];
+  const runs = running === undefined ? undefined : String(running).split(' ');
+  return {
+    kind,
+    params,
+    isDone,
+    frames: Number(progress?.detail?.['frames'] ?? 0),
+    // What attempts before did is lost, and so is their time.
+    startMs: attempts.at(-1)?.startMs,
+    endMs,
+    encodes: isDone ? rungs?.flatMap(({ id, reused }) => (reused ? [] : [id])) : runs,
+  };
 }
 
 /**

@@ -29,6 +29,7 @@ import {
   type TranscodePart,
 } from './rung-progress.ts';
 import type { UploadStart, UploadState, Uploads } from './uploads.ts';
+import { withPulse } from './with-pulse.ts';
 
 type JobMessage = MessageInitShape<typeof JobSchema>;
 
@@ -57,6 +58,8 @@ export interface TranscodeServiceDeps {
 
 /** How far rungs are is read anew at most this often by a watch. */
 const rungsEveryMs = 500;
+/** And told so often while no part ends, if it has changed. */
+const pulseMs = 2_000;
 
 const jobId = /^[a-z0-9]{1,63}$/;
 const digest = /^[0-9a-f]{64}$/;
@@ -112,8 +115,18 @@ export function createTranscodeService({ uploads, objects, jobs, clock }: Transc
       if (!Number.isSafeInteger(after)) throw invalidField('after_sequence', 'is out of range');
       const { id } = await find(name);
       let read = { rungs: [] as Awaited<ReturnType<typeof rungsOf>>, atMs: Number.NEGATIVE_INFINITY };
-      for await (const event of jobs.watch(id, after, signal)) {
-        const isEncoding = event.event?.case === 'progress' && event.event.value.stage === 'encode';
+      let stage = '';
+      for await (const event of withPulse(jobs.watch(id, after, signal), pulseMs, clock, signal)) {
+        if (event === undefined) {
+          if (stage !== 'encode') continue;
+          const before = framesOf(read.rungs);
+          read = { rungs: await rungsOf(id, signal), atMs: clock.now() };
+          if (framesOf(read.rungs) !== before) yield { rungs: read.rungs };
+          continue;
+        }
+        const progress = event.event?.case === 'progress' ? event.event.value : undefined;
+        stage = progress?.stage ?? stage;
+        const isEncoding = progress?.stage === 'encode';
         // A long title has many parts, and a watch that resumes gets many events at once.
         const isOld = clock.now() - read.atMs >= rungsEveryMs;
         if (isEncoding && isOld) read = { rungs: await rungsOf(id, signal), atMs: clock.now() };
@@ -182,6 +195,10 @@ function toRungMessage(report: RungProgressReport): MessageInitShape<typeof Rung
     framesPerSecond,
     ...(remainingMs === undefined ? {} : { remainingTime: toDuration(remainingMs) }),
   };
+}
+
+function framesOf(rungs: readonly MessageInitShape<typeof RungProgressSchema>[]): string {
+  return rungs.map(({ frames }) => frames).join();
 }
 
 function toTranscodeMessage(

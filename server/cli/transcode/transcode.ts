@@ -1,7 +1,7 @@
 import { basename, extname } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { JsonObject } from '@bufbuild/protobuf';
-import { Job_State } from '../../../proto/gen/showrunner/jobs/v1/job_pb.ts';
+import { Job_State, type JobProgress } from '../../../proto/gen/showrunner/jobs/v1/job_pb.ts';
 import { ManifestService } from '../../../proto/gen/showrunner/manifest/v1/manifest_service_pb.ts';
 import type { RungProgress, Transcode } from '../../../proto/gen/showrunner/transcode/v1/transcode_pb.ts';
 import { TranscodeService } from '../../../proto/gen/showrunner/transcode/v1/transcode_service_pb.ts';
@@ -178,10 +178,13 @@ async function showProgress(
   output: ProgressOutput,
 ): Promise<void> {
   const bar = createProgressBar(output, 'title');
+  let progress: JobProgress | undefined;
   try {
     for await (const { event, rungs } of client.watchTranscode({ name }, { ...options, deadlineMs: longestMs })) {
-      if (event?.event.case !== 'progress') continue;
-      const { fraction, stage, message } = event.event.value;
+      if (event?.event.case === 'progress') progress = event.event.value;
+      // Between the ends of two parts there is only the time that is left.
+      else if (event !== undefined || progress === undefined) continue;
+      const { fraction, stage, message } = progress;
       bar.update(fraction, stage, `${message}${timeLeft(rungs)}`);
     }
   } finally {

@@ -286,20 +286,21 @@ export const WatchTranscodeRequestSchema: GenMessage<WatchTranscodeRequest> = /*
   messageDesc(file_showrunner_transcode_v1_transcode_service, 9);
 
 /**
- * One event of the stream.
+ * One event of the stream, or how far the rungs are meanwhile.
  *
  * @generated from message showrunner.transcode.v1.WatchTranscodeResponse
  */
 export type WatchTranscodeResponse = Message<"showrunner.transcode.v1.WatchTranscodeResponse"> & {
   /**
-   * The event.
+   * The event; absent where only the rungs got on.
    *
    * @generated from field: showrunner.jobs.v1.JobEvent event = 1;
    */
   event?: JobEvent | undefined;
 
   /**
-   * How far each rung of video is by now; with events of progress while chunks are encoded.
+   * How far each rung of video is by now: with events of progress while chunks are encoded, and every few seconds
+   * between them.
    *
    * @generated from field: repeated showrunner.transcode.v1.RungProgress rungs = 2;
    */
