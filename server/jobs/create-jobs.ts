@@ -25,8 +25,10 @@ import { createNotices } from './webhooks/notices.ts';
 import { createWebhooks } from './webhooks/webhooks.ts';
 import { createForEachRunner } from './workflows/for-each-runner.ts';
 import { createNodeJobs } from './workflows/node-jobs.ts';
+import { createRunObjects } from './workflows/run-objects.ts';
 import { createRunRows } from './workflows/run-rows.ts';
 import { createRunViews } from './workflows/watch-run.ts';
+import { workflowKind } from './workflows/workflow.ts';
 import { createWorkflowEngine } from './workflows/workflow-engine.ts';
 import { createWorkflows, workflowKindInfo } from './workflows/workflows.ts';
 
@@ -61,10 +63,14 @@ export function createJobs(options: JobsOptions): Jobs {
   const createJob = createNodeJobs({ templates, create });
   const rows = createRunRows(records);
   const nextChange = createNextChange(store, clock);
+  const { objects, cleanIntervalMs: everyMs } = options;
+  const cleaning = { clock, log, ...(everyMs === undefined ? {} : { everyMs }) };
+  const runObjects = createRunObjects({ records, store, objects, ...cleaning });
   const engine = createWorkflowEngine({
     store,
     rows,
-    items: createForEachRunner({ store, objects: options.objects, createJob, cancel }),
+    items: createForEachRunner({ store, objects, createJob, cancel }),
+    runObjects,
     createJob,
     getWorkflow: (id) => workflows.get(id),
     cancel,
@@ -147,6 +153,7 @@ export function createJobs(options: JobsOptions): Jobs {
       if (await store.isOpen(id)) await outbox.settle(job);
       await logs.delete(id);
       await store.delete(job);
+      if (job.kind === workflowKind) await runObjects.remove(id);
     },
     logs,
     insight: (query) => gatherInsight(store, query),
@@ -178,6 +185,7 @@ export function createJobs(options: JobsOptions): Jobs {
       await logs.start();
       sla.start();
       await schedules.start();
+      runObjects.start();
       const pump = runJobPump({ store, queue, publisher, clock, log, onEnded }, stopping.signal);
       running = Promise.allSettled([pump, outbox.run(stopping.signal)]);
     },
@@ -186,6 +194,7 @@ export function createJobs(options: JobsOptions): Jobs {
       stopping.abort();
       await running;
       await engine.close();
+      await runObjects.close();
       await logs.close();
       await sla.close();
       await webhooks.close();

@@ -29,7 +29,7 @@ export interface JobsOptions {
   readonly queue: JobQueue;
   readonly kinds: readonly JobKindInfo[];
   /** Keeps the results of workflow nodes that run once per item. */
-  readonly objects: Pick<ObjectStore, 'put' | 'read'>;
+  readonly objects: Pick<ObjectStore, 'put' | 'read' | 'stat' | 'list' | 'delete'>;
   readonly clock: Clock;
   readonly log: Logger;
   /** Jobs that may wait or run at once, without their parts. Default 10,000. */
@@ -40,6 +40,8 @@ export interface JobsOptions {
   readonly retentionMs?: number;
   /** Pause between two sweeps of the outbox, in ms. Default 15,000. */
   readonly sweepIntervalMs?: number;
+  /** Pause between two looks for results of items whose run is gone, in ms. Default 10 minutes. */
+  readonly cleanIntervalMs?: number;
   /** Origins that webhooks may call. Default: none. */
   readonly webhookOrigins?: readonly string[];
   /** Times and bounds of webhooks, see {@link WebhooksDeps}. */

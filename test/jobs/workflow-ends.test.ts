@@ -158,6 +158,7 @@ describe('a workflow run that does not just succeed', () => {
     const engine = createWorkflowEngine({
       store: { ...store, find: async () => cancelled, update: async () => cancelled },
       rows,
+      runObjects: { note: async () => {}, keepFor: async () => true },
       getWorkflow: (name: string) => harness.jobs.workflows.get(name),
       ...{ clock: systemClock, log: silentLogger, retentionMs: 1_000 },
     } as unknown as WorkflowEngineDeps);

@@ -8,6 +8,7 @@ import { isTerminal, type JobRecord } from '../job-record.ts';
 import type { JobStore } from '../job-store.ts';
 import { type Items, itemsOf } from './for-each-items.ts';
 import { type CreateNodeJob, nodeRequestKey } from './node-jobs.ts';
+import { chunkKeyOf, resultsKeyOf } from './run-objects.ts';
 import type { ItemsState, NodeRun } from './run-state.ts';
 import type { WorkflowNode } from './workflow.ts';
 
@@ -65,7 +66,7 @@ export function createForEachRunner({ store, objects, createJob, cancel }: ForEa
 
   /** Items of the run before that succeeded; the last two chunks are kept. */
   const takeOver = async (from: string, nodeId: string, index: number): Promise<ItemLine | undefined> => {
-    const key = chunkKey(from, nodeId, Math.floor(index / chunkItems));
+    const key = chunkKeyOf(from, nodeId, Math.floor(index / chunkItems));
     const known = earlierChunks.get(key) ?? (await readChunk(key));
     if (!earlierChunks.has(key) && earlierChunks.size >= 2)
       earlierChunks.delete(earlierChunks.keys().next().value ?? '');
@@ -124,7 +125,7 @@ export function createForEachRunner({ store, objects, createJob, cancel }: ForEa
       if (!all && !indexes.every((index) => progress.lines.has(index))) return now;
       const lines = indexes.map((index): ItemLine => progress.lines.get(index) ?? { index, state: 'not_run' });
       const body = Buffer.from(lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
-      await objects.put(chunkKey(runId, nodeId, now.base / chunkItems), body, { contentType: 'application/jsonl' });
+      await objects.put(chunkKeyOf(runId, nodeId, now.base / chunkItems), body, { contentType: 'application/jsonl' });
       for (const index of indexes) progress.lines.delete(index);
       progress.base = to;
       const count = (of: (line: ItemLine) => boolean) => lines.filter(of).length;
@@ -142,9 +143,11 @@ export function createForEachRunner({ store, objects, createJob, cancel }: ForEa
   };
   /** The list of all chunks. */
   const finish = async (runId: string, nodeId: string, state: ItemsState): Promise<ItemsState> => {
-    const resultsKey = `jobs/${runId}/${nodeId}/results.json`;
+    const resultsKey = resultsKeyOf(runId, nodeId);
     const { total, succeeded, failed, notRun } = state;
-    const chunks = Array.from({ length: Math.ceil(total / chunkItems) }, (_, chunk) => chunkKey(runId, nodeId, chunk));
+    const chunks = Array.from({ length: Math.ceil(total / chunkItems) }, (_, chunk) =>
+      chunkKeyOf(runId, nodeId, chunk),
+    );
     const body = Buffer.from(JSON.stringify({ total, succeeded, failed, notRun, chunks }));
     await objects.put(resultsKey, body, { contentType: 'application/json' });
     progresses.delete(keyOf(runId, nodeId));
@@ -264,10 +267,6 @@ export function createForEachRunner({ store, objects, createJob, cancel }: ForEa
 }
 
 const emptyItems: ItemsState = { total: 0, base: 0, succeeded: 0, failed: 0, notRun: 0 };
-
-function chunkKey(runId: string, nodeId: string, chunk: number): string {
-  return `jobs/${runId}/${nodeId}/items-${String(chunk).padStart(3, '0')}.jsonl`;
-}
 
 function isFailed({ state }: ItemLine): boolean {
   return state === 'failed' || state === 'timed_out';

@@ -13,6 +13,7 @@ import type { JobStore } from '../job-store.ts';
 import type { ForEachRunner } from './for-each-runner.ts';
 import { type CreateNodeJob, nodeRequestKey } from './node-jobs.ts';
 import { createNodeSteps } from './node-steps.ts';
+import type { RunObjects } from './run-objects.ts';
 import type { RunRows } from './run-rows.ts';
 import { namesIn, scopeOf } from './run-scope.ts';
 import { beginRow, failureOfRun, hasEnded, isOver, type NodeRun, type RunRow } from './run-state.ts';
@@ -23,6 +24,7 @@ export interface WorkflowEngineDeps {
   readonly store: JobStore;
   readonly rows: RunRows;
   readonly items: ForEachRunner;
+  readonly runObjects: Pick<RunObjects, 'note' | 'keepFor'>;
   readonly createJob: CreateNodeJob;
   readonly getWorkflow: (id: string) => Promise<WorkflowDefinition>;
   readonly cancel: (jobId: string) => Promise<unknown>;
@@ -157,15 +159,19 @@ export function createWorkflowEngine(deps: WorkflowEngineDeps): WorkflowEngine {
     if (run.restartOf === undefined || earlier === undefined) return beginRow(await deps.getWorkflow(workflow), params);
     const { row } = earlier;
     const lost = new Set<string>();
-    for (const [id, { job }] of Object.entries(row.nodes)) {
+    for (const [id, { job, state, items: results }] of Object.entries(row.nodes)) {
       if (job !== undefined && (await store.find(job)) === undefined) lost.add(id);
+      if (state !== 'succeeded' || results?.resultsKey === undefined) continue;
+      if (!(await deps.runObjects.keepFor(run.id, results.resultsKey))) lost.add(id);
     }
     return beginRow(row.workflow, row.params, { id: run.restartOf, row, lost });
   };
   const note = async (run: JobRecord): Promise<void> => {
     if ((await rows.find(run.id)) !== undefined) return;
     try {
-      await rows.create(run.id, await firstRow(run));
+      const row = await firstRow(run);
+      await deps.runObjects.note(run.id, row);
+      await rows.create(run.id, row);
     } catch (error) {
       if (!(error instanceof AppError) || !isPermanent(error.code)) throw error;
       await deps.endRun(run.id, failedOutcome(failureOf(error)));
