@@ -63,13 +63,15 @@ export function createRedisClaim(deps: {
 }): RedisClaim {
   const { redis, key, owner, clock, log, goneMs = defaultGoneMs } = deps;
   let state: Awaited<ReturnType<typeof claim>> | undefined;
+  let isConfirmed = false;
   let cancelNext = () => {};
   let closed = false;
   const renew = async () => {
     cancelNext();
     try {
       const now = await claim(redis, key, owner, goneMs);
-      if (now.refusal !== undefined && state?.refusal === undefined) {
+      // At a start the refusal is thrown.
+      if (isConfirmed && now.refusal !== undefined && state?.refusal === undefined) {
         log.error('redis is not used', { error: now.refusal.message });
       }
       state = now;
@@ -90,6 +92,7 @@ export function createRedisClaim(deps: {
         await clock.sleep(goneMs / 20, signal);
         await renew();
       }
+      isConfirmed = true;
       if (state?.refusal !== undefined) throw state.refusal;
     },
     close: async () => {
