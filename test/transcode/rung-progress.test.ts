@@ -24,7 +24,6 @@ const audio: TranscodePart = {
   params: { plan: 'x', track: 0 },
   isDone: true,
   frames: 999,
-  reused: [],
 };
 
 describe('the progress of rungs', () => {

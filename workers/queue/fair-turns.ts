@@ -12,7 +12,7 @@ export interface TurnsRequest {
   readonly priority: number;
   readonly owner?: string;
   readonly weight?: number;
-  /** Job whose parts they are: parents of one owner go on side by side, so that a short title does not wait for a long one. */
+  /** Job whose parts they are: those of one owner's jobs take turns, so that a short title does not wait for a long one. */
   readonly parentId?: string;
 }
 
@@ -26,7 +26,13 @@ export function turnOf(weight = 1): number {
  * for 20,000 rounds) share the last one, in which jobs run first come first served.
  */
 export function toBullPriority(priority: number, turn: number): number {
-  return (levels - 1 - priority) * turnsPerLevel + Math.min(turnsPerLevel, Math.max(1, Math.round(turn)));
+  const { base, lastTurn } = turnRange(priority);
+  return base + Math.min(lastTurn, Math.max(1, Math.round(turn)));
+}
+
+/** BullMQ's priorities of a level: those from `base` + 1 to `base` + `lastTurn`. */
+export function turnRange(priority: number): { readonly base: number; readonly lastTurn: number } {
+  return { base: (levels - 1 - priority) * turnsPerLevel, lastTurn: turnsPerLevel };
 }
 
 /** The turn of a job that has this BullMQ priority. */

@@ -72,7 +72,8 @@ export function createJobAttempts(deps: AttemptDeps): JobAttempts {
         {
           queueClass: data.queueClass,
           priority: data.priority,
-          turn: toTurn(job.opts.priority ?? 1),
+          // Not of its options: the turn of a part may have changed since it was queued.
+          turn: toTurn(Number(job.priority) || 1),
           least: { fence: BigInt(data.least?.fence ?? 0), attempt: data.least?.attempt ?? 0 },
         },
       );

@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { Clock } from '../../server/core/clock.ts';
-import { type TurnsRequest, turnOf } from './fair-turns.ts';
+import { type TurnsRequest, turnOf, turnRange } from './fair-turns.ts';
 import type { JobProgress, Json } from './job-kind.ts';
 import type { FailureCounts } from './job-limits.ts';
 import type { FailureClass, JobOutcome } from './job-outcome.ts';
 import * as scripts from './ledger-scripts.ts';
 import { jobValueTooLarge } from './queue-errors.ts';
 import type { QueueKeys } from './queue-keys.ts';
+import { turnsScript } from './turns-script.ts';
 import type { Usage } from './usage-meter.ts';
 
 /** Most steps of a job, and most bytes of their results together. */
@@ -124,9 +125,9 @@ export function createJobLedger(redis: Redis, keys: QueueKeys, clock: Clock): Jo
     },
     takeTurns: async ({ queueClass, priority, owner = '', weight, parentId = '' }, count) => {
       const names = [keys.turns(queueClass, priority), keys.waiting(queueClass)];
-      const args = [owner, turnOf(weight), count, parentId];
-      const [first = 0, length = 0] = (await run(scripts.turnsScript, names, args)) as number[];
-      return Array.from({ length: count }, (_, index) => first + index * length);
+      const range = turnRange(priority);
+      const args = [owner, turnOf(weight), count, parentId, keys.queued(queueClass, ''), range.base, range.lastTurn];
+      return (await run(turnsScript, names, args)) as number[];
     },
     report: (holder, report) => guarded(scripts.reportScript, holder, report),
     leave: (holder, reason) => guarded(scripts.leaveScript, holder, reason, reason.why === 'retry' ? reason.class : ''),

@@ -39,34 +39,6 @@ local counts = redis.call('HMGET', KEYS[1], 'lost', 'failed_user', 'failed_platf
 return {1, tostring(fence), attempt, tonumber(counts[1] or 0), tonumber(counts[2] or 0),
   tonumber(counts[3] or 0), tonumber(counts[4] or 0)}`;
 
-/**
- * Gives an owner its next turns (start-time fair queueing): after its last one, but never before the turn that the
- * workers have come to. Parents of parts take the turns of their owner side by side: each has turns of its own, longer
- * by as many as its owner has waiting. KEYS[1]: turns, its field '' is where the workers are. KEYS[2]: jobs that wait.
- * ARGV: owner, length of a turn, turns, parent or ''. Gives the first and the length.
- */
-export const turnsScript = `
-if redis.call('ZCARD', KEYS[2]) == 0 or redis.call('HLEN', KEYS[1]) > 10000 then redis.call('DEL', KEYS[1]) end
-local taker = 'o' .. ARGV[1]
-local length = tonumber(ARGV[2])
-if ARGV[4] ~= '' then
-  local siblings = taker .. '\\n'
-  taker = siblings .. ARGV[4]
-  local now = tonumber(redis.call('HGET', KEYS[1], '') or 0)
-  local all = redis.call('HGETALL', KEYS[1])
-  local waiting = 1
-  for i = 1, #all, 2 do
-    local isSibling = string.sub(all[i], 1, #siblings) == siblings and all[i] ~= taker
-    if isSibling and tonumber(all[i + 1]) > now then waiting = waiting + 1 end
-  end
-  length = length * waiting
-end
-local there = redis.call('HMGET', KEYS[1], '', taker)
-local first = math.max(tonumber(there[1] or 0), tonumber(there[2] or 0)) + length
-redis.call('HSET', KEYS[1], '', there[1] or 0, taker, first + length * (tonumber(ARGV[3]) - 1))
-redis.call('EXPIRE', KEYS[1], 604800)
-return {first, length}`;
-
 /** ARGV: id, at, body, fence, attempt. Gives 1, or 0 when refused. */
 export const reportScript = `${emit}
 if not holds(ARGV[4]) then return 0 end
