@@ -89,9 +89,9 @@ describe('the notebook job', () => {
     if (process.platform !== 'linux') this.skip();
     await using bed = await createKindBed();
     // That the system sends this signal is tested with the runner; to burn the time here too would only take it.
-    const source = `console.log(/cpu time +(\\d+) /.exec(Deno.readTextFileSync("/proc/self/limits"))?.[1]);
-      Deno.kill(Deno.pid, "SIGXCPU"); await new Promise((r) => setTimeout(r, 60_000));`;
-    await bed.put('n.ipynb', notebookOf(code(source)));
+    const tell = 'console.log(/cpu time +(\\d+) /.exec(Deno.readTextFileSync("/proc/self/limits"))?.[1]);';
+    const end = 'Deno.kill(Deno.pid, "SIGXCPU"); await new Promise((r) => setTimeout(r, 60_000));';
+    await bed.put('n.ipynb', notebookOf(code(tell), code(end)));
     const over = bed.run({ notebook: 'n.ipynb', limits: { cpuSeconds: 77 } });
     const { metadata, message } = await rejectsWith(over, Code.FAILED_PRECONDITION, 'NOTEBOOK_FAILED');
     assert.equal(metadata['ename'], 'CpuLimitExceeded');
