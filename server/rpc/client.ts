@@ -4,6 +4,7 @@ import type { DescMessage, DescMethod, DescService, MessageInitShape, MessageSha
 import { type ChannelCredentials, Client, credentials } from '@grpc/grpc-js';
 import { messageOf } from '../core/errors.ts';
 import { checkAuthorities } from './ca-certificates.ts';
+import { cancelByReset } from './client/cancel-by-reset.ts';
 import type { MetadataInit, RpcCallOptions } from './client/client-call.ts';
 import { type AnyClientMethod, clientMethod } from './client/client-method.ts';
 import { tlsInvalid } from './errors.ts';
@@ -71,6 +72,7 @@ export type RpcClient<D extends DescService> = {
  */
 export function createRpcClient<D extends DescService>(desc: D, options: RpcClientOptions): RpcClient<D> {
   const { address, metadata = {}, deadlineMs } = options;
+  cancelByReset();
   const client = new Client(address, channelCredentials(options.tls), channelOptions(options));
   const close = () => client.close();
   const methods = desc.methods.map((method) => {

@@ -3,6 +3,7 @@ import { context, propagation, type Span, SpanKind, SpanStatusCode, trace } from
 import { createCounters } from '../core/counters.ts';
 import type { AppError } from '../core/errors.ts';
 import type { OriginCallOptions, Origins } from '../core/origins.ts';
+import { cancelByReset } from './client/cancel-by-reset.ts';
 import { RawCall } from './client/raw-call.ts';
 import { type ClientTls, channelCredentials } from './client.ts';
 import { originInvalid, originsExhausted } from './errors.ts';
@@ -62,6 +63,7 @@ const targetForm = /^(?:(grpcs?):\/\/)?([\w.-]+|\[[0-9a-f:]+\]):(\d{1,5})$/i;
  */
 export function createOrigins(options: OriginsOptions): OriginConnections {
   const { maxOrigins = 1000, area = 'origins' } = options;
+  cancelByReset();
   const counters = createCounters(area, { started: 'calls of origins', failed: 'calls of origins that failed' });
   const connections = new Map<string, Connection>();
   const releasing = new Set<Connection>();

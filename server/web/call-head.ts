@@ -80,7 +80,7 @@ function bytesOf(name: string, text: string): Buffer {
 
 /** What of an answer's metadata the transport made, and what HTTP keeps for the listener itself. */
 const notAnswered =
-  /^(?:content-|access-control-|connection$|keep-alive$|transfer-encoding$|trailer$|upgrade$|date$|vary$)/;
+  /^(?:content-|access-control-|set-cookie$|connection$|keep-alive$|transfer-encoding$|trailer$|upgrade$|date$|vary$)/;
 const answeredGrpc = new Set(['grpc-status-details-bin', 'grpc-retry-pushback-ms']);
 
 /**

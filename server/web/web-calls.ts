@@ -70,7 +70,10 @@ export function createWebCalls(options: WebCallsOptions): WebCalls {
     });
     try {
       responses = call(request, path, form, answer);
-      pump(responses, answer).catch((error: unknown) => answer.fail(failureOf(error)));
+      pump(responses, answer).catch((error: unknown) => {
+        // What breaks because the browser left is no fault.
+        if (!response.destroyed) answer.fail(failureOf(error));
+      });
     } catch (error) {
       answer.fail(failureOf(error));
     }

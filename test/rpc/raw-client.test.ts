@@ -162,6 +162,45 @@ describe('the raw client', () => {
     await waitUntil('no call in flight', () => echo.server.stats().callsInFlight === 0);
   });
 
+  it('is cut off in the midst of its requests, and the server does not take them for all', async () => {
+    const ends: string[] = [];
+    await using echo = await startEcho({
+      join: async (all) => {
+        try {
+          for await (const _request of all);
+          ends.push('whole');
+        } catch (error) {
+          ends.push('cut');
+          throw error;
+        }
+        return {};
+      },
+    });
+    const gate = Promise.withResolvers<void>();
+    const unfinished = async function* <T>(first: T) {
+      yield first;
+      await gate.promise;
+    };
+    const cutOff: ((signal: AbortSignal) => Promise<unknown>)[] = [
+      (signal) =>
+        origins.call(echo.server.address, method('Join'), unfinished(encode('a')), { deadline: never, signal }).next(),
+      (signal) => echo.client.join(unfinished({ text: 'a' }), { signal }),
+    ];
+    for (let round = 0; round < 5; round++) {
+      for (const start of cutOff) {
+        const leaving = new AbortController();
+        const call = start(leaving.signal);
+        await waitUntil('it is on the server', () => echo.server.stats().callsInFlight === 1);
+        leaving.abort();
+        await assert.rejects(call, { code: Code.CANCELLED });
+        await waitUntil('it has ended', () => echo.server.stats().callsInFlight === 0);
+      }
+    }
+    await waitUntil('every handler has ended', () => ends.length === 10);
+    assert.deepEqual(new Set(ends), new Set(['cut']));
+    gate.resolve();
+  });
+
   it('tells a call that never left from one whose connection was lost', async () => {
     const address = `127.0.0.1:${await findFreePort()}`;
     const unreachable = await rejectsWith(

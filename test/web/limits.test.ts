@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
 import { Code } from '../../server/core/codes.ts';
+import { createRecordingLogger } from '../rpc/fixtures/echo-server.ts';
 import { exposedGc } from '../support/exposed-gc.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { settledValue, waitUntil } from '../support/wait-until.ts';
@@ -143,6 +144,29 @@ describe('the gRPC-web listener', () => {
     assert.equal(trailers['grpc-status'], String(Code.DEADLINE_EXCEEDED));
     assert.equal(decodeURIComponent(trailers['grpc-message'] ?? ''), 'The deadline of the call passed.');
     call.destroy();
+  });
+
+  it('ends a call whose browser leaves in the midst of its request, without a word in the log', async () => {
+    const log = createRecordingLogger();
+    let end: unknown;
+    const join = async (all: AsyncIterable<unknown>) => {
+      try {
+        for await (const _message of all);
+      } catch (error) {
+        end = error;
+        throw error;
+      }
+      return {};
+    };
+    await using bed = await startWeb({ join }, { log });
+    const call = httpRequest(`${bed.baseUrl}${pathOf('Join')}`, { method: 'POST', headers: binary });
+    call.on('error', () => {});
+    call.write(Buffer.concat([request('whole'), request('half').subarray(0, 6)]));
+    await waitUntil('it is on the server', () => bed.echo.server.stats().callsInFlight === 1);
+    call.destroy();
+    await waitUntil('its handler is told', () => end !== undefined);
+    await waitUntil('nothing is in progress', () => bed.bridge.inFlight() === 0);
+    assert.deepEqual(log.errors, []);
   });
 });
 

@@ -123,6 +123,7 @@ describe('gRPC-web by hand', () => {
     const cases: [Record<string, string>, Code, string][] = [
       [{ 'grpc-timeout': '1' }, Code.INVALID_ARGUMENT, 'HEADER_MALFORMED'],
       [{ 'grpc-timeout': '123456789S' }, Code.INVALID_ARGUMENT, 'HEADER_MALFORMED'],
+      [{ 'grpc-timeout': '0m' }, Code.DEADLINE_EXCEEDED, 'DEADLINE_EXCEEDED'],
       [{ 'x-a-bin': 'no base64!' }, Code.INVALID_ARGUMENT, 'HEADER_MALFORMED'],
       [{ 'x-a': 'grüße' }, Code.INVALID_ARGUMENT, 'HEADER_MALFORMED'],
       [{ 'x~a': 'a' }, Code.INVALID_ARGUMENT, 'HEADER_MALFORMED'],
