@@ -40,7 +40,7 @@ describe('a wall clock that is set', () => {
   after(() => harness.close());
 
   it('back by an hour lets a retry come after its time, not an hour later', async () => {
-    await startRunner(1_000);
+    await startRunner(500);
     const { id } = await harness.create('flaky', { failures: 1, log: harness.path('back') });
     await isDelayed();
     shift(-hourMs);
@@ -48,12 +48,12 @@ describe('a wall clock that is set', () => {
   });
 
   it('back while no worker is there does so too', async () => {
-    await startRunner(1_000);
+    await startRunner(500);
     const { id } = await harness.create('flaky', { failures: 1, log: harness.path('away') });
     await isDelayed();
     await runner?.close(0);
     shift(-hourMs);
-    await startRunner(1_000);
+    await startRunner(500);
     assert.deepEqual((await harness.untilEnded(id)).result, { attempt: 2 });
   });
 
@@ -76,10 +76,18 @@ describe('a wall clock that is set', () => {
     // What expires in Redis does so at a wall time: after a jump back there is that much more to go.
     await redis('pexpire', `${keys().queued('work', id)}:lock`, String(hourMs));
     await redis('set', keys().stalledCheck('work'), '1', 'PX', String(hourMs));
-    await startRunner(1_000);
+    await startRunner(1_000, { leaseMs: 1_000, stallCheckMs: 200 });
     await waitUntil('it runs again', () => harness.lines('lost').length === 2);
     harness.touch('go');
     assert.equal((await harness.untilEnded(id)).state, 'succeeded');
+  });
+
+  it('back lets no worker that is gone count as one that may do what others cannot', async () => {
+    await redis('del', keys().workers('work'));
+    await redis('zadd', keys().workers('work'), String(Date.now() + hourMs), 'gone');
+    await startRunner(500);
+    const { id } = await harness.create('picky', { dir: harness.dir });
+    assert.equal((await harness.untilEnded(id)).error?.reason, 'ENCODER_MISSING');
   });
 
   it('forward, by which leases run out, does not take jobs from workers that live', async () => {

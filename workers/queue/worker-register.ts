@@ -6,13 +6,17 @@ const goneMs = 10_000;
 /** How long it is remembered who cannot do a job, in seconds; renewed whenever somebody says so. */
 const unfitTtlSeconds = 3_600;
 
-/** By Redis' own clock, as the workers' may differ. KEYS: workers by class. ARGV: worker. */
+/**
+ * By Redis' own clock, as the workers' may differ. A sign that is ahead of it comes from before that was set back.
+ * KEYS: workers by class. ARGV: worker.
+ */
 const beatScript = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 for _, key in ipairs(KEYS) do
   redis.call('ZADD', key, now, ARGV[1])
   redis.call('ZREMRANGEBYSCORE', key, '-inf', now - ${goneMs})
+  redis.call('ZREMRANGEBYSCORE', key, now + ${goneMs}, '+inf')
   redis.call('PEXPIRE', key, ${goneMs})
 end`;
 
@@ -26,7 +30,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('HSET', KEYS[1], 'w' .. ARGV[1], 1)
 local times = redis.call('HINCRBY', KEYS[1], 'times', 1)
 redis.call('EXPIRE', KEYS[1], ${unfitTtlSeconds})
-for _, worker in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], now - ${goneMs}, '+inf')) do
+for _, worker in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], now - ${goneMs}, now + ${goneMs})) do
   if redis.call('HEXISTS', KEYS[1], 'w' .. worker) == 0 then return {times, 1} end
 end
 return {times, 0}`;
