@@ -40,7 +40,7 @@ describe('a wall clock that is set', () => {
   after(() => harness.close());
 
   it('back by an hour lets a retry come after its time, not an hour later', async () => {
-    await startRunner(500);
+    await startRunner(2_000);
     const { id } = await harness.create('flaky', { failures: 1, log: harness.path('back') });
     await isDelayed();
     shift(-hourMs);
@@ -48,12 +48,12 @@ describe('a wall clock that is set', () => {
   });
 
   it('back while no worker is there does so too', async () => {
-    await startRunner(500);
+    await startRunner(2_000);
     const { id } = await harness.create('flaky', { failures: 1, log: harness.path('away') });
     await isDelayed();
     await runner?.close(0);
     shift(-hourMs);
-    await startRunner(500);
+    await startRunner(2_000);
     assert.deepEqual((await harness.untilEnded(id)).result, { attempt: 2 });
   });
 
