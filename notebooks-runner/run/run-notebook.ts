@@ -111,7 +111,9 @@ async function runInKernel(context: RunContext, release: (ready: ReadyKernel) =>
     return end;
   } catch (error) {
     const reason = stop.reason();
-    if (ready !== undefined || reason === undefined) throw error;
+    if (reason === undefined) throw error;
+    // Whoever fills the working directory or takes files often gives up by an error when the run is cancelled.
+    if (ready !== undefined) options.log.info('run stopped', { by: reason.kind, error: messageOf(error) });
     return verdictOf(reason);
   } finally {
     cancelTimer();

@@ -75,6 +75,21 @@ describe('a run that does not end well', () => {
     assert.match(record.failure?.evalue ?? '', /SIGKILL before the first cell/);
   });
 
+  it('is cancelled also while its working directory is filled, when that gives up by an error', async () => {
+    await using bed = await createNotebookBed();
+    const controller = new AbortController();
+    const fillCwd = async () => {
+      controller.abort(new Error('enough'));
+      controller.signal.throwIfAborted();
+    };
+    const record = await bed.run([code('1')], { signal: controller.signal, fillCwd });
+    assert.deepEqual(
+      [record.status, record.failure?.ename, statuses(record)],
+      ['cancelled', 'RunCancelled', ['not_run']],
+    );
+    assert.deepEqual((await bed.readOutput()).metadata['showrunner'], record.notebook.metadata['showrunner']);
+  });
+
   it('limits the whole run, too', async () => {
     await using bed = await createNotebookBed();
     const cells = Array.from({ length: 50 }, () => code('await new Promise((resolve) => setTimeout(resolve, 100))'));
