@@ -45,7 +45,7 @@ function roundNumbers(text: string, digits: number): string {
   return text.replace(/-?\b\d+\.\d+(?:e[+-]?\d+)?\b/gi, (number) => String(Number(Number(number).toPrecision(digits))));
 }
 
-/** What a reader sees of outputs, normalised: stream pieces joined, counts and metadata left out. */
+/** What a reader sees of outputs, normalised: stream pieces joined, keys sorted, counts and metadata left out. */
 export function shownOutputs(outputs: readonly Output[], names: readonly string[]): JsonValue[] {
   const normalise = (value: JsonValue): JsonValue => {
     if (typeof value === 'string') return normaliseText(value, names);
@@ -53,7 +53,8 @@ export function shownOutputs(outputs: readonly Output[], names: readonly string[
     if (typeof value !== 'object' || value === null) {
       return typeof value === 'number' ? JSON.parse(normaliseText(JSON.stringify(value), names)) : value;
     }
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, normalise(item)]));
+    const entries = Object.entries(value).map(([key, item]) => [key, normalise(item)] as const);
+    return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
   };
   const shown: JsonValue[] = [];
   const streams = new Map<string, string>();
