@@ -31,6 +31,8 @@ export interface WebBridgeOptions {
   readonly maxBodyBytes?: number;
   /** A reader who takes nothing for this long is cut, in ms (default 120,000). */
   readonly stallTimeoutMs?: number;
+  /** What answers get to reach their browsers once the gRPC server has ended their calls, in ms (default 1,000). */
+  readonly flushTimeoutMs?: number;
 }
 
 type CounterName = 'calls' | 'calls_refused' | 'connections_refused' | 'origins_refused' | 'readers_cut';
@@ -53,8 +55,6 @@ const listener = { name: 'The gRPC-web listener', setting: 'SHOWRUNNER_WEB_ADDRE
 const requestTimeoutMs = 60_000;
 /** Dead browsers are noticed by TCP: a stream may be quiet for long. In ms. */
 const keepAliveDelayMs = 60_000;
-/** What answers get to reach their browsers, once the gRPC server has ended their calls, in ms. */
-const flushMs = 1_000;
 const defaultBodyBytes = 67_108_864;
 const leastHeaderBytes = 16_384;
 const methodPath = /^\/[\w.]+\/\w+$/;
@@ -62,7 +62,7 @@ const methodPath = /^\/[\w.]+\/\w+$/;
 /** Starts the listener. Throws ADDRESS_IN_USE, ADDRESS_UNUSABLE or TLS_INVALID. */
 export async function startWebBridge(options: WebBridgeOptions): Promise<WebBridge> {
   const { address, target, tls, maxMessageBytes, clock, log, maxCalls = 1_000, stallTimeoutMs = 120_000 } = options;
-  const { maxBodyBytes = Math.max(defaultBodyBytes, 2 * maxMessageBytes) } = options;
+  const { maxBodyBytes = Math.max(defaultBodyBytes, 2 * maxMessageBytes), flushTimeoutMs = 1_000 } = options;
   const counters = createCounters('web', {
     calls: 'Calls taken by gRPC-web.',
     calls_refused: 'Calls refused: too many are in progress.',
@@ -94,7 +94,7 @@ export async function startWebBridge(options: WebBridgeOptions): Promise<WebBrid
     ...{ address: bound, counters, stop, inFlight: calls.inFlight },
     close: async () => {
       stop();
-      await within(clock, flushMs, calls.drain());
+      await within(clock, flushTimeoutMs, calls.drain());
       server.closeAllConnections();
       await isClosed.promise;
       origins.close();
