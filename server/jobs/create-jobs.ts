@@ -153,7 +153,10 @@ export function createJobs(options: JobsOptions): Jobs {
       if (await store.isOpen(id)) await outbox.settle(job);
       await logs.delete(id);
       await store.delete(job);
-      if (job.kind === workflowKind) await runObjects.remove(id);
+      if (job.kind !== workflowKind) return;
+      await runObjects.remove(id).catch((error: unknown) => {
+        log.warn('results of items are removed by the next sweep', { job_id: id, error: messageOf(error) });
+      });
     },
     logs,
     insight: (query) => gatherInsight(store, query),
