@@ -104,7 +104,7 @@ function checkParameter(name: string, given: unknown, rules: ParameterRules): Ch
   const valueFaults = faultsOfValue(value, field);
   if (valueFaults.length > 0) return { faults: valueFaults };
   const type = declaration?.type ?? anything;
-  const fit = fitType(convertNumbers(value as ParameterValue, type, property), type);
+  const fit = fitType(convertNumbers(value as ParameterValue, type, property, translator), type);
   if ('fault' in fit) return refuse(fit.fault);
   const faults = [
     ...(property === undefined ? [] : faultsBySchema(fit.value, property, field)),
@@ -154,19 +154,28 @@ function convertNumbers(
   value: ParameterValue,
   type: DeclaredType,
   property: PropertySchema | undefined,
+  translator: Translator,
 ): ParameterValue {
   if (isList(value)) {
     const items = property?.items;
-    return items === undefined ? value : value.map((item) => convertNumbers(item, anything, items));
+    return items === undefined ? value : value.map((item) => convertNumbers(item, anything, items, translator));
   }
   const allows = (name: 'integer' | 'number') => property?.types?.includes(name) === true;
-  const isFloat = type.isFloat ?? (type.isInteger !== true && allows('number') && !allows('integer'));
-  const isInteger = type.isInteger ?? (!isFloat && allows('integer') && !allows('number'));
   const number = value instanceof WholeFloat ? value.value : value;
-  if (isInteger) return typeof number === 'number' && Number.isInteger(number) ? asInteger(number) : number;
+  if (type.isInteger ?? (allows('integer') && !allows('number') && type.isFloat !== true)) {
+    if (typeof number !== 'number' || !Number.isInteger(number)) return number;
+    return type.isInteger === true ? asInteger(number) : Number.isSafeInteger(number) ? number + 0 : number;
+  }
+  const isFloat = type.isFloat ?? (allows('number') && !allows('integer') && translator.hasNumbers !== false);
   if (!isFloat) return value;
-  if (typeof number === 'bigint') return BigInt(Number(number)) === number ? asFloat(Number(number)) : number;
+  // An integer that no float is stays one.
+  if (typeof number === 'bigint') return isExact(number) ? asFloat(Number(number)) : number;
   return typeof number === 'number' ? asFloat(number) : number;
+}
+
+function isExact(value: bigint): boolean {
+  const number = Number(value);
+  return Number.isFinite(number) && BigInt(number) === value;
 }
 
 /** JSON has no 64-bit integers: they come as decimal strings, or as numbers where those are exact. */

@@ -60,7 +60,9 @@ describe('whole numbers that are floats', () => {
     ]);
     const odd = { a: -0, b: { $bigint: '7' }, c: null, d: { $float: '4.0' }, e: -0, f: { $float: '5.0' } };
     assert.deepEqual(injected(odd, { defaults }), ['a = -0.0', 'b = 7.0', 'c = None', 'd = 4', 'e = 0', 'f = 5.0']);
-    assert.deepEqual(injected({ a: { $bigint: '9007199254740993' } }, { defaults }), ['a = 9007199254740993']);
+    for (const wide of ['9007199254740993', '1'.repeat(400)]) {
+      assert.deepEqual(injected({ a: { $bigint: wide } }, { defaults }), [`a = ${wide}`]);
+    }
   });
 
   it('are what a schema calls a number, where the cell of defaults does not say otherwise', () => {
@@ -82,6 +84,12 @@ describe('whole numbers that are floats', () => {
       'val e = 8.0',
     ]);
     assert.deepEqual(injected({ a: 1 }, { schema, defaults: 'a = 2\ne = 1' }), ['a = 1']);
+    // Where numbers are text, arithmetic takes no point; where they are all floats, wide ones stay what they are.
+    assert.deepEqual(injected({ a: 1 }, { schema, language: 'bash' }), ['a=1', 'e=8']);
+    assert.deepEqual(injected({ c: 1e20, e: null }, { schema, language: 'typescript' }), [
+      'const c = 100000000000000000000;',
+      'const e = null;',
+    ]);
   });
 
   it('are written as such in the languages that tell the two apart', () => {

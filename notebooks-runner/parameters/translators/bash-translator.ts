@@ -74,6 +74,7 @@ export const bashTranslator: Translator = {
   comment: '# Parameters',
   isName: (text) => namePattern.test(text) && !reserved.has(text) && !reservedStart.test(text),
   faultsOf: (value, field) => faultsOfLiteral(writer, value, field),
+  hasNumbers: false,
   literal,
   assignment: (name, value) => {
     if (!isNested(value)) return `${name}=${literal(value)}`;

@@ -12,6 +12,8 @@ export interface Translator {
   nameKey?(name: string): string;
   /** Every part of a value that the language cannot hold; `field` names the value. */
   faultsOf(value: ParameterValue, field: string): FieldViolation[];
+  /** False where a number is a text like any other, as in Bash: then none is made a float by a schema. Default true. */
+  readonly hasNumbers?: false;
   /** The value as a literal of the language; the same text always reads back as the same value. */
   literal(value: ParameterValue): string;
   /** One statement that binds `name`; `keyword` is how the defaults cell declared it, where that matters. */
