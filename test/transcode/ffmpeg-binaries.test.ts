@@ -84,4 +84,20 @@ describe('finding ffmpeg', () => {
     const result = await fixture.transcode({ titleId: 'titles/packaged', sourceKey, ladder: smallLadder });
     assert.deepEqual(await readFrameNumbers(join(fixture.objectsDir, result.hlsObjectKey)), upTo(150));
   });
+
+  it('encodes the sound of the shipped clip with the packaged build too, whose dynamic loudness has times of its own', async function () {
+    if (!existsSync(packaged)) this.skip();
+    await using fixture = await createTranscodeFixture({ ffmpegPath: packaged });
+    const sourceKey = await fixture.upload(clipPath);
+    const { verification } = await fixture.transcode({ titleId: 'titles/sound', sourceKey, ladder: smallLadder });
+    const audio = verification.tracks.filter(({ id }) => id.startsWith('audio-'));
+    // 5.28 s, and the priming.
+    assert.deepEqual(
+      audio.map(({ id, samples }) => [id, samples]),
+      [
+        ['audio-main', 249],
+        ['audio-main-5.1', 249],
+      ],
+    );
+  });
 });

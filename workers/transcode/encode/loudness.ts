@@ -78,5 +78,6 @@ export function loudnessFilter(
     return { mode: 'gain', gainDb, filter: `volume=${gainDb}dB:precision=float` };
   const figures = `measured_I=${integratedLufs}:measured_TP=${truePeakDb}:measured_LRA=${rangeLu}:measured_thresh=${thresholdLufs ?? -70}`;
   const aims = `I=${targetLufs}:TP=${peakCeilingDb}:LRA=${Math.min(20, Math.max(7, rangeLu))}`;
-  return { mode: 'dynamic', gainDb, filter: `loudnorm=${aims}:${figures}:linear=false` };
+  // In ffmpeg 7.0 its times jump ahead by 88 ms midway, though its samples go on: they are counted anew.
+  return { mode: 'dynamic', gainDb, filter: `loudnorm=${aims}:${figures}:linear=false,asetpts=N/SR/TB` };
 }
