@@ -3,6 +3,8 @@ import type { QueueKeys } from './queue-keys.ts';
 
 /** A worker process that gave no sign for this long counts as gone, in ms. */
 const goneMs = 10_000;
+/** How long a job is offered at least before it counts that nobody can do it: workers start one after another, in ms. */
+const offeredMs = 3_000;
 /** How long it is remembered who cannot do a job, in seconds; renewed whenever somebody says so. */
 const unfitTtlSeconds = 3_600;
 
@@ -22,14 +24,16 @@ end`;
 
 /**
  * KEYS[1]: who cannot do the job, KEYS[2]: workers of its class. ARGV: worker. Gives how often it was said, and 1 where a
- * worker of the class has not said so, else 0.
+ * worker of the class has not said so or may only be about to start, else 0.
  */
 const declineScript = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('HSET', KEYS[1], 'w' .. ARGV[1], 1)
 local times = redis.call('HINCRBY', KEYS[1], 'times', 1)
+redis.call('HSETNX', KEYS[1], 'since', now)
 redis.call('EXPIRE', KEYS[1], ${unfitTtlSeconds})
+if now - redis.call('HGET', KEYS[1], 'since') < ${offeredMs} then return {times, 1} end
 for _, worker in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], now - ${goneMs}, now + ${goneMs})) do
   if redis.call('HEXISTS', KEYS[1], 'w' .. worker) == 0 then return {times, 1} end
 end
@@ -41,7 +45,7 @@ export interface WorkerRegister {
   beat(worker: string, queueClasses: readonly string[]): Promise<void>;
   /** This worker takes no more. */
   leave(worker: string, queueClasses: readonly string[]): Promise<void>;
-  /** This worker cannot do the job. Gives how often that was said of it, and whether there are workers that have not. */
+  /** This worker cannot do the job. Gives how often that was said of it, and whether there may be workers that can. */
   decline(worker: string, jobId: string, queueClass: string): Promise<{ times: number; others: boolean }>;
   /** Those of the classes that no worker takes jobs of. */
   unserved(queueClasses: readonly string[]): Promise<string[]>;
