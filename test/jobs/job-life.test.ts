@@ -149,6 +149,13 @@ describe('the life of a job', () => {
     assert.equal(job.error?.reason, 'JOB_VALUE_TOO_LARGE');
   });
 
+  it('fails a job that gives a child more parameters than are stored', async () => {
+    const { id } = await harness.create('fan', { parts: 2, log: harness.path('padded'), pad: 300_000 });
+    const job = await harness.untilState(id, 'failed');
+    assert.deepEqual([job.error?.reason, job.attempts.length], ['JOB_VALUE_TOO_LARGE', 1]);
+    assert.match(job.error?.message ?? '', /params of child "part-0" has 300\d{3} bytes/);
+  });
+
   it('runs a step once, whatever becomes of its attempt', async () => {
     const job = await harness.untilState((await harness.create('steps', { dir: harness.dir })).id, 'succeeded');
     assert.deepEqual(job.result, { first: { runs: 1 }, second: { runs: 1 } });

@@ -61,7 +61,7 @@ export interface JobContext {
    * Runs child jobs on any workers of their class and gives their results in order. The first call parks this job and
    * frees its worker slot; the job runs again from the start when all children ended. A failed child fails this call
    * with the child's error after the others were cancelled. Throws JOB_NAME_INVALID for a name or key that is bad or
-   * used twice, JOB_KIND_UNKNOWN.
+   * used twice, JOB_KIND_UNKNOWN, JOB_VALUE_TOO_LARGE for a child's parameters above 256 KiB as JSON.
    */
   children<R extends Json>(name: string, children: readonly ChildJob[]): Promise<R[]>;
 }

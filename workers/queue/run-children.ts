@@ -4,8 +4,8 @@ import { type CancelDeps, cancelSiblings } from './cancel-tree.ts';
 import type { ChildJob, JobKind, Json } from './job-kind.ts';
 import type { JobOutcome } from './job-outcome.ts';
 import { childError } from './job-outcome.ts';
-import { jobKindUnknown, jobNameInvalid, jobParked, leaseLost } from './queue-errors.ts';
-import { bullOptions, checkName, childId, type QueuedJob } from './queued-job.ts';
+import { jobKindUnknown, jobNameInvalid, jobParked, jobValueTooLarge, leaseLost } from './queue-errors.ts';
+import { bullOptions, checkName, childId, maxParamsBytes, type QueuedJob } from './queued-job.ts';
 import type { RunningAttempt } from './running-attempt.ts';
 import type { WorkerRegister } from './worker-register.ts';
 
@@ -59,6 +59,8 @@ function toQueuedJobs(
     seen.add(child.key);
     const kind = deps.kinds.get(child.kind);
     if (kind === undefined) throw jobKindUnknown(child.kind, [...deps.kinds.keys()]);
+    const bytes = Buffer.byteLength(JSON.stringify(child.params));
+    if (bytes > maxParamsBytes) throw jobValueTooLarge(`params of child "${child.key}"`, bytes, maxParamsBytes);
     return {
       jobId: childId(parent.jobId, group, child.key),
       kind: child.kind,
