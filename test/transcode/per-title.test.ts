@@ -146,6 +146,15 @@ describe('a ladder of a title', () => {
     assert.equal(JSON.parse(Buffer.from(await fixture.objects.read(key)).toString()).metric, 'vmaf');
   });
 
+  it('does not wait for the score of another title, which may take hours', () => {
+    const kinds = createTranscodeKinds({ objects: fixture.objects, log: silentLogger });
+    const scoring = kinds.find(({ name }) => name === 'score-title')?.queueClass;
+    assert.deepEqual(
+      kinds.filter(({ queueClass }) => queueClass === scoring).map(({ name }) => name),
+      ['score-title'],
+    );
+  });
+
   it('cannot be scored for a version that is not there', async () => {
     const kinds = createTranscodeKinds({ objects: fixture.objects, log: silentLogger });
     const score = (encodeSetKey: string) =>

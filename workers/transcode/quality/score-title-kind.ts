@@ -161,7 +161,8 @@ async function runScore(deps: TranscodeDeps, context: JobContext, params: ScoreP
 export function createScoreTitleKind(deps: TranscodeDeps): JobKind<ScoreParams, QualityReport> {
   return {
     name: 'score-title',
-    queueClass: 'analyse',
+    // Not that of trials: a title that waits for its ladder is not to wait for the judgement of another.
+    queueClass: 'score',
     timeoutMs: 4 * encodeTimeoutMs,
     maxRetries: 2,
     parseParams: parseScoreParams,
