@@ -42,6 +42,12 @@ describe('conformance of a filter', () => {
     assert.deepEqual(faults, ['event loop', 'budget']);
   });
 
+  it('takes a pause that does not come again for the machine’s', async () => {
+    const once = 'let isPaused = false;';
+    const pause = 'const until = performance.now() + 55; while (performance.now() < until);';
+    assert.deepEqual(await faultsOf(`run: () => { if (isPaused) return; isPaused = true; ${pause} },`, once), []);
+  });
+
   it('finds states that stay', async () => {
     const leak =
       'open: () => { const state = {}; (globalThis.kept ??= []).push(state); return state; }, run: () => {},';

@@ -154,7 +154,7 @@ while True: pass`;
         'print(gc.get_freeze_count() > 0)',
       ].join('\n'),
     );
-    const record = await bed.run([cell], { ...python, cwd: bed.path });
+    const record = await bed.run([cell], { ...python, cwd: bed.path, exitGraceMs: 60_000 });
     assert.equal(printed(codeCells(record.notebook)[0]), 'True\n');
     const texts = ['held', 'ring', 'exit'].map((name) => readFile(join(bed.path, `${name}.txt`), 'utf8'));
     assert.deepEqual(await Promise.all(texts), ['held', 'ring', 'exit']);

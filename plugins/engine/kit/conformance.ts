@@ -56,26 +56,38 @@ async function takeAll(filter: LoadedFilter, inputs: readonly SelfTestInput[], c
     await takeCase(filter, input, createSampleCall(input.call ?? {}, clock, filter.messages), clock);
 }
 
+/** A call that holds the event loop does so whenever it is tried; what a busy machine holds up once, is not the filter's. */
+async function isHeldEachTime(filter: LoadedFilter, input: SelfTestInput, clock: Clock): Promise<boolean> {
+  for (let tries = 0; tries < 3; tries++) {
+    const before = filter.counts.blocked;
+    await takeAll(filter, [input], clock);
+    if (filter.counts.blocked === before) return false;
+  }
+  return true;
+}
+
 async function checkOddCalls(filter: LoadedFilter, clock: Clock): Promise<ConformanceResult[]> {
   let first = '';
-  const before = { failures: failuresOf(filter), blocked: filter.counts.blocked };
-  let seen = before.failures;
-  for (const { call, requests } of oddInputs()) {
-    await takeAll(filter, [{ call, requests }], clock);
-    if (failuresOf(filter) > seen && first === '') first = JSON.stringify(call).slice(0, 120);
-    seen = failuresOf(filter);
+  let failures = 0;
+  let blocked = 0;
+  for (const input of oddInputs()) {
+    const before = { failures: failuresOf(filter), blocked: filter.counts.blocked };
+    await takeAll(filter, [input], clock);
+    if (failuresOf(filter) > before.failures) {
+      failures++;
+      if (first === '') first = JSON.stringify(input.call).slice(0, 120);
+    }
+    if (filter.counts.blocked > before.blocked && (await isHeldEachTime(filter, input, clock))) blocked++;
     // Each may take as long as the filter may: some say enough.
-    if (Math.max(seen - before.failures, filter.counts.blocked - before.blocked) >= maxFailures) break;
+    if (Math.max(failures, blocked) >= maxFailures) break;
   }
-  const failures = seen - before.failures;
-  const blocked = filter.counts.blocked - before.blocked;
   return [
     {
       check: 'odd calls',
       isPassed: failures === 0,
       detail: failures === 0 ? 'none makes it fail' : `${failures} make it fail, the first: ${first}`,
     },
-    { check: 'event loop', isPassed: blocked === 0, detail: `${blocked} runs held it for more than 50 ms` },
+    { check: 'event loop', isPassed: blocked === 0, detail: `${blocked} calls hold it for more than 50 ms` },
   ];
 }
 
