@@ -3,8 +3,8 @@ import { textMalformed } from './errors.ts';
 const quantum = 4;
 
 /** Text of `bytes`, padded: an answer in text mode is a row of such texts. */
-export function toText(bytes: Buffer): string {
-  return bytes.toString('base64');
+export function toText(bytes: Buffer): Buffer {
+  return Buffer.from(bytes.toString('base64'), 'latin1');
 }
 
 /**

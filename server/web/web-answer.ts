@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http';
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { CallMetadata } from '../core/call.ts';
 import type { Clock } from '../core/clock.ts';
 import { Code } from '../core/codes.ts';
@@ -22,39 +22,45 @@ export interface WebAnswerOptions {
   readonly onStall: () => void;
 }
 
+/** Messages are sent at the end of the turn of the event loop, or once they are this many bytes: each write costs the system. */
+const flushBytes = 16_384;
+
 /** The answer of one call: headers, messages, and the status in the last frame. After the browser left, nothing. */
 export class WebAnswer {
   readonly #response: ServerResponse;
   readonly #options: WebAnswerOptions;
   readonly #gate: DrainGate;
+  #headers: CallMetadata | undefined;
   #trailers: CallMetadata | undefined;
-  #hasBody = false;
+  #frames: Buffer[] = [];
+  #bytes = 0;
+  #isFlushSet = false;
+  /** The browser must take something before more is written. */
+  #isFull = false;
 
   constructor(response: ServerResponse, options: WebAnswerOptions) {
     this.#response = response;
     this.#options = options;
     this.#gate = new DrainGate(response);
     response.once('close', () => this.#gate.open());
+    response.on('drain', () => {
+      this.#isFull = false;
+    });
     if (options.isLast) response.shouldKeepAlive = false;
   }
 
-  /** Sends the headers of the call: with the first message, or alone when none comes at once. */
+  /** Headers of the call. They are sent with the first message, or alone when none comes at once. */
   begin(headers: CallMetadata): void {
-    const response = this.#response;
-    if (response.headersSent || response.destroyed) return;
-    this.#writeHead(headerLines(headers));
-    setImmediate(() => {
-      if (!this.#hasBody && !response.destroyed) response.flushHeaders();
-    });
+    this.#headers = headers;
+    this.#flushLater();
   }
 
   /** Resolves when the browser can take more. */
   async write(message: Uint8Array): Promise<void> {
-    const response = this.#response;
-    if (response.destroyed) return;
-    if (!response.headersSent) this.#writeHead([]);
-    this.#hasBody = true;
-    if (response.write(this.#encode(messageFrame(message)))) return;
+    this.#add(messageFrame(message));
+    if (this.#bytes >= flushBytes) this.#flush();
+    else this.#flushLater();
+    if (!this.#isFull || this.#response.destroyed) return;
     const stopWaiting = this.#cutLater();
     await this.#gate.wait();
     stopWaiting();
@@ -78,14 +84,47 @@ export class WebAnswer {
   #end(status: string, trailers: CallMetadata | undefined): void {
     const response = this.#response;
     if (response.destroyed) return;
-    if (!response.headersSent) this.#writeHead([]);
-    this.#hasBody = true;
     const lines = trailers === undefined ? [] : headerLines(trailers);
-    response.end(this.#encode(trailersFrame(status + lines.map(([key, value]) => `${key}: ${value}\r\n`).join(''))));
+    this.#add(trailersFrame(status + lines.map(([key, value]) => `${key}: ${value}\r\n`).join('')));
+    const body = this.#take();
+    if (!response.headersSent) this.#writeHead({ 'content-length': body.length });
+    response.end(body);
     response.once('close', this.#cutLater());
   }
 
-  #writeHead(lines: readonly (readonly [name: string, value: string])[]): void {
+  #add(frame: Buffer): void {
+    this.#frames.push(frame);
+    this.#bytes += frame.length;
+  }
+
+  /** What is to be sent, as it is sent. */
+  #take(): Buffer {
+    const [only, ...more] = this.#frames;
+    const bytes = only === undefined || more.length > 0 ? Buffer.concat(this.#frames, this.#bytes) : only;
+    this.#frames = [];
+    this.#bytes = 0;
+    return this.#options.isText ? toText(bytes) : bytes;
+  }
+
+  #flushLater(): void {
+    if (this.#isFlushSet) return;
+    this.#isFlushSet = true;
+    setImmediate(() => {
+      this.#isFlushSet = false;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    const response = this.#response;
+    if (response.destroyed || response.writableEnded) return;
+    if (!response.headersSent) this.#writeHead({});
+    if (this.#bytes === 0) response.flushHeaders();
+    else if (!response.write(this.#take())) this.#isFull = true;
+  }
+
+  #writeHead(more: OutgoingHttpHeaders): void {
+    const lines = this.#headers === undefined ? [] : headerLines(this.#headers);
     exposeHeaders(
       this.#response,
       lines.map(([name]) => name),
@@ -94,11 +133,8 @@ export class WebAnswer {
     this.#response.writeHead(200, {
       'content-type': `application/grpc-web${this.#options.isText ? '-text' : ''}+proto`,
       'x-content-type-options': 'nosniff',
+      ...more,
     });
-  }
-
-  #encode(frame: Buffer): Buffer | string {
-    return this.#options.isText ? toText(frame) : frame;
   }
 
   /** Cuts the connection unless the returned function is called in time. */

@@ -11,7 +11,7 @@ import { webCallsExhausted } from './errors.ts';
 import { type RequestLimits, requestMessages } from './request-messages.ts';
 import { WebAnswer } from './web-answer.ts';
 
-export interface WebCallsOptions extends RequestLimits {
+interface WebCallsOptions extends RequestLimits {
   readonly origins: Pick<Origins, 'call'>;
   /** The gRPC server, as `Origins.call` takes it. */
   readonly target: string;
