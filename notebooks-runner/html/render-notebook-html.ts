@@ -17,7 +17,7 @@ pre{font:13px/1.45 ui-monospace,monospace;overflow-x:auto;white-space:pre-wrap;o
 .state{font-size:12px;color:#5b6470}table{border-collapse:collapse}th,td{border:1px solid #d0d5dd;padding:.2rem .5rem}img{max-width:100%}
 .failure{background:#fdecea;padding:.6rem 1rem}`;
 
-export interface NotebookPageOptions {
+interface NotebookPageOptions {
   /** Default `Notebook`. */
   readonly title?: string;
   /** No cell is rendered once there are more characters than this: the page is then too long, and not whole. */

@@ -6,6 +6,7 @@ export interface FairGate {
   waiting(): number;
 }
 
+/** A gate with that many places. Who waits is not bounded here: each waits no longer than its own signal lets it. */
 export function createFairGate(places: number): FairGate {
   /** Owners in turn, each with its queue; an owner without waiters is not listed. */
   const queues = new Map<string, (() => void)[]>();

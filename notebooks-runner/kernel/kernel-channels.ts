@@ -8,7 +8,7 @@ import type { WireCodec, WireMessage } from './wire-codec.ts';
 /** The channels that carry messages from the kernel. */
 export type IncomingChannel = 'shell' | 'control' | 'stdin' | 'iopub';
 
-export interface ChannelsOptions {
+interface ChannelsOptions {
   readonly connection: ConnectionInfo;
   readonly codec: WireCodec;
   /** Client identity; shell and stdin must share it. */

@@ -6,7 +6,7 @@ import { createFairGate } from './fair-gate.ts';
 import { type KernelRequest, kernelKeyOf } from './kernel-request.ts';
 import { type ReadyKernel, startReadyKernel } from './ready-kernel.ts';
 
-export interface KernelPoolOptions {
+interface KernelPoolOptions {
   readonly clock: Clock;
   readonly log: Logger;
   /** Kernels that wait for a run, over all keys. Default 2. */
@@ -41,7 +41,7 @@ export interface KernelPool extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-export interface KernelClaim {
+interface KernelClaim {
   readonly signal: AbortSignal;
   /** Whose turn this claim takes. Default one turn for all. */
   readonly owner?: string | undefined;
@@ -60,6 +60,10 @@ const endDelayMs = 30;
 /** How long a waiting kernel may take to answer before it counts as dead. */
 const probeMs = 1_000;
 
+/**
+ * Waits with up to `maxIdle` kernels; of those beyond it the one that waited longest is ended. A kernel that does not
+ * answer within a second of its claim is ended too, and the claim takes another.
+ */
 export function createKernelPool(options: KernelPoolOptions): KernelPool {
   const { clock, log, maxIdle = 2, maxIdleAgeMs = 600_000, refillDelayMs = 100 } = options;
   const running = createFairGate(options.maxRunning ?? 8);

@@ -18,7 +18,7 @@ export interface KernelProcess {
   signalGroup(signal: NodeJS.Signals): boolean;
 }
 
-export interface SpawnOptions {
+interface SpawnOptions {
   readonly argv: readonly string[];
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;

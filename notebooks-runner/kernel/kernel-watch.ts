@@ -11,7 +11,7 @@ export type KernelTrip =
   | { readonly kind: 'disk'; readonly bytes: number; readonly maxBytes: number }
   | { readonly kind: 'unresponsive'; readonly silentMs: number };
 
-export interface KernelWatchOptions {
+interface KernelWatchOptions {
   readonly kernel: Kernel;
   readonly tree: ProcessTree;
   /** Folder with everything that the kernel may fill. */

@@ -54,14 +54,14 @@ export interface Kernel {
   sendComm(commId: string, data: JsonObject): void;
 }
 
-export interface ExecuteOptions {
+interface ExecuteOptions {
   /** No history, no result, no execution count. Default false. */
   readonly silent?: boolean;
   /** True: the kernel must not abort what is queued behind a failure. Default false. */
   readonly mayFail?: boolean;
 }
 
-export interface KernelParts {
+interface KernelParts {
   readonly spec: Kernelspec;
   readonly process: KernelProcess;
   readonly clock: Clock;

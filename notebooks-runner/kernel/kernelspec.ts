@@ -18,6 +18,7 @@ export interface Kernelspec {
   readonly dialect: 'deno' | 'standard';
 }
 
+/** Where kernels are looked for. */
 export interface KernelSearch {
   /** Path of deno; empty = the one in the npm package. */
   readonly deno?: string | undefined;

@@ -8,8 +8,10 @@ import type { Kernelspec } from './kernelspec.ts';
 import { reserveLoopbackPorts } from './loopback-ports.ts';
 import { type ProcessLimits, processPrefix } from './process-prefix.ts';
 
+/** The process of one kernel. */
 export interface LaunchOptions {
   readonly spec: Kernelspec;
+  /** Its working directory. */
   readonly cwd: string;
   /** The whole environment of the process. */
   readonly env: Readonly<Record<string, string>>;

@@ -15,6 +15,7 @@ export interface NonceFilter {
   rest(): string;
 }
 
+/** For one stream. The line is cut out once, with the indentation before it; what comes later passes unread. */
 export function createNonceFilter(nonce: string): NonceFilter {
   const line = `${nonce}\n`;
   let held = '';

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createNonceFilter, type NonceFilter } from './nonce-filter.ts';
 import type { WireMessage } from './wire-codec.ts';
 
-export interface OutputBarrierOptions {
+interface OutputBarrierOptions {
   /** Runs code silently; resolves when it ended, also when the kernel died. */
   execute(code: string): Promise<unknown>;
   /** True when the work settled before the kernel fell silent or died. */

@@ -7,7 +7,7 @@ export type RequestEnd =
   | { readonly kind: 'answered'; readonly reply: JsonObject | undefined }
   | { readonly kind: 'died'; readonly exit: KernelExit };
 
-export interface PendingRequestsOptions {
+interface PendingRequestsOptions {
   readonly clock: Clock;
   readonly died: Promise<KernelExit>;
   /** Once the reply or the idle status is there, how long without any message until the other counts as lost, in ms. */
@@ -36,6 +36,10 @@ interface Pending {
   readonly whole: PromiseWithResolvers<void>;
 }
 
+/**
+ * Replies and statuses of requests that nobody waits for are left out. Waiting has no deadline of its own until one
+ * half is there: whoever runs out of patience ends the kernel.
+ */
 export function createPendingRequests({ clock, died, quietMs }: PendingRequestsOptions): PendingRequests {
   const pending = new Map<string, Pending>();
   let lastMessageMs = clock.monotonic();

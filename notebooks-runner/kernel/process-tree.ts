@@ -27,6 +27,10 @@ const batch = 64;
 const mostLooks = 10;
 const lookAgainMs = 2;
 
+/**
+ * Follows the process of that pid, which should live already: what started before it is never ended. With -1 nothing is
+ * followed, and strays are known by their marker alone.
+ */
 export function createProcessTree(pid: number): ProcessTree {
   /** pid → start time, so that a pid which the system gave to somebody else is not taken for ours. */
   const seen = new Map<number, number>();

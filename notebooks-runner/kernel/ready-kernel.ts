@@ -21,7 +21,7 @@ export interface ReadyKernel {
   close(): Promise<void>;
 }
 
-export interface KernelStart {
+interface KernelStart {
   readonly signal: AbortSignal;
   readonly clock: Clock;
   readonly log: Logger;

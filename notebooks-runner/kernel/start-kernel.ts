@@ -9,7 +9,7 @@ import { type LaunchedKernel, type LaunchOptions, launchKernel } from './launch-
 import { distrustPrefix } from './process-prefix.ts';
 import { createWireCodec } from './wire-codec.ts';
 
-export interface StartKernelOptions {
+interface StartKernelOptions {
   /** How its process was launched, and is again when its ports were taken. */
   readonly launch: LaunchOptions;
   readonly launched: LaunchedKernel;

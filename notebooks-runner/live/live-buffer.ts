@@ -2,7 +2,7 @@ import type { Clock } from '../../server/core/clock.ts';
 import type { RunEvent } from '../run/run-record.ts';
 import { attemptStride, type LiveEvent } from './live-events.ts';
 
-export interface LiveBufferOptions {
+interface LiveBufferOptions {
   /** Of the job, from 1. */
   readonly attempt: number;
   /** Text of outputs that is passed on, over the whole attempt; what is more is counted. */
@@ -18,6 +18,7 @@ export interface LiveBuffer {
   isEmpty(): boolean;
 }
 
+/** Outputs beyond `maxBytes` are dropped; their count and bytes come as one event before the next that is no output. */
 export function createLiveBuffer({ attempt, maxBytes, clock }: LiveBufferOptions): LiveBuffer {
   let next = attempt * attemptStride + 1;
   let bytesLeft = maxBytes;

@@ -11,15 +11,18 @@ export interface Notebook {
   readonly cells: Cell[];
 }
 
+/** A cell that the kernel executes, with what it put out. */
 export interface CodeCell {
   readonly cell_type: 'code';
   readonly id: string;
   readonly metadata: JsonObject;
   source: string;
+  /** The kernel's number of the execution, from 1; null = never executed. */
   execution_count: number | null;
   outputs: Output[];
 }
 
+/** A cell that is only read, by people or by converters. */
 export interface TextCell {
   readonly cell_type: 'markdown' | 'raw';
   readonly id: string;
@@ -29,10 +32,13 @@ export interface TextCell {
   readonly attachments?: JsonObject;
 }
 
+/** Any cell of a notebook. */
 export type Cell = CodeCell | TextCell;
 
+/** Text that a cell wrote to one stream. */
 export interface StreamOutput {
   readonly output_type: 'stream';
+  /** `stdout` or `stderr`; kernels may name others. */
   readonly name: string;
   text: string;
 }
@@ -40,12 +46,14 @@ export interface StreamOutput {
 /** MIME type → text, or any JSON for `application/json` and `*+json`. */
 export type MimeBundle = Readonly<Record<string, JsonValue>>;
 
+/** What a cell displayed: one thing in several formats. */
 export interface DisplayOutput {
   readonly output_type: 'display_data';
   data: MimeBundle;
   metadata: JsonObject;
 }
 
+/** The value of the last expression of a cell. */
 export interface ResultOutput {
   readonly output_type: 'execute_result';
   readonly execution_count: number | null;
@@ -53,13 +61,15 @@ export interface ResultOutput {
   metadata: JsonObject;
 }
 
-export interface ErrorOutput {
+/** The exception that ended a cell. */
+interface ErrorOutput {
   readonly output_type: 'error';
   readonly ename: string;
   readonly evalue: string;
   readonly traceback: readonly string[];
 }
 
+/** Anything that a cell put out. */
 export type Output = StreamOutput | DisplayOutput | ResultOutput | ErrorOutput;
 
 /** The tags of a cell; empty when it has none. */

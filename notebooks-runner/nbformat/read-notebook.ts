@@ -4,7 +4,7 @@ import type { Notebook } from './notebook.ts';
 import { readCell } from './read-cell.ts';
 import { upgradeCells } from './upgrade-cells.ts';
 
-export interface NotebookLimits {
+interface NotebookLimits {
   /** Largest document, in bytes of UTF-8. Default 64 MiB. */
   readonly maxBytes?: number;
   /** Default 10,000. */

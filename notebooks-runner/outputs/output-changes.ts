@@ -22,6 +22,7 @@ export interface OutputChanges {
 /** Notes nothing: for runs whose output is not followed. */
 export const noChanges: OutputChanges = { note: () => {}, reset: () => {}, take: () => [] };
 
+/** Keeps references, not copies: whoever takes the lists sees them as they are by then. */
 export function createOutputChanges(): OutputChanges {
   let lists = new Map<Output[], { isReset: boolean; readonly changed: Map<Output, ChangeKind> }>();
   const listOf = (outputs: Output[]) => {

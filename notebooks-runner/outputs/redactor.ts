@@ -10,6 +10,7 @@ export interface Redactor {
   stream(): RedactedStream;
 }
 
+/** One stream of text with its secrets replaced. What was pushed comes out in order, some of it later. */
 export interface RedactedStream {
   /** The text that can be passed on. */
   push(text: string): string;

@@ -21,7 +21,7 @@ interface Sink {
   readonly held: Map<string, RedactedStream>;
 }
 
-export interface CellRouterOptions {
+interface CellRouterOptions {
   readonly outputs: RunOutputs;
   /**
    * True for kernels whose parent ids cannot be trusted: output belongs to the cell that runs when it arrives, and an
@@ -50,6 +50,10 @@ export interface CellRouter {
   executionCount(): number | null;
 }
 
+/**
+ * Messages that name no known request go to the current cell; those before the first cell are left out. What changes
+ * the outputs of a cell is emitted too, redacted alike.
+ */
 export function createCellRouter(options: CellRouterOptions): CellRouter {
   const { outputs, byArrival, redactor, widgets, clock, emit, onChange } = options;
   const byRequest = new Map<string, Sink>();

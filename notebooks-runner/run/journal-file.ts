@@ -12,7 +12,7 @@ export interface JournalHeader {
   readonly document: unknown;
 }
 
-export interface JournalFileOptions {
+interface JournalFileOptions {
   readonly outputPath: string;
   readonly log: Logger;
   /** The whole document as it is now. */

@@ -22,6 +22,10 @@ export interface JournalLines {
   drain(metadata: JsonObject): string;
 }
 
+/**
+ * `cells`: the document that is run, whose cells and lists of outputs are known by identity. The first lines hold
+ * outputs in full, later ones of a stream only what was added.
+ */
 export function createJournalLines(cells: readonly Cell[], changes: OutputChanges): JournalLines {
   const indexOf = new Map<object, number>();
   /** Per list of outputs: the text length of each that the journal has; -1 for other kinds. */

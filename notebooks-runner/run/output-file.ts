@@ -9,7 +9,7 @@ import { isAlive } from '../kernel/kernel-folders.ts';
 import { createJournalFile, type JournalFile } from './journal-file.ts';
 import { outputTarget } from './output-target.ts';
 
-export interface OutputFileOptions {
+interface OutputFileOptions {
   readonly path: string;
   readonly clock: Clock;
   readonly log: Logger;

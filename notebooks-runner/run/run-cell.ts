@@ -23,7 +23,7 @@ export interface CellEnd {
   readonly isOutputComplete: boolean;
 }
 
-export interface RunCellOptions {
+interface RunCellOptions {
   readonly kernel: Kernel;
   readonly cell: CodeCell;
   readonly outputs: CellOutputs;

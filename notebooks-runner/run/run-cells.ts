@@ -13,7 +13,7 @@ import { type StopRequest, verdictOf } from './stop-request.ts';
 import { verdictOfExit } from './verdict-of-exit.ts';
 import type { WidgetState } from './widget-state.ts';
 
-export interface RunCellsOptions {
+interface RunCellsOptions {
   readonly kernel: Kernel;
   readonly state: RunState;
   readonly stop: StopRequest;

@@ -25,6 +25,7 @@ export interface CellError {
   readonly traceback: readonly string[];
 }
 
+/** The truthful account of one code cell; its sizes are of outputs, in bytes. */
 export interface CellRecord {
   /** Position in the executed notebook: with the injected cell, without error markers. */
   readonly index: number;
@@ -89,6 +90,7 @@ export interface RunRecord {
   readonly notebook: Notebook;
 }
 
+/** Which kernel a run had, and what that took. */
 export interface KernelFacts {
   readonly name: string;
   readonly language: string;

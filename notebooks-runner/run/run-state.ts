@@ -44,7 +44,7 @@ export interface RunState {
   record(isSourceUnchanged: boolean): RunRecord;
 }
 
-export interface RunStateOptions {
+interface RunStateOptions {
   readonly prepared: PreparedRun;
   /** What the document says about where it comes from and goes to. */
   readonly labels: { readonly input: string; readonly output: string };
@@ -54,6 +54,7 @@ export interface RunStateOptions {
   readonly changes?: OutputChanges;
 }
 
+/** Starts the run's clock and marks every code cell as pending. `record` throws before `conclude`. */
 export function createRunState({
   prepared,
   labels,

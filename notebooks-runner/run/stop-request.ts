@@ -17,6 +17,7 @@ export interface StopRequest {
   readonly signal: AbortSignal;
 }
 
+/** For one run; nothing is requested yet. */
 export function createStopRequest(): StopRequest {
   const controller = new AbortController();
   let first: StopReason | undefined;
@@ -37,6 +38,7 @@ export interface StopVerdict {
   readonly error: CellError;
 }
 
+/** How the run and its cell end for that reason; `ename` tells the limit, e.g. `CellTimeout`. */
 export function verdictOf(reason: StopReason): StopVerdict {
   switch (reason.kind) {
     case 'cancelled':

@@ -14,7 +14,7 @@ export interface WidgetState {
   dropped(): number;
 }
 
-export interface WidgetStateOptions {
+interface WidgetStateOptions {
   /** Bytes of state that are kept. */
   readonly maxBytes: number;
   /** Tells the kernel's end of an output widget what it captured. */

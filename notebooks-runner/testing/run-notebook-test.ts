@@ -19,7 +19,7 @@ const goldenTag = 'golden';
 
 const maxBytes = 64 * 1_048_576;
 
-export interface NotebookTestOptions {
+interface NotebookTestOptions {
   readonly path: string;
   /** How the report names it. Default the path. */
   readonly label?: string;

@@ -20,6 +20,7 @@ const areas = [
 const rooms = [
   'plugins/**/*.ts',
   ...['core', 'rpc', 'stores', ...areas].map((folder) => `server/${folder}/**/*.ts`),
+  'notebooks-runner/**/*.ts',
   'workers/queue/job-kind.ts',
 ];
 
