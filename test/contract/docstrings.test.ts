@@ -21,7 +21,7 @@ const rooms = [
   'plugins/**/*.ts',
   ...['core', 'rpc', 'stores', ...areas].map((folder) => `server/${folder}/**/*.ts`),
   'notebooks-runner/**/*.ts',
-  'workers/queue/job-kind.ts',
+  'workers/queue/*.ts',
 ];
 
 const exported = /^export (?:default |async |abstract )*(?:function\*?|const|let|interface|type|class) ([\w$]+)/;

@@ -22,14 +22,14 @@ export type AttemptEnd =
   | { readonly leave: 'parked' | 'cancelled' | 'lost' | 'released' }
   | { readonly leave: 'retry'; readonly failure: JobFailure; readonly delayMs: number };
 
-export interface AttemptRunDeps {
+interface AttemptRunDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
   readonly abortGraceMs: number;
 }
 
-export interface AttemptRun {
+interface AttemptRun {
   readonly kind: JobKind;
   readonly params: Json;
   readonly context: JobContext;

@@ -7,6 +7,7 @@ import { jobCancelled } from './queue-errors.ts';
 /** One BullMQ queue per queue class. */
 export type QueueOf = (queueClass: string) => Queue;
 
+/** What jobs are ended with. */
 export interface CancelDeps {
   readonly ledger: JobLedger;
   readonly queueOf: QueueOf;
@@ -22,6 +23,7 @@ const messages: Record<CancelReason, string> = {
   RUN_SUPERSEDED: 'a newer run took its place',
 };
 
+/** The outcome of a job that was ended for that reason, with the reason as its error. */
 export function cancelledOutcome(reason: CancelReason): JobOutcome {
   return {
     state: 'cancelled',

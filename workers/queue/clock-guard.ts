@@ -5,7 +5,7 @@ import type { Logger } from '../../server/core/log.ts';
 import type { QueueOf } from './cancel-tree.ts';
 import type { QueueKeys } from './queue-keys.ts';
 
-export interface ClockGuardDeps {
+interface ClockGuardDeps {
   readonly redis: Redis;
   readonly keys: QueueKeys;
   readonly queueOf: QueueOf;

@@ -6,11 +6,14 @@ const levels = 10;
 /** Largest weight of an owner, who gets that many turns where an owner of weight 1 gets one. */
 export const maxWeight = 10;
 
+/** For whom turns are taken. */
 export interface TurnsRequest {
   readonly queueClass: string;
   /** 0 to 9, 9 soonest. */
   readonly priority: number;
+  /** Absent = the nameless owner. */
   readonly owner?: string;
+  /** 1 (default) to 10. */
   readonly weight?: number;
   /** Job whose parts they are: those of one owner's jobs take turns, so that a short title does not wait for a long one. */
   readonly parentId?: string;

@@ -24,7 +24,7 @@ import { createRunningAttempt, type RunningAttempt, verifyAttempts } from './run
 import { leaveToFitter, type UnfitDeps } from './unfit-worker.ts';
 import type { Usage, UsageMeter } from './usage-meter.ts';
 
-export interface AttemptDeps extends ChildrenDeps, UnfitDeps {
+interface AttemptDeps extends ChildrenDeps, UnfitDeps {
   readonly kinds: ReadonlyMap<string, JobKind>;
   readonly clock: Clock;
   readonly random: Random;
@@ -47,11 +47,16 @@ export interface AttemptDeps extends ChildrenDeps, UnfitDeps {
 export interface JobAttempts {
   /** The processor given to BullMQ. */
   process(job: Job<QueuedJob>): Promise<null>;
+  /** Attempts that run now. */
   running(): readonly RunningAttempt[];
   /** From now on new jobs are handed back. */
   stopIntake(): void;
 }
 
+/**
+ * Runs each job that BullMQ hands over as one attempt: the ledger has its start and end, BullMQ only learns whether to
+ * keep it. Where the ledger itself fails the job rejects, and BullMQ hands it out again a second later.
+ */
 export function createJobAttempts(deps: AttemptDeps): JobAttempts {
   const running = new Map<string, RunningAttempt>();
   const slots = new Map<string, Set<number>>();

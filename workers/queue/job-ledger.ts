@@ -11,7 +11,7 @@ import type { QueueKeys } from './queue-keys.ts';
 import { turnsScript } from './turns-script.ts';
 import type { Usage } from './usage-meter.ts';
 
-/** Most steps of a job, and most bytes of their results together. */
+/** Most steps of a job. */
 const maxSteps = 1_000;
 /** Most bytes of all step results of a job together. */
 export const maxMemoBytes = 4 * 1024 * 1024;
@@ -25,6 +25,7 @@ export interface Holder {
   readonly attempt: number;
 }
 
+/** The attempt that may run now, with how earlier ones failed; or the outcome of a job that had ended already. */
 export type StartResult =
   | { readonly ended: JobOutcome }
   | { readonly ended?: never; readonly holder: Holder; readonly failures: FailureCounts };
@@ -81,8 +82,11 @@ export interface JobLedger {
   release(jobId: string): Promise<void>;
 }
 
+/** Who starts a job. */
 export interface StartBody {
+  /** `host/pid/class#slot`. */
   readonly worker: string;
+  /** Of a part: its facts, should the stream not have told them yet. */
   readonly child?: ChildNote;
 }
 
@@ -96,6 +100,7 @@ export interface StartPlace {
   readonly least: { readonly fence: bigint; readonly attempt: number };
 }
 
+/** The ledger in that Redis. Methods throw whatever the Redis client throws while Redis is away. */
 export function createJobLedger(redis: Redis, keys: QueueKeys, clock: Clock): JobLedger {
   const run = async (script: string, names: readonly string[], args: readonly (string | number)[]) => {
     const all = [...names, ...args];

@@ -20,10 +20,12 @@ export interface JobLimits {
 /** Attempts of a job that ended in each class of failure. */
 export type FailureCounts = Readonly<Record<FailureClass, number>>;
 
+/** Limits of a job's kind, and those of the job itself that go before them. */
 export interface RetryRules {
   /** The kind's limit of platform failures and lost workers together. */
   readonly maxRetries: number;
   readonly limits: JobLimits | undefined;
+  /** Wait before retries that the job has no limit for, in ms. */
   readonly backoff: { readonly baseMs: number; readonly maxMs: number };
 }
 

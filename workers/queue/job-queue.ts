@@ -16,7 +16,7 @@ import { bullOptions, type QueuedJob } from './queued-job.ts';
 import { createRedisClaim, type RedisOwner } from './redis-claim.ts';
 import { createRelayReader } from './relay.ts';
 
-export interface JobQueueOptions {
+interface JobQueueOptions {
   /** redis:, rediss: or unix: URL. */
   readonly url: string;
   readonly clock: Clock;
@@ -47,10 +47,13 @@ export interface JobQueue {
    * A job with a parent takes its siblings along: the parent fails with this part.
    */
   cancel(jobId: string, queueClass: string, parentId?: string): Promise<JobOutcome>;
+  /** The state of each, in order. */
   inspect(jobs: readonly { readonly jobId: string; readonly queueClass: string }[]): Promise<QueueState[]>;
   /** Lets what Redis keeps of an ended job expire. */
   release(jobId: string): Promise<void>;
+  /** Jobs of the class by where they stand. */
   counts(queueClass: string): Promise<QueueCounts>;
+  /** Events of jobs after that position of the stream, in batches as they come. Outages are waited out. */
   events(after: string, signal: AbortSignal): AsyncGenerator<QueueEvent[]>;
   /** Calls back whenever Redis has come back after an outage. */
   onReconnect(listener: () => void): void;
@@ -59,14 +62,20 @@ export interface JobQueue {
     from: string,
     onLines: (lines: readonly string[], position: string) => Promise<void>,
   ): { close(): Promise<void> };
+  /** True while Redis can be reached. */
   isConnected(): boolean;
   /** Resolves once Redis is there and ours, or is away for `timeoutMs`. Throws REDIS_IN_USE; all else fails then. */
   ready(timeoutMs: number): Promise<void>;
+  /** Ends waiting calls with QUEUE_UNAVAILABLE and disconnects. Jobs go on. */
   close(): Promise<void>;
 }
 
 const callTimeoutMs = 5_000;
 
+/**
+ * Connects in the background and returns at once: calls wait up to 5 s for the first connection, and fail at once
+ * during later outages.
+ */
 export function createJobQueue(options: JobQueueOptions): JobQueue {
   const { url, clock, log, prefix = defaultPrefix, owner } = options;
   const keys = queueKeys(prefix);

@@ -23,15 +23,17 @@ export interface LeaseKeeperData {
   readonly beat: Int32Array;
 }
 
+/** Keeps leases of the jobs that run on this process. */
 export interface LeaseKeeper {
   /** Keeps the job's lease until the returned function is called. */
   hold(job: Job): () => void;
   /** Renews the lease of a held job at once, also one that has just run out; false when the job is another's by now. */
   renew(jobId: string): Promise<boolean>;
+  /** Ends the thread; leases then run out. */
   close(): Promise<void>;
 }
 
-export interface LeaseKeeperOptions {
+interface LeaseKeeperOptions {
   readonly url: string;
   readonly redis: Redis;
   readonly log: Logger;

@@ -1,14 +1,14 @@
 import type { Clock } from '../../server/core/clock.ts';
 import type { JobProgress } from './job-kind.ts';
 
-export interface ProgressThrottle {
+interface ProgressThrottle {
   /** Takes a report; never waits and never throws. */
   push(report: JobProgress): void;
   /** Sends what is held back. */
   flush(): Promise<void>;
 }
 
-export interface ProgressThrottleOptions {
+interface ProgressThrottleOptions {
   readonly clock: Clock;
   readonly send: (report: JobProgress) => Promise<void>;
   /** Least time between two sent reports of one stage, in ms. Default 250. */

@@ -38,6 +38,7 @@ export interface QueueKeys {
   queued(queueClass: string, jobId: string): string;
 }
 
+/** The names under that prefix, which must be the same for the server and its workers. */
 export function queueKeys(prefix: string): QueueKeys {
   return {
     prefix,

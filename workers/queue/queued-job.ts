@@ -53,6 +53,7 @@ export function checkName(what: string, value: string): void {
   if (!/^[A-Za-z0-9_-]{1,64}$/.test(value)) throw jobNameInvalid(what, value);
 }
 
+/** Id of a child; the same in every attempt of its parent, so that no child is queued twice. */
 export function childId(parentId: string, group: string, key: string): string {
   return `${parentId}.${group}.${key}`;
 }

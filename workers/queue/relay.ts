@@ -6,7 +6,7 @@ import { orAborted } from '../../server/core/or-aborted.ts';
 import { openConnection } from './connection.ts';
 import { defaultPrefix, queueKeys } from './queue-keys.ts';
 
-export interface RelayOptions {
+interface RelayOptions {
   readonly url: string;
   readonly clock: Clock;
   readonly log: Logger;

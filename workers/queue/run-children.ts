@@ -9,6 +9,7 @@ import { bullOptions, checkName, childId, maxParamsBytes, type QueuedJob } from 
 import type { RunningAttempt } from './running-attempt.ts';
 import type { WorkerRegister } from './worker-register.ts';
 
+/** What children are queued and waited for with. */
 export interface ChildrenDeps extends CancelDeps {
   readonly kinds: ReadonlyMap<string, JobKind>;
   readonly register: WorkerRegister;

@@ -12,6 +12,7 @@ export interface RunningAttempt {
   abort(reason: AppError): void;
 }
 
+/** The attempt at its start. */
 export function createRunningAttempt(holder: Holder): RunningAttempt {
   const controller = new AbortController();
   return { holder, signal: controller.signal, parked: false, abort: (reason) => controller.abort(reason) };

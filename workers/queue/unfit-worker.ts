@@ -7,6 +7,7 @@ import type { JobKind } from './job-kind.ts';
 import type { QueuedJob } from './queued-job.ts';
 import type { WorkerRegister } from './worker-register.ts';
 
+/** What a worker leaves jobs with. */
 export interface UnfitDeps {
   readonly kinds: ReadonlyMap<string, JobKind>;
   readonly register: WorkerRegister;

@@ -10,6 +10,7 @@ export interface Usage {
   readonly peakRssBytes: number;
 }
 
+/** Measures what attempts use. */
 export interface UsageMeter {
   /** Begins to measure an attempt; the returned function ends it. */
   begin(): () => Promise<Usage>;

@@ -51,6 +51,10 @@ export interface WorkerRegister {
   unserved(queueClasses: readonly string[]): Promise<string[]>;
 }
 
+/**
+ * A worker without a sign for 10 s counts as gone. `decline` says for the first 3 s of a job that there may be others,
+ * as workers start one after another.
+ */
 export function createWorkerRegister(redis: Redis, keys: QueueKeys): WorkerRegister {
   const keysOf = (queueClasses: readonly string[]) => queueClasses.map((queueClass) => keys.workers(queueClass));
   return {

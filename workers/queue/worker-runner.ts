@@ -23,6 +23,7 @@ import { verifyAttempts } from './running-attempt.ts';
 import { createUsageMeter } from './usage-meter.ts';
 import { createWorkerRegister } from './worker-register.ts';
 
+/** What a worker runs, and where. */
 export interface WorkerRunnerOptions {
   /** redis:, rediss: or unix: URL. */
   readonly url: string;
@@ -49,10 +50,11 @@ export interface WorkerRunnerOptions {
   readonly retryBackoff?: { readonly baseMs: number; readonly maxMs: number };
 }
 
+/** A worker at work. */
 export interface WorkerRunner {
   /** Jobs that run at this moment. */
   running(): number;
-  /** Takes no more jobs, lets running ones end until the deadline, hands the rest back to the queue. */
+  /** Takes no more jobs, waits up to `deadlineMs` for running ones to end, hands the rest back to the queue. */
   close(deadlineMs: number): Promise<void>;
 }
 
