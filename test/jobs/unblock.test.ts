@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { type Job, Job_State, RunStrategy_Kind } from '../../proto/gen/showrunner/jobs/v1/job_pb.ts';
 import { Code } from '../../server/core/codes.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
+import { waitUntil } from '../support/wait-until.ts';
 import { openServedJobs, type ServedJobs } from './fixtures/served-jobs.ts';
 
 const strict = { kind: RunStrategy_Kind.STRICT_SEQUENTIAL };
@@ -31,7 +32,8 @@ describe('a strictly sequential schedule or workflow behind a failed run', () =>
     const first = await failed((await client.runSchedule({ name })).job);
     const second = await client.runSchedule({ name });
     isHeld(second);
-    assert.equal((await client.getSchedule({ name })).schedule?.blockedBy, first);
+    // The gate hears of an end after the state of the job tells it.
+    await waitUntil('it is blocked', async () => (await client.getSchedule({ name })).schedule?.blockedBy === first);
     assert.equal((await client.listSchedules({})).schedules[0]?.blockedBy, first);
     assert.equal((await client.unblockSchedule({ name })).schedule?.blockedBy, '');
     await failed(second.job);
@@ -45,7 +47,7 @@ describe('a strictly sequential schedule or workflow behind a failed run', () =>
     const first = await failed((await client.runWorkflow({ name })).job);
     const second = await client.runWorkflow({ name });
     isHeld(second);
-    assert.equal((await client.getWorkflow({ name })).workflow?.blockedBy, first);
+    await waitUntil('it is blocked', async () => (await client.getWorkflow({ name })).workflow?.blockedBy === first);
     assert.equal((await client.listWorkflows({})).workflows[0]?.blockedBy, first);
     assert.equal((await client.unblockWorkflow({ name })).workflow?.blockedBy, '');
     await failed(second.job);
@@ -63,6 +65,6 @@ describe('a strictly sequential schedule or workflow behind a failed run', () =>
     const third = await client.runSchedule({ name });
     await failed(second.job);
     await failed(third.job);
-    assert.equal((await client.getSchedule({ name })).schedule?.blockedBy, '');
+    await waitUntil('it is not blocked', async () => (await client.getSchedule({ name })).schedule?.blockedBy === '');
   });
 });
