@@ -253,6 +253,28 @@ describe('the usage meter', () => {
     await clock.advance(0);
     assert.equal((await later()).cpuMs, 0, 'what was used between belongs to nobody');
   });
+
+  it('counts from the call that begins, also what is used before anybody waits', async () => {
+    let cpuMs = 0;
+    const meter = createUsageMeter(createFakeClock(), async () => ({ cpuMs, rssBytes: 1 }));
+    const end = meter.begin();
+    cpuMs += 300;
+    assert.equal((await end()).cpuMs, 300);
+  });
+
+  it('asks for a fresh look at the child processes at the end of all but short attempts', async () => {
+    const clock = createFakeClock();
+    const looks: boolean[] = [];
+    const meter = createUsageMeter(clock, async (isFresh) => {
+      looks.push(isFresh);
+      return { cpuMs: 0, rssBytes: 0 };
+    });
+    await meter.begin()();
+    const end = meter.begin();
+    await clock.advance(300);
+    await end();
+    assert.deepEqual(looks, [false, false, false, true]);
+  });
 });
 
 describe('the least id of a time', () => {

@@ -34,16 +34,18 @@ interface Measured {
 }
 
 /** Samples the process tree each second while attempts run. */
-export function createUsageMeter(clock: Clock, sample = createTreeSampler(clock)): UsageMeter {
+export function createUsageMeter(clock: Clock, sample: TreeSampler = createTreeSampler(clock)): UsageMeter {
   const running = new Set<Measured>();
   let last: TreeSample | undefined;
   let sampling: Promise<void> = Promise.resolve();
   let cancelTimer: (() => void) | undefined;
 
   /** Splits what was used since the sample before among `sharers`. */
-  const take = (sharers: readonly Measured[]): Promise<void> => {
+  const take = (sharers: readonly Measured[], isFresh = false): Promise<void> => {
+    // Begun at once: what is used while the sample before still reads is not of that one.
+    const sampled = sample(isFresh);
     sampling = sampling.then(async () => {
-      const now = await sample();
+      const now = await sampled;
       // Less than before when a descendant ended that nobody waited for.
       const used = last === undefined ? 0 : Math.max(0, now.cpuMs - last.cpuMs);
       last = now;
@@ -74,7 +76,7 @@ export function createUsageMeter(clock: Clock, sample = createTreeSampler(clock)
       arm();
       return async () => {
         await begun;
-        await take([...running]);
+        await take([...running], clock.monotonic() - startedAt > minLookMs);
         running.delete(measured);
         if (running.size === 0) {
           cancelTimer?.();
@@ -95,19 +97,23 @@ interface ProcessStat {
   readonly rssBytes: number;
 }
 
+/** Gives what was used until it is called; `isFresh` asks for a look at the descendants, however lately there was one. */
+type TreeSampler = (isFresh: boolean) => Promise<TreeSample>;
+
 /**
  * Samples this process and its descendants from /proc; without one (not Linux) this process alone. A look at them
- * is not repeated within a quarter of a second, so that short jobs do not pay for it.
+ * is repeated within a quarter of a second only when that is asked for, so that short jobs do not pay for it.
  */
-function createTreeSampler(clock: Clock): () => Promise<TreeSample> {
-  let descendants: TreeSample = { cpuMs: 0, rssBytes: 0 };
+function createTreeSampler(clock: Clock): TreeSampler {
+  let looking: Promise<TreeSample> | undefined;
   let lookedMs = Number.NEGATIVE_INFINITY;
-  return async () => {
-    if (clock.monotonic() - lookedMs > minLookMs) {
-      lookedMs = clock.monotonic();
-      descendants = await lookAtDescendants();
-    }
+  return async (isFresh) => {
     const { user, system } = process.cpuUsage();
+    if (looking === undefined || isFresh || clock.monotonic() - lookedMs > minLookMs) {
+      lookedMs = clock.monotonic();
+      looking = lookAtDescendants();
+    }
+    const descendants = await looking;
     return {
       cpuMs: (user + system) / 1000 + descendants.cpuMs,
       rssBytes: process.memoryUsage.rss() + descendants.rssBytes,
