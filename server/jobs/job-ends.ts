@@ -8,7 +8,7 @@ import type { JobPublisher } from './job-publisher.ts';
 import { isTerminal, type JobRecord } from './job-record.ts';
 import type { JobStore } from './job-store.ts';
 
-export interface JobEndsDeps {
+interface JobEndsDeps {
   readonly store: Pick<JobStore, 'get' | 'update'>;
   readonly publisher: Pick<JobPublisher, 'has' | 'push'>;
   readonly clock: Clock;
@@ -26,6 +26,7 @@ export interface JobEnds {
   drop(id: string, reason: DroppedReason): Promise<void>;
 }
 
+/** The end is stored, then told to `onEnded`. A job whose result is being published counts as ended for all three. */
 export function createJobEnds({ store, publisher, clock, onEnded }: JobEndsDeps): JobEnds {
   const cancel = async (id: string): Promise<JobRecord> => {
     let ends = false;

@@ -89,6 +89,7 @@ export function toJobMessage(job: JobRecord): MessageInitShape<typeof JobSchema>
   };
 }
 
+/** An event of a job as watchers see it. */
 export function toEventMessage({ sequence, atMs, body }: JobEventRecord): MessageInitShape<typeof JobEventSchema> {
   return {
     sequence: BigInt(sequence),
@@ -138,15 +139,18 @@ function toAttemptMessage(attempt: AttemptRecord): MessageInitShape<typeof JobAt
   };
 }
 
+/** The contract's name of a stored state. */
 export function toJobState(state: JobState): Job_State {
   return states[state];
 }
 
+/** Why a job did not succeed, as callers see it. */
 export function toErrorMessage(error: JobFailure): MessageInitShape<typeof JobErrorSchema> {
   const { code, reason, message, metadata } = error;
   return { class: classes[error.class], code, reason, message, metadata: { ...metadata } };
 }
 
+/** What an attempt, or all of a job, has used, as callers see it. */
 export function toUsageMessage(usage: Usage): MessageInitShape<typeof JobUsageSchema> {
   const { cpuMs, wallMs, peakRssBytes } = usage;
   return { cpu: toDuration(cpuMs), wall: toDuration(wallMs), peakRssBytes: BigInt(Math.round(peakRssBytes)) };

@@ -12,6 +12,7 @@ import { isPartId, type JobStore } from './job-store.ts';
 import { workflowKind } from './workflows/workflow.ts';
 import type { WorkflowEngine } from './workflows/workflow-engine.ts';
 
+/** What the outbox brings together. */
 export interface JobOutboxDeps {
   readonly store: JobStore;
   readonly queue: JobQueue;
@@ -29,7 +30,7 @@ export interface JobOutboxDeps {
   readonly sweepIntervalMs: number;
 }
 
-export interface JobOutbox {
+interface JobOutbox {
   /** Queues a stored job, or gives it to the gate. Rejects while Redis is away: the next sweep does it. */
   send(job: JobRecord): Promise<void>;
   /** Tells the queue of a job's end and forgets the job there. Rejects while Redis is away: a sweep does it. */

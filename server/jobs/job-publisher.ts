@@ -14,8 +14,11 @@ import type { JobStore } from './job-store.ts';
  */
 export type JobHook = (job: JobRecord) => Promise<void>;
 
+/** Runs hooks between the work of a job and its success. */
 export interface JobPublisher {
+  /** Several hooks of one kind run one after the other. */
   on(kind: string, hook: JobHook): void;
+  /** True when jobs of the kind are published. */
   has(kind: string): boolean;
   /** Publishes soon; a job that is being published already is left alone. */
   push(id: string): void;
@@ -23,7 +26,7 @@ export interface JobPublisher {
   close(): Promise<void>;
 }
 
-export interface JobPublisherDeps {
+interface JobPublisherDeps {
   readonly store: JobStore;
   readonly clock: Clock;
   readonly log: Logger;

@@ -11,6 +11,7 @@ import { isTerminal, type JobRecord } from './job-record.ts';
 import type { JobStore } from './job-store.ts';
 import { partsProgress } from './parts-progress.ts';
 
+/** What carries events of workers into records. */
 export interface JobPumpDeps {
   readonly store: JobStore;
   readonly queue: JobQueue;

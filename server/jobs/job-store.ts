@@ -10,7 +10,7 @@ export interface JobChange {
   readonly atMs: number;
 }
 
-export interface JobStoreOptions {
+interface JobStoreOptions {
   /** Events kept per job. */
   readonly maxEvents: number;
   /** How long a job is kept after its end, in ms. */
@@ -40,6 +40,10 @@ const countPage = 10_000;
 const maxDeleted = 500;
 const maxRewritten = 500;
 
+/**
+ * Job records with their events, and the list of those that still need something. Methods that change a job throw
+ * JOB_BUSY when others change it again and again.
+ */
 export interface JobStore {
   /** Stores a new job with its request row, all or nothing. False when the id or the request key is taken. */
   create(change: JobChange, request?: { readonly key: string; readonly digest: string }): Promise<boolean>;
@@ -51,7 +55,9 @@ export interface JobStore {
   update(id: string, decide: (record: JobRecord) => JobChange | undefined): Promise<JobRecord | undefined>;
   /** Jobs below the id `before`, newest first. */
   scan(before: string | undefined, limit: number): Promise<JobRecord[]>;
+  /** Events with a sequence above `after`, in order. */
   events(id: string, after: number, limit: number): Promise<JobEventRecord[]>;
+  /** Ids on the outbox after the given one, by id. */
   openIds(after: string | undefined, limit: number): Promise<string[]>;
   /** Removes a job with its events and its request. */
   delete(record: JobRecord): Promise<void>;
@@ -73,6 +79,7 @@ export interface JobStore {
   onChange(listener: (id: string) => void): void;
 }
 
+/** Needs no start; `openCount` is 0 until `countOpen` has counted what is stored. */
 export function createJobStore(records: RecordsStore, { maxEvents, retentionMs }: JobStoreOptions): JobStore {
   const listeners: ((id: string) => void)[] = [];
   let openCount = 0;

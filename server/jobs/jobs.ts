@@ -24,6 +24,7 @@ import type { WorkflowEvent } from './workflows/signals.ts';
 import type { RunViews } from './workflows/watch-run.ts';
 import type { Workflows } from './workflows/workflows.ts';
 
+/** What jobs are kept, queued and run with. */
 export interface JobsOptions {
   readonly records: RecordsStore;
   readonly queue: JobQueue;
@@ -55,7 +56,7 @@ export interface JobsOptions {
 /** Refuses a job of a kind by what its parameters name; its error goes to whoever creates it. */
 export type JobAdmission = (params: Json) => Promise<void>;
 
-export interface TemplateRun {
+interface TemplateRun {
   readonly params: Json;
   /** On top of the template's. */
   readonly labels: JobSpec['labels'];

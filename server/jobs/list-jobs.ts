@@ -3,10 +3,12 @@ import { nextTurn } from '../core/next-turn.ts';
 import type { JobRecord, JobState } from './job-record.ts';
 import type { JobStore } from './job-store.ts';
 
+/** Which jobs are listed. All of it must hold; empty sets, maps and absent fields hold of every job. */
 export interface ListQuery {
   readonly kinds: ReadonlySet<string>;
   readonly states: ReadonlySet<JobState>;
   readonly labels: Readonly<Record<string, string>>;
+  /** False leaves out jobs that are parts of others. */
   readonly includeParts: boolean;
   readonly owner?: string;
   readonly template?: string;
@@ -22,6 +24,7 @@ export interface ListQuery {
   readonly pageSize: number;
 }
 
+/** One page of jobs, newest first. */
 export interface JobsPage {
   readonly jobs: readonly JobRecord[];
   /** Where the next page begins; undefined at the end. */

@@ -14,7 +14,7 @@ import type { JobAdmission, Jobs } from './jobs.ts';
 import { workflowKind } from './workflows/workflow.ts';
 import type { Workflows } from './workflows/workflows.ts';
 
-export interface NewJobsDeps {
+interface NewJobsDeps {
   readonly store: JobStore;
   readonly kinds: ReadonlyMap<string, JobKindInfo>;
   readonly admissions: ReadonlyMap<string, JobAdmission>;
@@ -33,7 +33,7 @@ export interface NewJobsDeps {
 const maxRequestIdChars = 128;
 const requestPollMs = 10;
 
-export interface NewJobs extends Pick<Jobs, 'create' | 'restart'> {
+interface NewJobs extends Pick<Jobs, 'create' | 'restart'> {
   /** The job that the request id stands for already; undefined for none. Throws REQUEST_ID_REUSED. */
   findEarlier(content: unknown, options: CreateOptions): Promise<Created | undefined>;
 }

@@ -7,6 +7,7 @@ const pollMs = 2_000;
 /** Begins to listen at once; `done` resolves with the next change of the job, the poll or the abort. `drop` ends it. */
 export type NextChange = (id: string, signal: AbortSignal) => { readonly done: Promise<void>; drop(): void };
 
+/** For any number of waiters per job; all of them wake at once. */
 export function createNextChange(store: Pick<JobStore, 'onChange'>, clock: Clock): NextChange {
   const waiting = new Map<string, Set<() => void>>();
   store.onChange((id) => {

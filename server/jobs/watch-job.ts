@@ -6,6 +6,7 @@ import type { NextChange } from './next-change.ts';
 
 const pageSize = 100;
 
+/** Events of a job with a sequence above `after`, in order, until the job has ended. */
 export type WatchJob = (id: string, after: number, signal: AbortSignal) => AsyncGenerator<JobEventRecord>;
 
 /**

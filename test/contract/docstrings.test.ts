@@ -8,6 +8,7 @@ const areas = [
   'cache',
   'events',
   'filters',
+  'jobs',
   'manifest',
   'notebooks',
   'notifications',

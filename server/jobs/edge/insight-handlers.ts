@@ -10,10 +10,7 @@ import { toUsageMessage } from '../job-message.ts';
 import type { Jobs } from '../jobs.ts';
 import { jobId } from './job-id.ts';
 
-export type InsightHandlers = Pick<
-  ServiceImplementation<typeof JobService>,
-  'deleteJob' | 'readJobLogs' | 'getJobInsight'
->;
+type InsightHandlers = Pick<ServiceImplementation<typeof JobService>, 'deleteJob' | 'readJobLogs' | 'getJobInsight'>;
 
 const dayMs = 86_400_000;
 

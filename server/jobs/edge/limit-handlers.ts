@@ -7,10 +7,7 @@ import type { ServiceImplementation } from '../../rpc/handler.ts';
 import type { JobLimitRecord } from '../gate/job-limits-store.ts';
 import type { Jobs } from '../jobs.ts';
 
-export type LimitHandlers = Pick<
-  ServiceImplementation<typeof JobService>,
-  'setJobLimit' | 'listJobLimits' | 'deleteJobLimit'
->;
+type LimitHandlers = Pick<ServiceImplementation<typeof JobService>, 'setJobLimit' | 'listJobLimits' | 'deleteJobLimit'>;
 
 const prefix = 'limits/';
 const limitKey = /^(owner\/[^/\p{Cc}]{1,200}|tag\/[a-z0-9-]{1,63})$/u;

@@ -55,6 +55,7 @@ function readRetries(limit: MessageShape<typeof RetryLimitSchema> | undefined, f
   return { maxRetries: limit.maxRetries, backoffMs, maxBackoffMs: most };
 }
 
+/** Limits as callers see them; what is not set stays absent. */
 export function toLimitsMessage({ timeoutMs, retries = {} }: JobLimits): MessageInitShape<typeof JobLimitsSchema> {
   const classes = Object.entries(retryFields).flatMap(([name, key]) => {
     const limit = retries[name as FailureClass];
@@ -100,6 +101,7 @@ export function readStrategy(
   return { kind, maxParallel: parallel };
 }
 
+/** A strategy as callers see it. */
 export function toStrategyMessage({
   kind,
   maxParallel: parallel,

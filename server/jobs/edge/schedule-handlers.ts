@@ -19,7 +19,7 @@ import { readJobSpec } from './read-job-spec.ts';
 import { readStrategy, toStrategyMessage } from './read-limits.ts';
 import { readSla, toSlaMessage } from './sla-message.ts';
 
-export type ScheduleHandlers = Pick<
+type ScheduleHandlers = Pick<
   ServiceImplementation<typeof JobService>,
   | 'createSchedule'
   | 'getSchedule'

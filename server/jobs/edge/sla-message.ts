@@ -24,6 +24,7 @@ export function readSla(sla: MessageShape<typeof JobSlaSchema> | undefined, fiel
   };
 }
 
+/** Promises as callers see them; what is not promised stays absent. */
 export function toSlaMessage({ startWithinMs, finishWithinMs }: Sla): MessageInitShape<typeof JobSlaSchema> {
   return {
     ...(startWithinMs === undefined ? {} : { mustStartWithin: toDuration(startWithinMs) }),

@@ -17,7 +17,7 @@ import { pageSizes } from './page-sizes.ts';
 import { readLimits, readStrategy, toLimitsMessage, toStrategyMessage } from './read-limits.ts';
 import { readSla, toSlaMessage } from './sla-message.ts';
 
-export type TemplateHandlers = Pick<
+type TemplateHandlers = Pick<
   ServiceImplementation<typeof JobService>,
   | 'createTemplate'
   | 'getTemplate'

@@ -11,7 +11,7 @@ import type { WebhookRecord } from '../webhooks/webhook.ts';
 import { readWebhookChange, readWebhookFields } from './webhook-change.ts';
 import { webhookEvents } from './webhook-events.ts';
 
-export type WebhookHandlers = Pick<
+type WebhookHandlers = Pick<
   ServiceImplementation<typeof JobService>,
   'createWebhook' | 'listWebhooks' | 'updateWebhook' | 'deleteWebhook'
 >;

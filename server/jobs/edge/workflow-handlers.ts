@@ -12,7 +12,7 @@ import { jobId } from './job-id.ts';
 import { pageSizes } from './page-sizes.ts';
 import { readWorkflow, toRunMessage, toWorkflowMessage } from './workflow-message.ts';
 
-export type WorkflowHandlers = Pick<
+type WorkflowHandlers = Pick<
   ServiceImplementation<typeof JobService>,
   | 'createWorkflow'
   | 'getWorkflow'

@@ -185,6 +185,7 @@ const nodeStates: Readonly<Record<NodeState, WorkflowNodeRun_State>> = {
   skipped: WorkflowNodeRun_State.SKIPPED,
 };
 
+/** A run as callers see it, its nodes in the order of the workflow as it was when the run began. */
 export function toRunMessage({ job, row }: RunView): MessageInitShape<typeof WorkflowRunSchema> {
   return {
     name: `jobs/${job.id}`,

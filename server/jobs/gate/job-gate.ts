@@ -18,7 +18,7 @@ import {
   withStrategy,
 } from './run-strategy.ts';
 
-export interface JobGateDeps {
+interface JobGateDeps {
   readonly records: RecordsStore;
   readonly store: JobStore;
   readonly limits: JobLimitsStore;
@@ -37,8 +37,11 @@ export interface JobGate {
   leave(job: JobRecord): Promise<void>;
   /** Starts what may start, e.g. after a limit was changed. */
   recheck(): Promise<void>;
+  /** How many runs of the scope wait. */
   waitingOf(scope: string): Promise<number>;
+  /** Id of the failed run that holds back the others of the scope. */
   blockedBy(scope: string): Promise<string | undefined>;
+  /** Lets the others of the scope go on; the failed run stays failed. */
   unblock(scope: string): Promise<void>;
   /** Jobs that hold a permit of this limit. */
   permitsTaken(key: string): Promise<number>;
@@ -60,6 +63,10 @@ interface Loaded {
   readonly version: bigint | 'absent';
 }
 
+/**
+ * One row per scope and per limit, so that several servers decide one after the other. Its methods throw JOB_BUSY when
+ * others change a row again and again.
+ */
 export function createJobGate({ records, store, limits, clock, launch, drop }: JobGateDeps): JobGate {
   // One change of a scope after the other within this process; those of other processes conflict and are repeated.
   const inTurn = createTurns();

@@ -19,6 +19,7 @@ export interface AppliedLimit {
   readonly maxRunning: number;
 }
 
+/** Limits on how many jobs run at once, as this server knows them: those of others after `load`. */
 export interface JobLimitsStore {
   /** Throws TOO_MANY_LIMITS. */
   set(limit: JobLimitRecord): Promise<void>;
@@ -31,6 +32,7 @@ export interface JobLimitsStore {
    * of their nodes would wait for them.
    */
   applied(job: Pick<JobRecord, 'kind' | 'owner' | 'tags'>): readonly AppliedLimit[];
+  /** Turns of the owner for each turn of others; 1 where nothing is set. */
   weightOf(owner: string | undefined): number;
   /** Reads what other servers have set. */
   load(): Promise<void>;

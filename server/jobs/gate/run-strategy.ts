@@ -29,6 +29,7 @@ export interface GateRow {
   readonly blockedBy?: string;
 }
 
+/** The row of a scope that has no runs. */
 export function emptyRow(strategy: RunStrategy): GateRow {
   return { strategy, running: [], waiting: [], dropped: {} };
 }
@@ -89,6 +90,7 @@ export function isIn({ running, waiting, dropped }: GateRow, id: string): boolea
   return running.includes(id) || waiting.includes(id) || Object.hasOwn(dropped, id);
 }
 
+/** True when nothing runs, waits or is blocked, so that the row need not be kept. */
 export function isEmpty(row: GateRow): boolean {
   return row.running.length + row.waiting.length + Object.keys(row.dropped).length === 0 && row.blockedBy === undefined;
 }

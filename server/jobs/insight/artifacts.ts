@@ -1,6 +1,6 @@
 import type { Json } from '../../../workers/queue/job-kind.ts';
 
-export interface Artifact {
+interface Artifact {
   /** Where the result names it, e.g. `keys.model`. */
   readonly label: string;
   readonly objectKey: string;

@@ -3,6 +3,7 @@ import { nextTurn } from '../../core/next-turn.ts';
 import type { JobStore } from '../job-store.ts';
 import { createInsightBuilder, type JobInsight } from './job-insight.ts';
 
+/** Which jobs are summed up. */
 export interface InsightQuery {
   /** Created at or after, and before, in Unix ms. */
   readonly fromMs: number;

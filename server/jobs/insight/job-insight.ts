@@ -1,15 +1,17 @@
 import type { JobRecord } from '../job-record.ts';
 import { normaliseMessage } from './normalise-message.ts';
 
-export interface GroupInsight {
+interface GroupInsight {
   readonly template: string;
   readonly kind: string;
   readonly jobs: number;
   readonly succeeded: number;
   readonly failed: number;
+  /** Attempts after the first ones. */
   readonly retries: number;
   readonly cpuMs: number;
   readonly wallMs: number;
+  /** The highest of any job. */
   readonly peakRssBytes: number;
   readonly waitP50Ms: number;
   readonly waitP95Ms: number;
@@ -17,7 +19,7 @@ export interface GroupInsight {
   readonly runP95Ms: number;
 }
 
-export interface StageInsight {
+interface StageInsight {
   readonly kind: string;
   readonly stage: string;
   readonly count: number;
@@ -26,22 +28,29 @@ export interface StageInsight {
   readonly maxMs: number;
 }
 
-export interface FailureCluster {
+interface FailureCluster {
   readonly kind: string;
   readonly reason: string;
+  /** The message with what differs from job to job taken out. */
   readonly pattern: string;
   readonly count: number;
   readonly firstMs: number;
   readonly lastMs: number;
+  /** Id of the job that failed last, whose message this is. */
   readonly example: string;
   readonly message: string;
 }
 
+/** What jobs have cost, where it went and why they failed; times in ms. */
 export interface JobInsight {
+  /** By template and kind, the most processor time first. */
   readonly groups: readonly GroupInsight[];
+  /** The most time first, 50 at most. */
   readonly stages: readonly StageInsight[];
+  /** The most frequent first, 50 at most. */
   readonly failures: readonly FailureCluster[];
   readonly jobs: number;
+  /** True when there were more jobs than are summed up. */
   readonly truncated: boolean;
 }
 
@@ -55,6 +64,7 @@ const maxListed = 50;
 /** Clusters held while jobs are taken in; failures of further ones count under one. */
 const maxClusters = 2_000;
 
+/** Nothing summed up yet. Keeps the times of all jobs for their percentiles, so whoever adds jobs bounds how many. */
 export function createInsightBuilder(): InsightBuilder {
   const groups = new Map<
     string,

@@ -8,7 +8,7 @@ import type { RecordsStore } from '../../stores/records/records-store.ts';
 import { isTerminal } from '../job-record.ts';
 import { decode, encode, type JobStore, logLinesOf } from '../job-store.ts';
 
-export type StoredLogLine = Omit<AttemptLogLine, 'jobId'>;
+type StoredLogLine = Omit<AttemptLogLine, 'jobId'>;
 
 /** Log lines of attempts: from the workers into the records, and from there to readers. */
 export interface JobLogs {
@@ -19,7 +19,7 @@ export interface JobLogs {
   close(): Promise<void>;
 }
 
-export interface JobLogsDeps {
+interface JobLogsDeps {
   readonly records: RecordsStore;
   readonly store: JobStore;
   readonly queue: Pick<JobQueue, 'readLogs'>;
@@ -34,6 +34,10 @@ const pollMs = 250;
 /** Lines of a job that has ended may come this much after its end, in ms. */
 const lateMs = 1_000;
 
+/**
+ * Lines are stored to last for `retentionMs`. A follower asks four times a second, and for a second after the end of
+ * the job for lines that come late.
+ */
 export function createJobLogs({ records, store, queue, clock, log, retentionMs }: JobLogsDeps): JobLogs {
   let reader: { close(): Promise<void> } | undefined;
 

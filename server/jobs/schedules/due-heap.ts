@@ -7,6 +7,7 @@ export interface DueHeap {
   readonly size: number;
 }
 
+/** An empty one. The same id may stand in it more than once. */
 export function createDueHeap(): DueHeap {
   const heap: { readonly id: string; readonly atMs: number }[] = [];
   const at = (index: number) => heap[index]?.atMs ?? Number.POSITIVE_INFINITY;

@@ -25,6 +25,7 @@ export type MakeScheduledJob = (
   slotMs: number | undefined,
 ) => Promise<Created>;
 
+/** What schedules are kept and served with. */
 export interface JobSchedulesDeps {
   readonly records: RecordsStore;
   readonly kinds: ReadonlyMap<string, JobKindInfo>;
@@ -40,7 +41,7 @@ export interface JobSchedulesDeps {
   readonly reloadIntervalMs?: number;
 }
 
-export interface BackfillRequest {
+interface BackfillRequest {
   readonly fromMs: number;
   readonly toMs?: number;
   readonly limit: number;
@@ -48,13 +49,14 @@ export interface BackfillRequest {
   readonly dryRun: boolean;
 }
 
-export interface BackfilledSlot {
+interface BackfilledSlot {
   readonly slotMs: number;
   /** Id of its job; absent in a dry run where there is none. */
   readonly job?: string;
   readonly existed: boolean;
 }
 
+/** Schedules, and the jobs that their slots make. */
 export interface JobSchedules {
   /** Creates a schedule; the same one again gives the stored one. Throws SCHEDULE_EXISTS, CRON_INVALID, INVALID_FIELDS. */
   create(spec: ScheduleSpec, owner: string): Promise<ScheduleRecord>;
@@ -84,6 +86,10 @@ const retryMs = 1_000;
 const maxTries = 20;
 const maxBackfillSlots = 10_000;
 
+/**
+ * Each slot makes at most one job, over crashes and several servers: its time is part of the job's request id. A slot
+ * that cannot be dealt with now is tried again every second.
+ */
 export function createJobSchedules(deps: JobSchedulesDeps): JobSchedules {
   const { records, kinds, templates, clock, log, makeJob, reloadIntervalMs = 30_000 } = deps;
   const lag = metrics.getMeter('showrunner').createHistogram('jobs.schedule_lag', {

@@ -34,6 +34,7 @@ export function changeSchedule(old: ScheduleRecord, spec: ScheduleSpec, now: num
   return { ...changed, ...(isOver ? {} : { nextMs }) };
 }
 
+/** True when it has made all the jobs that it may. */
 export function isUsedUp({ limit, runs }: Pick<ScheduleRecord, 'limit' | 'runs'>): boolean {
   return limit !== undefined && runs >= limit;
 }

@@ -1,7 +1,7 @@
 import type { Clock } from '../../core/clock.ts';
 import { createDueHeap } from './due-heap.ts';
 
-export interface ScheduleClockOptions {
+interface ScheduleClockOptions {
   readonly clock: Clock;
   /** Deals with what is due of an id; gives when it is due next, undefined = never. Never rejects. */
   readonly onDue: (id: string) => Promise<number | undefined>;
@@ -28,6 +28,7 @@ export interface ScheduleClock {
 const maxSleepMs = 500;
 const maxReplaced = 1_000;
 
+/** Goes by the wall clock, which it looks at every half second at least. Work on one id is never done twice at once. */
 export function createScheduleClock({
   clock,
   onDue,

@@ -11,6 +11,7 @@ export type Timing =
   /** Five fields, or six with seconds first; IANA zone, empty = UTC. */
   CronTiming | { readonly intervalMs: number };
 
+/** Slots by the fields of cron. */
 export interface CronTiming {
   readonly cron: string;
   readonly timeZone: string;

@@ -3,7 +3,7 @@ import type { JobStore } from '../job-store.ts';
 import type { Jobs } from '../jobs.ts';
 import type { JobSchedulesDeps } from './job-schedules.ts';
 
-export interface SlotJobsDeps {
+interface SlotJobsDeps {
   readonly create: Jobs['create'];
   readonly store: Pick<JobStore, 'findRequest'>;
   readonly clock: Clock;

@@ -5,7 +5,7 @@ import { isTerminal, type JobRecord, type SlaPromise } from '../job-record.ts';
 import type { JobStore } from '../job-store.ts';
 import { createScheduleClock } from '../schedules/schedule-clock.ts';
 
-export interface SlaWatchDeps {
+interface SlaWatchDeps {
   readonly store: Pick<JobStore, 'find' | 'update'>;
   readonly clock: Clock;
   readonly log: Logger;
@@ -25,6 +25,10 @@ export interface SlaWatch {
 
 const retryMs = 1_000;
 
+/**
+ * A miss is told first and noted in the job after, so that a crash in between tells it again. Where telling fails it is
+ * tried again every second.
+ */
 export function createSlaWatch({ store, clock, log, onMiss }: SlaWatchDeps): SlaWatch {
   const tell = async (job: JobRecord, promise: SlaPromise) => {
     const untilMs = untilOf(job, promise);
@@ -87,6 +91,7 @@ function lateAtEnd(job: JobRecord): SlaPromise[] {
   return late;
 }
 
+/** When the promise is missed, in Unix ms; infinity when it was not made. */
 export function untilOf(job: JobRecord, promise: SlaPromise): number {
   return (promise === 'start' ? job.mustStartMs : job.mustFinishMs) ?? Number.POSITIVE_INFINITY;
 }

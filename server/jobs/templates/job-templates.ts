@@ -26,6 +26,7 @@ const maxDescriptionChars = 1_000;
 const maxTags = 8;
 const tagText = /^[a-z0-9-]{1,63}$/;
 
+/** Templates over the records store; `kinds` are those that a template may name. */
 export function createJobTemplates(
   records: RecordsStore,
   kinds: ReadonlyMap<string, JobKindInfo>,

@@ -26,7 +26,7 @@ export interface ParameterSchema {
 }
 
 const schemaTypes = ['string', 'number', 'integer', 'boolean', 'null', 'array', 'object'] as const;
-export type SchemaType = (typeof schemaTypes)[number];
+type SchemaType = (typeof schemaTypes)[number];
 
 const isText = (value: Json) => typeof value === 'string';
 const isNumber = (value: Json) => typeof value === 'number';

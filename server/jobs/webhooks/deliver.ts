@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { messageOf } from '../../core/errors.ts';
 
-export interface Delivery {
+interface Delivery {
   readonly id: string;
   readonly url: string;
   readonly secret: string;

@@ -6,7 +6,7 @@ import { jobBusy, resourceChanged, tooManyWebhooks, webhookExists, webhookUrlRef
 import { decode, encode, isConflict } from '../job-store.ts';
 import type { WebhookRecord, WebhookSpec } from './webhook.ts';
 
-export interface HookStoreDeps {
+interface HookStoreDeps {
   readonly records: RecordsStore;
   readonly clock: Clock;
   /** Origins that webhooks may call. */
@@ -23,17 +23,20 @@ export interface HookStore {
    */
   update(id: string, change: WebhookChange, revision: number): Promise<WebhookRecord>;
   find(id: string): Promise<WebhookRecord | undefined>;
+  /** By id, all of them: 100 at most. */
   list(): Promise<WebhookRecord[]>;
   /** Throws WEBHOOK_NOT_FOUND. */
   delete(id: string): Promise<void>;
 }
 
+/** What is to change; what is absent stays. */
 export type WebhookChange = Partial<Omit<WebhookSpec, 'id'>>;
 
 const hooks = 'jobs/webhooks';
 const maxWebhooks = 100;
 const maxTries = 20;
 
+/** Webhooks over the records store, which keeps their secrets as they are. */
 export function createHookStore({ records, clock, origins }: HookStoreDeps): HookStore {
   const load = async (id: string) => {
     const row = await records.get(hooks, id);

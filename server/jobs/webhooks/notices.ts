@@ -11,6 +11,7 @@ export interface Notices {
   on(listener: (notice: JobNotice) => Promise<void>): void;
 }
 
+/** One after the other; a rejection that may pass ends the round, and all are told again with the next. */
 export function createNotices(webhooks: Pick<Webhooks, 'tell'>, log: Logger): Notices {
   const listeners: ((notice: JobNotice) => Promise<void>)[] = [];
   return {

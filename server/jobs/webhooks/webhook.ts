@@ -1,6 +1,7 @@
 import type { JobState, SlaPromise } from '../job-record.ts';
 import type { Stamp } from '../resource-store.ts';
 
+/** What a webhook can be told of: the end of a job, or a promise that it has missed. */
 export type WebhookEvent = 'ended' | 'sla_missed';
 
 /** What a caller says of a webhook, with its secret. */
@@ -15,6 +16,7 @@ export interface WebhookSpec {
   readonly secret: string;
 }
 
+/** A webhook as it is stored. */
 export interface WebhookRecord extends WebhookSpec, Stamp {}
 
 /** Something about a job that others are told. */

@@ -10,6 +10,7 @@ import { type DeliveryEnd, deliver } from './deliver.ts';
 import { createHookStore, type HookStore, isAllowed } from './hook-store.ts';
 import { isWanted, type JobNotice } from './webhook.ts';
 
+/** What webhooks are kept and called with. */
 export interface WebhooksDeps {
   readonly records: RecordsStore;
   readonly clock: Clock;
@@ -27,7 +28,7 @@ export interface WebhooksDeps {
   readonly takeOverIntervalMs?: number;
 }
 
-export interface WebhookStatus {
+interface WebhookStatus {
   readonly pending: number;
   readonly lastError: string;
 }
@@ -63,6 +64,10 @@ const triesAtOnce = 4;
 /** A delivery that is late by more is another server's no longer. */
 const goneAfterMs = 60_000;
 
+/**
+ * Deliveries are stored first, then tried up to 12 times, four at once for each webhook. Several servers share them:
+ * those of a server that is gone are taken on by another.
+ */
 export function createWebhooks(deps: WebhooksDeps): Webhooks {
   const { records, clock, random, log, origins, baseBackoffMs = 1_000, maxPending = 10_000, timeoutMs = 5_000 } = deps;
   const { takeOverIntervalMs = 30_000 } = deps;

@@ -12,7 +12,7 @@ import { chunkKeyOf, resultsKeyOf } from './run-objects.ts';
 import type { ItemsState, NodeRun } from './run-state.ts';
 import type { WorkflowNode } from './workflow.ts';
 
-export interface ForEachDeps {
+interface ForEachDeps {
   readonly store: Pick<JobStore, 'find' | 'findRequest'>;
   readonly objects: Pick<ObjectStore, 'put' | 'read'>;
   readonly createJob: CreateNodeJob;
@@ -59,6 +59,7 @@ const chunkItems = 500;
 const maxInlineChars = 4_096;
 const maxItemChars = 1_024;
 
+/** A chunk has 500 items; at most two chunks of a node are held in memory. */
 export function createForEachRunner({ store, objects, createJob, cancel }: ForEachDeps): ForEachRunner {
   const progresses = new Map<string, Progress>();
   const earlierChunks = new Map<string, Map<number, ItemLine>>();

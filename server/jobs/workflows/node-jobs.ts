@@ -7,7 +7,7 @@ import type { JobRecord } from '../job-record.ts';
 import type { JobTemplates, TemplateJob } from '../templates/job-templates.ts';
 import { type WorkflowNode, workflowKind } from './workflow.ts';
 
-export interface NodeJobsDeps {
+interface NodeJobsDeps {
   readonly templates: JobTemplates;
   readonly create: (spec: JobSpec, options: CreateOptions) => Promise<Created>;
 }
@@ -20,6 +20,7 @@ const maxDepth = 5;
  */
 const leastKeepMs = 86_400_000;
 
+/** Gives the job of a node, or of its item `index`; `scope` is what references see. */
 export type CreateNodeJob = (run: JobRecord, node: WorkflowNode, scope: Json, index?: number) => Promise<JobRecord>;
 
 /**

@@ -12,14 +12,14 @@ import { hasEnded, type NodeRun, type RunRow, readinessOf } from './run-state.ts
 import { takeEvent } from './signals.ts';
 import type { WorkflowNode } from './workflow.ts';
 
-export interface NodeStepsDeps {
+interface NodeStepsDeps {
   readonly store: Pick<JobStore, 'find'>;
   readonly items: ForEachRunner;
   readonly createJob: CreateNodeJob;
   readonly clock: Clock;
 }
 
-export interface NodeSteps {
+interface NodeSteps {
   /**
    * The nodes of a run after what has ended was taken in and what may start was started; undefined when nothing
    * changed, which rejects when a node could not be taken on. `verifies` looks at the jobs of all items, not only at

@@ -7,7 +7,7 @@ import { jobBusy } from '../job-errors.ts';
 import { decode, encode, isConflict, type JobStore } from '../job-store.ts';
 import type { RunRow } from './run-state.ts';
 
-export interface RunObjectsDeps {
+interface RunObjectsDeps {
   readonly records: RecordsStore;
   readonly store: Pick<JobStore, 'find'>;
   readonly objects: Pick<ObjectStore, 'stat' | 'list' | 'delete'>;
@@ -62,6 +62,7 @@ export function chunkKeyOf(runId: string, nodeId: string, chunk: number): string
 /** Nothing else that somebody keeps below the same prefix. */
 const ourKey = /^jobs\/[^/]+\/[^/]+\/(results\.json|items-\d{3,}\.jsonl)$/;
 
+/** One row per run that has stored results of items. Throws JOB_BUSY when others change it again and again. */
 export function createRunObjects(deps: RunObjectsDeps): RunObjects {
   const { records, store, objects, clock, log, everyMs = defaultEveryMs } = deps;
   const stopping = new AbortController();

@@ -2,7 +2,7 @@ import type { RecordsStore } from '../../stores/records/records-store.ts';
 import { decode, encode, isConflict } from '../job-store.ts';
 import type { RunRow } from './run-state.ts';
 
-export interface LoadedRun {
+interface LoadedRun {
   readonly row: RunRow;
   readonly version: bigint;
 }
@@ -23,6 +23,7 @@ const runs = 'jobs/workflow-runs';
 const signals = (eventKind: string) => `jobs/signals/${eventKind}`;
 const scanRows = 10_000;
 
+/** Rows are kept until `replace` gives them a time to live. */
 export function createRunRows(records: RecordsStore): RunRows {
   const put = async (runId: string, row: RunRow, ifVersion: bigint | 'absent', ttlMs?: number) => {
     try {

@@ -55,6 +55,7 @@ export function namesOfWork({ work, foreach }: WorkflowNode): Set<string> {
   return namesIn(value);
 }
 
+/** Names that the references in a value begin with. Throws REFERENCE_INVALID. */
 export function namesIn(value: Json): Set<string> {
   return rootsOf(findReferences(value, '').map(({ path }) => path));
 }

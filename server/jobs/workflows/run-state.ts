@@ -3,6 +3,7 @@ import type { JobFailure } from '../../../workers/queue/job-outcome.ts';
 import { parseCondition } from '../expressions/condition.ts';
 import type { WorkflowDefinition, WorkflowNode } from './workflow.ts';
 
+/** Where a node of a run stands; all but the first two are final. */
 export type NodeState = 'waiting' | 'running' | 'succeeded' | 'failed' | 'cancelled' | 'timed_out' | 'skipped';
 
 /** Items of a node with foreach. All before `base` have ended and stand in the object store. */
@@ -26,6 +27,7 @@ export type HeldEvent = {
   readonly data: Json;
 };
 
+/** A node within a run. Times in Unix ms. */
 export interface NodeRun {
   readonly state: NodeState;
   /** Id of its job. */
@@ -38,6 +40,7 @@ export interface NodeRun {
   readonly event?: Json;
   /** Events that may be it, come before the signal's subject was known. */
   readonly held?: readonly HeldEvent[];
+  /** True when its result is that of the run which this one restarts. */
   readonly reused?: boolean;
 }
 
@@ -51,6 +54,7 @@ export interface RunRow {
 const endStates: ReadonlySet<NodeState> = new Set(['succeeded', 'failed', 'cancelled', 'timed_out', 'skipped']);
 const failedStates: ReadonlySet<NodeState> = new Set(['failed', 'cancelled', 'timed_out']);
 
+/** True in a final state; false for a node that the run does not have. */
 export function hasEnded(node: NodeRun | undefined): boolean {
   return endStates.has(node?.state ?? 'waiting');
 }

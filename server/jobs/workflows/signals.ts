@@ -21,7 +21,7 @@ export interface WorkflowEvent {
   readonly acceptedMs: number;
 }
 
-export interface Signals {
+interface Signals {
   /** Notes an event at the nodes of a run that wait for it; true when one does. The same one again changes nothing. */
   offer(runId: string, event: WorkflowEvent): Promise<boolean>;
 }
@@ -32,6 +32,7 @@ const maxTries = 50;
 /** Events kept for a node whose subject is not known yet; older ones are dropped. */
 const maxHeld = 20;
 
+/** An event older than its run is left out. `offer` throws JOB_BUSY when the run changes again and again. */
 export function createSignals(store: Finder, rows: RunRows, clock: Clock): Signals {
   return {
     offer: async (runId, event) => {

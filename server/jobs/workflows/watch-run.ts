@@ -11,6 +11,7 @@ export interface RunView {
   readonly row: RunRow;
 }
 
+/** Runs with all their nodes, for whoever looks on. */
 export interface RunViews {
   /** Throws WORKFLOW_RUN_NOT_FOUND for a job that is no run, or that has not begun. */
   get(id: string): Promise<RunView>;
@@ -18,6 +19,7 @@ export interface RunViews {
   watch(id: string, signal: AbortSignal): AsyncGenerator<RunView>;
 }
 
+/** Reads the stored row at the watcher's own pace: of changes that come faster it sees the last. */
 export function createRunViews(store: JobStore, rows: RunRows, nextChange: NextChange): RunViews {
   const get = async (id: string) => {
     const [job, loaded] = await Promise.all([store.find(id), rows.find(id)]);

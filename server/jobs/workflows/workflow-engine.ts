@@ -20,6 +20,7 @@ import { beginRow, failureOfRun, hasEnded, isOver, type NodeRun, type RunRow } f
 import { createSignals, type WorkflowEvent } from './signals.ts';
 import type { WorkflowDefinition } from './workflow.ts';
 
+/** What runs are kept and taken on with. */
 export interface WorkflowEngineDeps {
   readonly store: JobStore;
   readonly rows: RunRows;
@@ -54,6 +55,10 @@ export interface WorkflowEngine {
 const retryMs = 1_000;
 const maxTries = 50;
 
+/**
+ * Needs no start: the sweep launches what a crash has left. A run that cannot be taken on now is looked at again after
+ * a second.
+ */
 export function createWorkflowEngine(deps: WorkflowEngineDeps): WorkflowEngine {
   const { store, rows, items, createJob, clock, log } = deps;
   const steps = createNodeSteps({ store, items, createJob, clock });

@@ -36,6 +36,7 @@ export const workflowKindInfo: JobKindInfo = {
   },
 };
 
+/** Workflows over the records store; `kinds` are those that a node may name. */
 export function createWorkflows(
   records: RecordsStore,
   kinds: ReadonlyMap<string, JobKindInfo>,
