@@ -3,6 +3,7 @@ import { requestTooLarge } from './errors.ts';
 import { FrameReader } from './frames.ts';
 import { Base64Decoder } from './text-mode.ts';
 
+/** Bounds of what a browser sends. */
 export interface RequestLimits {
   /** Largest message, in bytes. */
   readonly maxMessageBytes: number;

@@ -11,7 +11,7 @@ import { exposeHeaders } from './cors.ts';
 import { messageFrame, trailersFrame } from './frames.ts';
 import { toText } from './text-mode.ts';
 
-export interface WebAnswerOptions {
+interface WebAnswerOptions {
   readonly isText: boolean;
   /** The connection is not used again. */
   readonly isLast: boolean;

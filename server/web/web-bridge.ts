@@ -10,6 +10,7 @@ import { formOf } from './call-head.ts';
 import { answerPreflight, createCors } from './cors.ts';
 import { createWebCalls, type WebCalls } from './web-calls.ts';
 
+/** Where browsers are listened to, whose they may be, and how much they may take. */
 export interface WebBridgeOptions {
   /** `host:port` to listen on; port 0 takes a free one. */
   readonly address: string;
