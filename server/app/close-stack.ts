@@ -2,7 +2,7 @@ import type { WorkerPool } from '../../workers/pool.ts';
 import type { Clock } from '../core/clock.ts';
 import type { App } from './build-app.ts';
 
-export interface ClosingStack {
+interface ClosingStack {
   readonly app: Pick<App, 'announceClose' | 'close'>;
   readonly pool: Pick<WorkerPool, 'close'>;
   readonly clock: Clock;

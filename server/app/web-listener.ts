@@ -5,7 +5,7 @@ import type { Logger } from '../core/log.ts';
 import type { ServerTls } from '../rpc/server-tls.ts';
 import { startWebBridge, type WebBridge } from '../web/web-bridge.ts';
 
-export interface WebListener {
+interface WebListener {
   /** Starts the listener in front of the gRPC server at `target`. Gives its `host:port`, undefined when it is off. */
   start(target: string): Promise<string | undefined>;
 }
