@@ -4,6 +4,7 @@ import { invalidField, messageOf } from '../../core/errors.ts';
 
 const filterSource = (id: string) => `import { AppError, Code, defineFilter, schema } from 'showrunner/filter';
 
+/** An example to start from: refuses calls whose x-word metadata holds the word of its configuration. */
 export const filter = defineFilter({
   id: '${id}',
   version: '1.0.0',
