@@ -26,6 +26,7 @@ export interface Fitness {
   forScore(params: ScoreParams): Promise<AppError | undefined>;
 }
 
+/** Remembers the builds of 100 plans, so that the parts of a title cost one read of its plan. */
 export function createFitness(deps: TranscodeDeps): Fitness {
   // A plan never changes, and all parts of a title ask for the same.
   const builds = new Map<string, string>();

@@ -28,7 +28,7 @@ export type TranscodeParams = {
   readonly hdr?: HdrMode;
 };
 
-export type HdrMode = 'sdr' | 'keep';
+type HdrMode = 'sdr' | 'keep';
 
 /** Parameters of `trial-encode`: a plan of trials, which of its samples, and how its pictures are compared. */
 export type TrialParams = { readonly plan: string; readonly sample: number; readonly metric: Metric };

@@ -3,7 +3,7 @@ import { AppError } from '../../server/core/errors.ts';
 import type { ObjectInfo, ObjectStore } from '../../server/stores/objects/object-store.ts';
 import { storedObjectChanged } from './errors.ts';
 
-export interface SameObject {
+interface SameObject {
   readonly key: string;
   readonly body: Uint8Array;
   readonly contentType: string;

@@ -3,12 +3,13 @@ import { codecUnavailable } from '../errors.ts';
 /** Codecs of video rungs, in the order players are offered them: what plays everywhere comes first. */
 export const videoCodecs = ['h264', 'hevc', 'vp9', 'av1'] as const;
 
+/** A codec that rungs are made in. */
 export type VideoCodec = (typeof videoCodecs)[number];
 
 /** An encoder of ffmpeg that this folder has settings for. */
 export type VideoEncoder = 'libx264' | 'libx265' | 'libvpx-vp9' | 'libsvtav1' | 'libaom-av1';
 
-export interface CodecTraits {
+interface CodecTraits {
   /** Job kind that encodes its chunks. */
   readonly kind: string;
   /** Queue class of that kind: a worker that should not take a codec gives its class no slots. */
@@ -69,6 +70,7 @@ const traits: Readonly<Record<VideoCodec, CodecTraits>> = {
   },
 };
 
+/** What sets the codec apart: its queue, its encoders, its scales of quality and rate. */
 export function codecTraits(codec: VideoCodec): CodecTraits {
   return traits[codec];
 }

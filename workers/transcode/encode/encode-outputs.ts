@@ -21,9 +21,11 @@ export interface EncodeWork {
   readonly label: string;
 }
 
+/** What an encode that went well took. */
 export interface EncodeCost {
   /** Decoder complaints that only the seek explains. */
   readonly excusedErrors: number;
+  /** Of all tries together. */
   readonly cpuSeconds: number;
 }
 

@@ -2,7 +2,7 @@ import type { VideoCodec } from '../codecs/video-codec.ts';
 import { isRandomAccess } from '../mp4/random-access.ts';
 import type { Sample } from '../mp4/read-fragments.ts';
 
-export interface ExpectedChunk {
+interface ExpectedChunk {
   readonly codec: VideoCodec;
   readonly frames: number;
   readonly gopFrames: number;

@@ -8,6 +8,7 @@ import { findProgram, isExecutable } from './find-program.ts';
 
 const run = promisify(execFile);
 
+/** Where the two programs are looked for. */
 export interface FfmpegLocations {
   /** SHOWRUNNER_FFMPEG; undefined = look for it. */
   readonly ffmpegPath?: string | undefined;

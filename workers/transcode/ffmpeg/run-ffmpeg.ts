@@ -14,7 +14,7 @@ export interface FfmpegRuntime {
   readonly cwd: string;
 }
 
-export interface RunFfmpegOptions {
+interface RunFfmpegOptions {
   readonly args: readonly string[];
   readonly timeoutMs: number;
   /** Killed when neither a frame, nor a byte, nor output time came for this long. Default 60 s. */

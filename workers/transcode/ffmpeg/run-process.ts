@@ -5,6 +5,7 @@ import { findProgram } from './find-program.ts';
 import { createOutputTail } from './output-tail.ts';
 import { processCpuSeconds } from './process-cpu.ts';
 
+/** What a process may take; the system enforces it where it has prlimit. */
 export interface ProcessLimits {
   /** Address space, in bytes. */
   readonly maxMemoryBytes: number;
@@ -12,6 +13,7 @@ export interface ProcessLimits {
   readonly maxFileBytes: number;
 }
 
+/** One run of a program. */
 export interface RunProcessOptions {
   readonly program: string;
   readonly args: readonly string[];
@@ -31,6 +33,7 @@ export interface RunProcessOptions {
   readonly maxStderrBytes?: number;
 }
 
+/** How a process ended by itself. */
 export interface ProcessEnd {
   readonly exitCode: number;
   /** Lines of standard error, the first and the last within the bound. */

@@ -27,6 +27,7 @@ interface TrackBase {
   readonly averageBps: number;
 }
 
+/** One rung as it is published. */
 export interface VideoTrack extends TrackBase {
   readonly width: number;
   readonly height: number;
@@ -35,13 +36,14 @@ export interface VideoTrack extends TrackBase {
   readonly hdr?: HdrSignal;
 }
 
+/** One sound track as it is published. */
 export interface AudioTrack extends TrackBase {
   /** BCP 47, empty when unknown. */
   readonly language: string;
   /** What the source calls it; empty = nothing. */
   readonly title: string;
   readonly purpose: AudioPurpose;
-  /** Streams of the source: tracks of one stream are the same sound in other codecs or layouts. */
+  /** Stream of the source: tracks of one stream are the same sound in other codecs or layouts. */
   readonly streamIndex: number;
   /** e.g. `aac-stereo`: tracks of one profile form a group. */
   readonly profile: string;
@@ -91,9 +93,13 @@ export interface Presentation {
 
 /** Names shared by the writers of files and manifests. */
 export const initName = 'init.mp4';
+/** HLS playlist of one track, in its folder. */
 export const mediaPlaylistName = 'index.m3u8';
+/** HLS playlist of the pictures of a video track that can be decoded alone, for fast seeking. */
 export const iframePlaylistName = 'iframes.m3u8';
+/** HLS playlist of the whole title. */
 export const masterPlaylistName = 'master.m3u8';
+/** DASH manifest of the whole title. */
 export const mpdName = 'manifest.mpd';
 
 /** `seg-00001.m4s` for index 0. */

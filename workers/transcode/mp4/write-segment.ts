@@ -5,7 +5,7 @@ import type { Sample } from './read-fragments.ts';
 const syncFlags = 0x02000000;
 const dependentFlags = 0x01010000;
 
-export interface SegmentInit {
+interface SegmentInit {
   readonly trackId: number;
   /** Number of the fragment in its track, from 1 (`mfhd`). */
   readonly sequence: number;

@@ -40,6 +40,7 @@ export type Rung = {
 /** A codec and the encoder of this build for it; `hdr` = its rungs keep the source's range. */
 export type CodecChoice = { readonly codec: VideoCodec; readonly encoder: VideoEncoder; readonly hdr?: HdrSignal };
 
+/** What titles that ask for no codecs are made in: H.264 in SDR. */
 export const h264Choice: CodecChoice = { codec: 'h264', encoder: 'libx264' };
 
 /**
@@ -90,6 +91,7 @@ export interface RungRequest {
   readonly name?: string;
 }
 
+/** A rung with all that follows from its codec and size: profile, level, speed, a buffer of 1.5 s. */
 export function makeRung(request: RungRequest, display: DisplaySize, rate: Rational, choice: CodecChoice): Rung {
   const { codec, encoder, hdr } = choice;
   const { shortSide, crf, maxrateKbps } = request;

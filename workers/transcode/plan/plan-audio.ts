@@ -1,6 +1,7 @@
 import { languageTag } from '../source/language-tag.ts';
 import type { SourceAudio } from '../source/source-probe.ts';
 
+/** A codec that audio tracks are made in. */
 export type AudioCodec = 'aac' | 'opus';
 
 /** What audio tracks say they are for: DASH roles, and HLS characteristics where one is meant for. */
@@ -33,6 +34,7 @@ export type AudioChoice = {
   readonly loudnessLufs: number | null;
 };
 
+/** For titles that say nothing of it: AAC alone, at the loudness of broadcasts (EBU R 128). */
 export const defaultAudio: AudioChoice = { opus: false, loudnessLufs: -23 };
 
 /** More streams than this are left out, and said so. */

@@ -2,7 +2,7 @@ import type { SourceProbe } from '../source/source-probe.ts';
 import { planText } from '../text/plan-text.ts';
 import { maxAudioStreams } from './plan-audio.ts';
 
-export interface WarningInput {
+interface WarningInput {
   readonly probe: SourceProbe;
   /** How long the last picture is shown because the audio goes on, in seconds. */
   readonly heldSeconds: number;

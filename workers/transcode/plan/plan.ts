@@ -80,7 +80,7 @@ export type TranscodePlan = {
   readonly ladderKey: string;
 };
 
-export interface PlanInput {
+interface PlanInput {
   readonly probe: SourceProbe;
   readonly sourceKey: string;
   readonly sourceSha256: string;

@@ -32,7 +32,7 @@ import { verifyTitle } from './verify-title.ts';
 /** Raised when the packager writes other bytes for the same encodes; part of every version's name. */
 export const packagerVersion = 8;
 
-export interface PackageJob {
+interface PackageJob {
   readonly plan: TranscodePlan;
   /** Key that the plan is stored under. */
   readonly planKey: string;

@@ -53,7 +53,7 @@ export interface PublishedTrack {
   readonly audit: TrackAudit;
 }
 
-export interface TrackPlace {
+interface TrackPlace {
   /** e.g. `video/720p`. */
   readonly folder: string;
   /** e.g. `video-720p`. */

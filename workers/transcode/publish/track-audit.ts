@@ -45,7 +45,7 @@ function createWindowPeak(windowTicks: number, timescale: number) {
   };
 }
 
-export interface TrackAuditInit {
+interface TrackAuditInit {
   readonly id: string;
   readonly init: Buffer;
   readonly timescale: number;

@@ -2,7 +2,7 @@ import type { LoudnessReport } from '../encode/loudness.ts';
 import type { TranscodePlan } from '../plan/plan.ts';
 import type { TrackAudit } from './track-audit.ts';
 
-export type TitleCheck = { readonly name: string; readonly ok: boolean; readonly detail: string };
+type TitleCheck = { readonly name: string; readonly ok: boolean; readonly detail: string };
 
 /** What one track was measured to hold. */
 export type VerifiedTrack = {
@@ -28,9 +28,11 @@ export type VerificationReport = TitleVerification & {
   readonly warnings: readonly string[];
 };
 
+/** What was measured of an audio track, with what its plan and manifest say of it. */
 export interface AuditedAudio {
   readonly audit: TrackAudit;
   readonly timescale: number;
+  /** Ticks of priming at its start that players leave out. */
   readonly skipTicks: number;
   readonly declaredPeakBps: number;
   /** Samples of one coded frame: as near as a length can be. */
@@ -38,6 +40,7 @@ export interface AuditedAudio {
   readonly loudness: LoudnessReport | null;
 }
 
+/** What was measured of a rung, with what its plan and manifest say of it. */
 export interface AuditedVideo {
   readonly audit: TrackAudit;
   readonly declaredPeakBps: number;

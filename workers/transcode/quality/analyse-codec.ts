@@ -11,7 +11,7 @@ import type { Metric } from './metric.ts';
 import { runTrials, type TrialPoint } from './run-trials.ts';
 import { trialGrid, trialPlan, trialRung } from './trial-plan.ts';
 
-export interface CodecAnalysis {
+interface CodecAnalysis {
   readonly objects: ObjectStore;
   readonly context: JobContext;
   /** The title's plan, its rungs not final. */
@@ -23,6 +23,7 @@ export interface CodecAnalysis {
   readonly maxKbps: number;
 }
 
+/** The rungs that the trials of a codec led to, or why there are none: the whole title then takes the fixed ladder. */
 export type AnalysedCodec =
   | { readonly failure: string }
   | {

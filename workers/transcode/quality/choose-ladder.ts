@@ -36,7 +36,7 @@ const leastBudgetSeconds = 240;
 /** A ladder never takes more than the source itself, with some room for its better encoder. */
 const sourceRateRoom = 1.2;
 
-export interface PrepareInput {
+interface PrepareInput {
   readonly plan: TranscodePlan;
   readonly video: SourceVideo;
   readonly params: TranscodeParams;
@@ -67,7 +67,7 @@ export function prepareLadder({ plan, video, params, codecs, metric }: PrepareIn
   return { reason: `${samples.length} samples stand for the title`, samples, metric, maxKbps };
 }
 
-export type ChosenLadder = {
+type ChosenLadder = {
   /** Key of the final plan. */
   readonly plan: string;
   readonly cpuSeconds: number;

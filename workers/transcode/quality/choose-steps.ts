@@ -1,6 +1,6 @@
 import { bestAtRate, type RatePoint, scoreAlong } from './hull.ts';
 
-export interface ChoiceRules {
+interface ChoiceRules {
   /** The top rung is the cheapest that scores this. */
   readonly targetScore: number;
   /** About one just noticeable difference: neighbours need not be closer. */

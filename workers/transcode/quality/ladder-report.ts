@@ -2,6 +2,7 @@ import type { VideoCodec, VideoEncoder } from '../codecs/video-codec.ts';
 import type { Rung } from '../plan/ladder.ts';
 import type { Metric } from './metric.ts';
 
+/** Whether rungs are those of the fixed ladder or chosen by trials of the title. */
 export type LadderMode = 'fixed' | 'per-title';
 
 /** One trial over all samples. */
@@ -16,7 +17,7 @@ export type LadderPoint = {
   readonly onHull: boolean;
 };
 
-export type ExplainedRung = {
+type ExplainedRung = {
   readonly id: string;
   readonly height: number;
   readonly crf: number;
@@ -28,6 +29,7 @@ export type ExplainedRung = {
   readonly why: string;
 };
 
+/** The trials of a codec and the rungs chosen by them, both for people to look at. */
 export type CodecLadder = {
   readonly codec: VideoCodec;
   readonly encoder: VideoEncoder;

@@ -6,7 +6,7 @@ import type { DisplaySize } from '../plan/ladder.ts';
 import type { Rational } from '../rational.ts';
 import { type Metric, metricLog } from './metric.ts';
 
-export interface ScoreWork {
+interface ScoreWork {
   readonly metric: Metric;
   /** Pictures of the reference size at the constant rate. */
   readonly reference: string;
@@ -18,7 +18,7 @@ export interface ScoreWork {
   readonly onProgress?: (fraction: number) => void;
 }
 
-export interface PictureScore {
+interface PictureScore {
   /** Mean over the frames looked at: SSIM 0..1 of luma, or VMAF 0..100. */
   readonly mean: number;
   readonly worst: number;

@@ -20,7 +20,7 @@ import { scorePictures } from './score-pictures.ts';
 import { rawBytes, referenceOutput } from './trial-kind.ts';
 import { referenceSize } from './trial-plan.ts';
 
-export type RungQuality = {
+type RungQuality = {
   /** e.g. `video-720p`. */
   readonly id: string;
   readonly bitrateBps: number;

@@ -27,6 +27,7 @@ export type TrialScore = {
   readonly mean: number;
 };
 
+/** What all rungs of a trial made of one sample. */
 export type TrialResult = {
   readonly scores: readonly TrialScore[];
   /** 0 where the scores were there already. */

@@ -10,6 +10,7 @@ const standardRates: readonly Rational[] = [
 /** Output is never faster: authoring guides for adaptive streams end at 60. */
 export const maxRate = 60;
 
+/** The rate that a source is encoded at, by what was measured. */
 export interface MeasuredRate {
   /** Constant output rate, at most 60. */
   readonly rate: Rational;

@@ -30,6 +30,7 @@ export const hdrTransfers: Readonly<Record<HdrRange, { readonly name: string; re
 
 /** Numbers of ISO/IEC 23091-2; what is not here is published as BT.2020, which HDR nearly always is. */
 export const hdrPrimaries: Readonly<Record<string, number>> = { bt709: 1, bt2020: 9, smpte432: 12 };
+/** Likewise of matrices; what is not here is published as BT.2020 with non-constant luminance. */
 export const hdrMatrices: Readonly<Record<string, number>> = { bt709: 1, bt2020nc: 9 };
 
 type Fields = Readonly<Record<string, unknown>>;

@@ -5,6 +5,7 @@ import { type Rational, toNumber } from '../rational.ts';
 import { sourceInput } from './probe-streams.ts';
 import type { Demuxer } from './sniff-container.ts';
 
+/** What the packets of a video stream say without being decoded; times are ticks of the stream. */
 export interface VideoPackets {
   /** All packets, also those an edit list hides. */
   readonly count: number;

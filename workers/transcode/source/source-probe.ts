@@ -35,6 +35,7 @@ export interface SourceVideo {
   readonly keyframeTicks: Float64Array;
 }
 
+/** An audio stream as the file describes it. */
 export interface SourceAudio {
   readonly streamIndex: number;
   readonly codec: string;
@@ -53,6 +54,7 @@ export interface SourceAudio {
   readonly isDescription: boolean;
 }
 
+/** A stream of subtitles as the file describes it. */
 export interface SourceText {
   readonly streamIndex: number;
   readonly codec: string;
@@ -63,6 +65,7 @@ export interface SourceText {
   readonly hearingImpaired: boolean;
 }
 
+/** All that is known of a source before it is encoded. */
 export interface SourceProbe {
   readonly demuxer: Demuxer;
   readonly bytes: number;
@@ -75,6 +78,7 @@ export interface SourceProbe {
   readonly warnings: readonly string[];
 }
 
+/** What larger sources are refused by. */
 export interface SourceLimits {
   readonly maxBytes: number;
   readonly maxWidth: number;
