@@ -159,7 +159,7 @@ export function createJobs(options: JobsOptions): Jobs {
       });
     },
     logs,
-    insight: (query) => gatherInsight(store, query),
+    insight: (query) => gatherInsight(store, clock, query),
     restart: (id, restartOptions) => newJobs.restart(id, restartOptions),
     runTemplate: async (id, { params, labels, requestId, owner }) => {
       const requestContent = { template: id, params, labels };

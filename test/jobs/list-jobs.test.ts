@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { systemClock } from '../../server/core/clock.ts';
 import { Code } from '../../server/core/codes.ts';
 import { gatherInsight } from '../../server/jobs/insight/gather-insight.ts';
 import type { JobRecord, JobState } from '../../server/jobs/job-record.ts';
@@ -94,7 +95,7 @@ describe('a look through many jobs', () => {
     };
     const query = { kinds: new Set(['other']), fromMs: 0, toMs: 2 };
     const filter = { ...query, states: new Set<JobState>(), labels: {}, includeParts: false, after: undefined };
-    const looks = [listJobs({ scan }, { ...filter, pageSize: 10 }), gatherInsight({ scan }, query)];
+    const looks = [listJobs({ scan }, { ...filter, pageSize: 10 }), gatherInsight({ scan }, systemClock, query)];
     await new Promise((resolve) => setImmediate(resolve));
     assert.ok(scans <= 6, `${scans} scans in one turn`);
     await Promise.all(looks);

@@ -12,8 +12,6 @@ import { jobId } from './job-id.ts';
 
 type InsightHandlers = Pick<ServiceImplementation<typeof JobService>, 'deleteJob' | 'readJobLogs' | 'getJobInsight'>;
 
-const dayMs = 86_400_000;
-
 /** The methods of JobService about history: log lines, insight, deletion. */
 export function insightHandlers(jobs: Jobs): InsightHandlers {
   const idOf = (name: string) => readResourceName('name', name, ['jobs'], jobId)[0];
@@ -29,9 +27,8 @@ export function insightHandlers(jobs: Jobs): InsightHandlers {
       }
     },
     getJobInsight: async ({ fromTime, toTime, kinds, template }) => {
-      const toMs = readTimestamp('to_time', toTime) ?? Date.now();
-      const fromMs = readTimestamp('from_time', fromTime) ?? toMs - dayMs;
-      if (fromMs > toMs) throw invalidField('from_time', 'must not be after to_time');
+      const fromMs = readTimestamp('from_time', fromTime);
+      const toMs = readTimestamp('to_time', toTime);
       const only =
         template === '' ? {} : { template: readResourceName('template', template, ['templates'], slugId)[0] };
       return { insight: toInsightMessage(await jobs.insight({ fromMs, toMs, kinds: new Set(kinds), ...only })) };
