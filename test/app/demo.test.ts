@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { runShowrunner } from '../support/showrunner.ts';
+import { runShowrunner, startShowrunner } from '../support/showrunner.ts';
 import { createTempDir, type TempDir } from '../support/temp-dir.ts';
+import { waitUntil } from '../support/wait-until.ts';
 
 /** What the issue of the demo allows on two cores. */
 const longestMs = 180_000;
@@ -79,5 +80,16 @@ describe('the demo', function () {
     assert.match(output, /^FAILED: .*FFMPEG_MISSING.*\/nonexistent/m);
     assert.match(output, /^no trace: .*SHOWRUNNER_TRACES_KEPT/m);
     assert.ok(!output.includes('grpcurl -plaintext'), 'nothing to try');
+  });
+
+  it('ends its server and workers in order when it is interrupted at its work', async () => {
+    await using child = startShowrunner(['demo'], { SHOWRUNNER_STATE_DIR: join(temp.path, 'interrupted') });
+    const isTraining = () => child.lines.includes('train and publish the ranker');
+    await waitUntil('the training', isTraining, 60_000);
+    child.process.kill('SIGINT');
+    // Its output ends with the last of its workers.
+    assert.equal(await child.ended, 130, child.lines.join('\n'));
+    assert.match(child.lines.join('\n'), /^SIGINT: ending the server and its workers$/m);
+    assert.equal(child.errors(), '');
   });
 });

@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { trace } from '@opentelemetry/api';
@@ -6,6 +5,7 @@ import { type FfmpegLocations, resolveFfmpeg } from '../../../workers/transcode/
 import { type Stack, startStack } from '../../app/start-stack.ts';
 import { readConfig } from '../../core/config/read-config.ts';
 import { messageOf } from '../../core/errors.ts';
+import { firstSignal } from '../first-signal.ts';
 import { createDemoClients, type DemoClients } from './demo-clients.ts';
 import { createDemoSteps, type DemoSteps } from './demo-steps.ts';
 import { formatDemoTrace, formatPages, formatSteps } from './demo-summary.ts';
@@ -29,7 +29,8 @@ const data = join(import.meta.dirname, '../../../data');
 /**
  * `showrunner demo`: starts the whole stack on a state folder of its own and takes one real title and one real member
  * through every service. Stays up on a terminal until Ctrl-C; `--exit`, or no terminal, ends it. Exit code 1 when
- * anything of it failed.
+ * anything of it failed, 130 when Ctrl-C came before it was done: then too the stack ends in order, and running jobs are
+ * handed back to the queue for the next demo.
  */
 export async function demo(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   const { values } = parseArgs({ args: [...args], options: { exit: { type: 'boolean', default: false } } });
@@ -37,15 +38,25 @@ export async function demo(args: readonly string[], env: NodeJS.ProcessEnv): Pro
   const config = readConfig({
     SHOWRUNNER_STATE_DIR: '.showrunner/demo',
     SHOWRUNNER_LOG_LEVEL: 'warn',
+    // Nobody waits for the jobs of a demo that was interrupted.
+    SHOWRUNNER_DRAIN_TIMEOUT_MS: '1000',
     ...env,
   });
+  const signal = firstSignal();
   const ffmpeg = { ffmpegPath: config.FFMPEG, ffprobePath: config.FFPROBE, searchPath: env['PATH'] ?? '' };
   const startedAt = performance.now();
   await using stack = await startStack(config, env);
   output.write(`server on ${stack.address}, ${stack.workerPids().length} workers, state in ${config.STATE_DIR}\n`);
   const steps = createDemoSteps(output);
   const clients = createDemoClients(stack.address, stack.apiKey, callTimeoutMs);
-  const { traceId, failure } = await underOneSpan(() => runSteps(stack, ffmpeg, clients, steps, output));
+  const run = underOneSpan(() => runSteps(stack, ffmpeg, clients, steps, output));
+  const ended = await Promise.race([run, signal]);
+  if ('exitCode' in ended) {
+    output.write(`\n${ended.name}: ending the server and its workers\n`);
+    clients.close();
+    return ended.exitCode;
+  }
+  const { traceId, failure } = ended;
   // What went wrong before is told below, also where nothing answers any more.
   await report(traceId, clients, output).catch((error: unknown) => output.write(`\nno trace: ${messageOf(error)}\n`));
   clients.close();
@@ -58,7 +69,7 @@ export async function demo(args: readonly string[], env: NodeJS.ProcessEnv): Pro
   output.write(grpcurlLines(stack.address, config.STATE_DIR));
   if (!values.exit && process.stdin.isTTY && process.stdout.isTTY) {
     output.write('\nThe server stays up; Ctrl-C ends it.\n');
-    await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
+    await signal;
   }
   return 0;
 }
