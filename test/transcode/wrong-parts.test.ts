@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { Code } from '../../server/core/codes.ts';
 import { silentLogger } from '../../server/core/log.ts';
 import type { JobKind } from '../../workers/queue/job-kind.ts';
@@ -13,7 +15,7 @@ import type { JobRun } from './run-job.ts';
 import { makeSource, sourceCodec } from './sources.ts';
 import { createTranscodeFixture, smallLadder, type TranscodeFixture } from './transcode-fixture.ts';
 
-const params = { titleId: 'titles/parts', sourceKey: 'uploads/source', ladder: smallLadder };
+const params = { titleId: 'titles/parts', sourceKey: 'uploads/source', ladder: smallLadder, loudnessLufs: 0 };
 const signal = new AbortController().signal;
 
 describe('parts that do not fit', () => {
@@ -23,8 +25,10 @@ describe('parts that do not fit', () => {
 
   before(async () => {
     fixture = await createTranscodeFixture();
-    const picture = ['-f', 'lavfi', '-i', 'testsrc2=s=256x144:r=25:d=5', ...sourceCodec];
-    await fixture.upload(await makeSource('parts.mp4', picture));
+    const srt = join(fixture.dir, 'parts.srt');
+    await writeFile(srt, '1\n00:00:01,000 --> 00:00:02,000\nA line of some length\n');
+    const inputs = ['-f', 'lavfi', '-i', 'testsrc2=s=256x144:r=25:d=5', '-f', 'lavfi', '-i', 'sine=d=5', '-i', srt];
+    await fixture.upload(await makeSource('parts.mkv', [...inputs, ...sourceCodec, '-c:a', 'flac', '-c:s', 'srt']));
     run = await fixture.run(params);
     const set = await fixture.encodeSet(run.result as unknown as TranscodeResult);
     plan = JSON.parse(Buffer.from(await fixture.objects.read(set.planObjectKey)).toString());
@@ -73,6 +77,40 @@ describe('parts that do not fit', () => {
     const keys = await fixture.keys(`${titleId}/`);
     assert.ok(!keys.some((key) => /encode-set|master|manifest/.test(key)), keys.join());
   });
+
+  /** The kinds, of which one finds its first part damaged as soon as it has made it: one bit is another. */
+  const damaging = (name: string) =>
+    createTranscodeKinds({ objects: fixture.objects, log: silentLogger }).map((kind) => {
+      if (kind.name !== name) return kind;
+      const run: JobKind['run'] = async (context, given) => {
+        const made = await kind.run(context, given);
+        const { 0: key = '' } = JSON.stringify(made).match(/transcode\/[\w/]+\/(?!commit)[\w-]+\.\w+/) ?? [];
+        const path = await fixture.objects.localPath(key);
+        const bytes = await readFile(path);
+        const at = Math.floor(bytes.length * 0.6);
+        bytes[at] = (bytes[at] ?? 0) ^ 1;
+        await writeFile(path, bytes);
+        return made;
+      };
+      return { ...kind, run };
+    });
+
+  for (const name of ['encode-chunk', 'encode-audio', 'extract-text', 'make-thumbnails']) {
+    it(`fail the title when what ${name} stored is damaged afterwards, and the next run makes it anew`, async () => {
+      const titleId = `titles/damaged-${name}`;
+      await rejectsWith(
+        fixture.run({ ...params, titleId }, { kinds: damaging(name) }),
+        Code.DATA_LOSS,
+        'CONTENT_MISMATCH',
+      );
+      const keys = await fixture.keys(`${titleId}/`);
+      assert.ok(!keys.some((key) => /encode-set|master|manifest/.test(key)), keys.join());
+      const again = await fixture.transcode({ ...params, titleId });
+      const first = run.result as unknown as TranscodeResult;
+      const digests = (result: TranscodeResult) => result.files.slice(0, 4).map(({ id, sha256 }) => [id, sha256]);
+      assert.deepEqual(digests(again), digests(first));
+    });
+  }
 
   it('are not made by another build than the plan was made for', async () => {
     const other = await savePlan(fixture.objects, { ...plan, encoderBuild: '4.4/000000000000' }, signal);

@@ -12,6 +12,7 @@ import type { TranscodePlan } from '../plan/plan.ts';
 import type { AudioCodec, PlannedAudio } from '../plan/plan-audio.ts';
 import { loadPlan, sourcePath } from '../plan/plan-store.ts';
 import { putSame } from '../put-same.ts';
+import { arePartsWhole } from '../read-part.ts';
 import { type AudioInput, audioFormat, audioRateHz, plainAudio, sourceAudio } from '../source/audio-input.ts';
 import { findJson, putJsonOnce } from '../stored-json.ts';
 import { runtimeFor, type TranscodeDeps } from '../transcode-deps.ts';
@@ -166,7 +167,7 @@ async function runAudio(deps: TranscodeDeps, context: JobContext, params: AudioP
   const cause = { recipe: 3, source: plan.source.sha256, filters, audio };
   const folder = `transcode/audio/${jsonDigest({ ...cause, encoder: plan.encoderBuild })}`;
   const known = await findJson<AudioRecord>(objects, `${folder}/commit.json`, signal);
-  if (known && (await objects.stat(known.key))?.sha256 === known.sha256) return known;
+  if (known && (await arePartsWhole(objects, [known]))) return known;
   const { data, frames, loudness } = await encode(deps, context, plan, audio);
   const key = `${folder}/audio.mp4`;
   const commitKey = `${folder}/commit.json`;

@@ -6,6 +6,7 @@ import type { Sample } from '../mp4/read-fragments.ts';
 import type { Rung } from '../plan/ladder.ts';
 import type { PlannedChunk, TranscodePlan } from '../plan/plan.ts';
 import { putSame } from '../put-same.ts';
+import { arePartsWhole } from '../read-part.ts';
 import { findJson, putJsonOnce } from '../stored-json.ts';
 import { rungArguments, scaleFilters, sharedFilters } from './chunk-command.ts';
 
@@ -47,7 +48,7 @@ export async function findRung(
   signal: AbortSignal,
 ): Promise<RungRecord | undefined> {
   const record = await findJson<RungRecord>(objects, `${folder}/commit.json`, signal);
-  return record && (await objects.stat(record.key))?.sha256 === record.sha256 ? record : undefined;
+  return record && (await arePartsWhole(objects, [record])) ? record : undefined;
 }
 
 /** A checked encode on its way into the store. */

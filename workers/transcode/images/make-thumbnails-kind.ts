@@ -5,7 +5,7 @@ import { invalidField } from '../../../server/core/errors.ts';
 import type { JobContext, JobKind } from '../../queue/job-kind.ts';
 import type { ChunkRecord } from '../encode/encode-chunk.ts';
 import { judgeEncode } from '../encode/judge-encode.ts';
-import { findRung, rungFolder } from '../encode/rung-store.ts';
+import { type RungRecord, rungFolder } from '../encode/rung-store.ts';
 import { encodeRejected, sourceMissing } from '../errors.ts';
 import { runFfmpeg } from '../ffmpeg/run-ffmpeg.ts';
 import { type PlanParams, parsePlanParams } from '../params.ts';
@@ -13,13 +13,14 @@ import type { TranscodePlan } from '../plan/plan.ts';
 import { loadPlan } from '../plan/plan-store.ts';
 import { stitchVideo } from '../publish/stitch.ts';
 import { putSame } from '../put-same.ts';
+import { arePartsWhole, type StoredPart } from '../read-part.ts';
 import { findJson, putJsonOnce } from '../stored-json.ts';
 import { runtimeFor, type TranscodeDeps } from '../transcode-deps.ts';
 import { jpegSize } from './jpeg-size.ts';
 import { planThumbnails, sheetName, type ThumbnailPlan } from './thumbnail-plan.ts';
 
 /** Commit record of a title's thumbnails. */
-export type ThumbnailRecord = { readonly plan: ThumbnailPlan; readonly sheets: readonly string[] };
+export type ThumbnailRecord = { readonly plan: ThumbnailPlan; readonly sheets: readonly StoredPart[] };
 
 const timeoutMs = 3_600_000;
 
@@ -29,7 +30,7 @@ async function findChunks(deps: TranscodeDeps, plan: TranscodePlan, rungId: stri
   const chunks: ChunkRecord[] = [];
   for (const chunk of rung ? plan.chunks : []) {
     const folder = rung ? rungFolder(plan, chunk, rung) : '';
-    const record = await findRung(deps.objects, folder, signal);
+    const record = await findJson<RungRecord>(deps.objects, `${folder}/commit.json`, signal);
     if (!record) throw sourceMissing(folder);
     const { start, end } = chunk;
     chunks.push({ start, end, rungs: [{ ...record, id: rungId, cpuSeconds: 0, reused: true }] });
@@ -87,16 +88,16 @@ async function runThumbnails(deps: TranscodeDeps, context: JobContext, params: P
   const plan = await loadPlan(objects, params.plan, signal);
   const thumbs = planThumbnails(plan);
   if (!thumbs) throw invalidField('plan', 'has no rungs');
-  const folder = `transcode/images/${jsonDigest({ recipe: 2, plan: params.plan, thumbs })}`;
+  const folder = `transcode/images/${jsonDigest({ recipe: 3, plan: params.plan, thumbs })}`;
   const commitKey = `${folder}/commit.json`;
   const known = await findJson<ThumbnailRecord>(objects, commitKey, signal);
-  if (known) return known;
+  if (known && (await arePartsWhole(objects, known.sheets))) return known;
   context.progress({ fraction: 0, stage: 'thumbnails' });
-  const sheets: string[] = [];
+  const sheets: StoredPart[] = [];
   for (const [index, data] of (await makeSheets(deps, context, plan, thumbs)).entries()) {
     const place = { key: `${folder}/${sheetName(index)}`, commitKey };
-    const { key } = await putSame(objects, { ...place, body: data, contentType: 'image/jpeg', signal });
-    sheets.push(key);
+    const { key, sha256 } = await putSame(objects, { ...place, body: data, contentType: 'image/jpeg', signal });
+    sheets.push({ key, sha256 });
   }
   const record: ThumbnailRecord = { plan: thumbs, sheets };
   await putJsonOnce(objects, commitKey, record, signal);

@@ -3,6 +3,7 @@ import type { ObjectStore } from '../../../server/stores/objects/object-store.ts
 import type { ImageTrack } from '../manifest/media-track.ts';
 import type { TranscodePlan } from '../plan/plan.ts';
 import type { VersionFolder } from '../publish/publish-track.ts';
+import { readPart } from '../read-part.ts';
 import { writeWebVtt } from '../text/webvtt.ts';
 import type { ThumbnailRecord } from './make-thumbnails-kind.ts';
 import { sheetName } from './thumbnail-plan.ts';
@@ -28,18 +29,19 @@ function thumbnailTrack({ plan: thumbs }: ThumbnailRecord, { rate, frameCount }:
   return writeWebVtt(cues);
 }
 
-/** Writes the sheets and their WebVTT track below `images/`. */
+/** Writes the sheets and their WebVTT track below `images/`. Errors of readPart. */
 export async function publishThumbnails(
   objects: ObjectStore,
   plan: TranscodePlan,
   record: ThumbnailRecord,
   out: VersionFolder,
+  signal: AbortSignal,
 ): Promise<PublishedThumbnails> {
   const hash = createHash('sha256');
   let totalBytes = 0;
   let largest = 0;
-  for (const [index, key] of record.sheets.entries()) {
-    const body = await objects.read(key);
+  for (const [index, sheet] of record.sheets.entries()) {
+    const body = await readPart(objects, sheet, signal);
     await out.put(`images/${sheetName(index)}`, body, 'image/jpeg');
     hash.update(body);
     totalBytes += body.length;

@@ -30,7 +30,7 @@ import { verificationPage } from './verification-page.ts';
 import { verifyTitle } from './verify-title.ts';
 
 /** Raised when the packager writes other bytes for the same encodes; part of every version's name. */
-export const packagerVersion = 8;
+export const packagerVersion = 9;
 
 interface PackageJob {
   readonly plan: TranscodePlan;
@@ -155,8 +155,8 @@ async function publishTracks(objects: ObjectStore, job: PackageJob, out: Version
       track: await publishTrack(out, await stitchAudio(objects, plan, record, signal), place),
     });
   }
-  const text = job.text ? await publishText(objects, plan, job.text, out) : [];
-  const images = await publishThumbnails(objects, plan, job.thumbnails, out);
+  const text = job.text ? await publishText(objects, plan, job.text, out, signal) : [];
+  const images = await publishThumbnails(objects, plan, job.thumbnails, out, signal);
   return { video, audio, text, images };
 }
 

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import type { ObjectStore } from '../../../server/stores/objects/object-store.ts';
 import type { AudioRecord } from '../encode/encode-audio.ts';
 import type { ChunkRecord } from '../encode/encode-chunk.ts';
@@ -8,6 +7,7 @@ import { readSamples, type Sample } from '../mp4/read-fragments.ts';
 import { writeSegment } from '../mp4/write-segment.ts';
 import type { TranscodePlan } from '../plan/plan.ts';
 import { toNumber } from '../rational.ts';
+import { readPart } from '../read-part.ts';
 
 /** One finished media segment. Times are ticks of presentation, from the title's start. */
 export interface StitchedSegment {
@@ -23,17 +23,13 @@ export interface StitchedTrack {
   readonly segments: AsyncIterable<StitchedSegment>;
 }
 
-async function readObject(objects: ObjectStore, key: string, signal: AbortSignal): Promise<Buffer> {
-  return readFile(await objects.localPath(key, signal), { signal });
-}
-
 function ticksOf(samples: readonly Sample[]): number {
   return samples.reduce((sum, sample) => sum + sample.durationTicks, 0);
 }
 
 /**
  * One rung from its chunks: samples are copied, times rebased to frame numbers of the title; no ffmpeg, no concat.
- * INTERNAL ENCODE_REJECTED when the chunks' headers differ.
+ * INTERNAL ENCODE_REJECTED when the chunks' headers differ; errors of readPart.
  */
 export async function stitchVideo(
   objects: ObjectStore,
@@ -52,12 +48,12 @@ export async function stitchVideo(
   const odd = files.find((file) => file.initSha256 !== first.initSha256);
   if (odd) throw encodeRejected(rungId, [`the header of the chunk at frame ${odd.start} differs from the first one's`]);
   const delayTicks = Math.max(...files.map((file) => file.delayTicks));
-  const init = makeInitSegment(await readObject(objects, first.key, signal), delayTicks);
+  const init = makeInitSegment(await readPart(objects, first, signal), delayTicks);
   const info = readTrackInfo(init);
   async function* segments(): AsyncGenerator<StitchedSegment> {
     let sequence = 1;
     for (const file of files) {
-      const samples = readSamples(await readObject(objects, file.key, signal));
+      const samples = readSamples(await readPart(objects, file, signal));
       for (const segment of plan.segments.filter((each) => each.start >= file.start && each.end <= file.end)) {
         const own = samples.slice(segment.start - file.start, segment.end - file.start);
         const startTicks = segment.start * plan.ticksPerFrame;
@@ -89,7 +85,7 @@ function audioCuts(plan: TranscodePlan, samples: readonly Sample[], info: TrackI
 
 /**
  * The title's audio cut into segments beside the video's, as near as whole AAC frames allow. Priming stays in the
- * first segment and the edit list skips it, so presentation starts at 0.
+ * first segment and the edit list skips it, so presentation starts at 0. Errors of readPart.
  */
 export async function stitchAudio(
   objects: ObjectStore,
@@ -97,7 +93,7 @@ export async function stitchAudio(
   record: AudioRecord,
   signal: AbortSignal,
 ): Promise<StitchedTrack> {
-  const data = await readObject(objects, record.key, signal);
+  const data = await readPart(objects, record, signal);
   const info = readTrackInfo(data);
   const init = makeInitSegment(data, info.skipTicks);
   const samples = readSamples(data);

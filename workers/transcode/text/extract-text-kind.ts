@@ -10,6 +10,7 @@ import type { TranscodePlan } from '../plan/plan.ts';
 import { loadPlan, sourcePath } from '../plan/plan-store.ts';
 import { putSame } from '../put-same.ts';
 import { toNumber } from '../rational.ts';
+import { arePartsWhole, type StoredPart } from '../read-part.ts';
 import { sourceInput } from '../source/probe-streams.ts';
 import { findJson, putJsonOnce } from '../stored-json.ts';
 import { runtimeFor, type TranscodeDeps } from '../transcode-deps.ts';
@@ -17,7 +18,7 @@ import { fitCues, parseWebVtt, writeWebVtt } from './webvtt.ts';
 
 /** Commit record of a title's subtitles: whole WebVTT files, in the plan's order. */
 export type TextRecord = {
-  readonly tracks: readonly { readonly id: string; readonly key: string; readonly cues: number }[];
+  readonly tracks: readonly (StoredPart & { readonly id: string; readonly cues: number })[];
 };
 
 /** Text of a day-long title has some 10 MB; more is an attack or a fault. */
@@ -56,19 +57,20 @@ async function runExtract(deps: TranscodeDeps, context: JobContext, params: Plan
   const { signal } = context;
   const plan = await loadPlan(objects, params.plan, signal);
   const { frameCount, rate, subtitles, encoderBuild } = plan;
-  const cause = { recipe: 1, source: plan.source.sha256, start: plan.video.startTicks, frameCount, rate, subtitles };
+  const cause = { recipe: 2, source: plan.source.sha256, start: plan.video.startTicks, frameCount, rate, subtitles };
   const folder = `transcode/text/${jsonDigest({ ...cause, encoder: encoderBuild })}`;
   const commitKey = `${folder}/commit.json`;
   const known = await findJson<TextRecord>(objects, commitKey, signal);
-  if (known) return known;
+  if (known && (await arePartsWhole(objects, known.tracks))) return known;
   context.progress({ fraction: 0, stage: 'extract subtitles' });
   const files = await extract(deps, context, plan);
-  const tracks: { id: string; key: string; cues: number }[] = [];
+  const tracks: (StoredPart & { id: string; cues: number })[] = [];
   for (const [index, { id }] of subtitles.entries()) {
     const file = files[index] ?? '';
     const key = `${folder}/${id}.vtt`;
-    await putSame(objects, { key, body: Buffer.from(file), contentType: 'text/vtt', signal, commitKey });
-    tracks.push({ id, key, cues: parseWebVtt(file).length });
+    const place = { key, body: Buffer.from(file), contentType: 'text/vtt', signal, commitKey };
+    const { sha256 } = await putSame(objects, place);
+    tracks.push({ id, key, sha256, cues: parseWebVtt(file).length });
   }
   await putJsonOnce(objects, commitKey, { tracks }, signal);
   return { tracks };

@@ -4,6 +4,7 @@ import { writeMediaPlaylist } from '../manifest/hls.ts';
 import { mediaPlaylistName, type TextTrack } from '../manifest/media-track.ts';
 import type { TranscodePlan } from '../plan/plan.ts';
 import type { VersionFolder } from '../publish/publish-track.ts';
+import { readPart } from '../read-part.ts';
 import type { TextRecord } from './extract-text-kind.ts';
 import type { PlannedText } from './plan-text.ts';
 import { parseWebVtt, webVttSegment } from './webvtt.ts';
@@ -32,20 +33,21 @@ function edges(plan: TranscodePlan): number[] {
   return found;
 }
 
-/** Writes each track whole, for DASH, and in segments with their playlist, for HLS. */
+/** Writes each track whole, for DASH, and in segments with their playlist, for HLS. Errors of readPart. */
 export async function publishText(
   objects: ObjectStore,
   plan: TranscodePlan,
   record: TextRecord,
   out: VersionFolder,
+  signal: AbortSignal,
 ): Promise<PublishedText[]> {
   const published: PublishedText[] = [];
   const at = edges(plan);
   for (const [index, planned] of plan.subtitles.entries()) {
     const stored = record.tracks[index];
     if (stored?.id !== planned.id) throw encodeRejected('subtitles', [`track ${planned.id} is missing`]);
-    const whole = await objects.read(stored.key);
-    const cues = parseWebVtt(Buffer.from(whole).toString());
+    const whole = await readPart(objects, stored, signal);
+    const cues = parseWebVtt(whole.toString());
     const folder = `text/${planned.id}`;
     const { bytes, sha256 } = await out.put(`${folder}/${sidecarName}`, whole, 'text/vtt');
     const segments = at.slice(1).map((endMs, part) => {
