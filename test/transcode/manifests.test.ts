@@ -78,6 +78,25 @@ describe('HLS playlists', () => {
     assert.match(text, /BANDWIDTH=400000,/);
   });
 
+  it('give every track of a group a name of its own, whatever the source calls them', () => {
+    const titles = ['English', 'English', 'English 2', 'Eng"lish', '"'];
+    const text = writeMasterPlaylist({
+      ...presentation,
+      audio: titles.map((title, streamIndex) => ({ ...audio, title, streamIndex })),
+    });
+    const names = [...text.matchAll(/NAME="([^"]*)"/g)].map(([, name]) => name);
+    assert.deepEqual(names, ['English', 'English 2', 'English 2 2', 'English 3', 'en']);
+  });
+
+  it('select the default by itself, also where it is a commentary', () => {
+    const comments = ['a', 'b'].map((title, streamIndex) => {
+      return { ...audio, title, streamIndex, purpose: 'commentary' as const };
+    });
+    const text = writeMasterPlaylist({ ...presentation, audio: comments });
+    const marks = [...text.matchAll(/DEFAULT=(\w+),AUTOSELECT=(\w+)/g)].map(([, ...found]) => found.join());
+    assert.deepEqual(marks, ['YES,YES', 'NO,NO']);
+  });
+
   it('list segments with their map, none longer than the target when rounded', () => {
     assert.equal(
       writeMediaPlaylist({ timescale: 30_000, segments: videoSegments }),
@@ -132,6 +151,23 @@ describe('DASH MPD', () => {
     );
     assert.match(mpd, /contentType="audio" mimeType="audio\/mp4" lang="en"/);
     assert.match(mpd, /audio_channel_configuration:2011" value="2"/);
+  });
+
+  it('has the parts of a set in the order of the schema: labels before roles', () => {
+    const text = { folder: 'text/en', id: 'en', file: 'text/en/subtitles.vtt', language: 'en', title: 'Signs' };
+    const tracks = [{ ...text, forced: true, hearingImpaired: false, averageBps: 100 }];
+    const titled = writeMpd({ ...presentation, audio: [{ ...audio, title: 'Director' }], text: tracks });
+    const order = [...titled.matchAll(/<(Label|Role|SegmentTemplate|Representation|AdaptationSet)\b/g)].map(
+      ([, name]) => name,
+    );
+    assert.deepEqual(order.slice(order.lastIndexOf('AdaptationSet')), [
+      'AdaptationSet',
+      'Label',
+      'Role',
+      'Representation',
+    ]);
+    const sound = order.slice(order.indexOf('AdaptationSet', 1), order.lastIndexOf('AdaptationSet'));
+    assert.deepEqual(sound, ['AdaptationSet', 'Label', 'Role', 'SegmentTemplate', 'Representation']);
   });
 
   it('escapes what XML does not hold', () => {

@@ -169,7 +169,7 @@ describe('audio and text of a title', () => {
     const mpd = await textOf('manifest.mpd');
     const sets = [
       ...mpd.matchAll(
-        /<AdaptationSet [^>]*contentType="(audio|text)"[^>]*lang="(\w+)"[^>]*>\s*<Role [^>]*value="([\w-]+)"/g,
+        /<AdaptationSet [^>]*contentType="(audio|text)"[^>]*lang="(\w+)"[^>]*>\s*(?:<Label>[^<]*<\/Label>\s*)?<Role [^>]*value="([\w-]+)"/g,
       ),
     ];
     assert.deepEqual(

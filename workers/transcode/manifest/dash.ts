@@ -115,6 +115,7 @@ const audioRoles: Readonly<Record<AudioPurpose, string>> = {
   description: 'description',
 };
 
+/** Stands before roles: the schema gives the order of elements. */
 function labelled(title: string): string[] {
   return title === '' ? [] : [`<Label>${escapeMarkup(title)}</Label>`];
 }
@@ -132,7 +133,7 @@ function audioSet(track: AudioTrack, id: number): string {
   const role = element('Role', { schemeIdUri: roleScheme, value: audioRoles[track.purpose] });
   const shape = { id: track.id, bandwidth: track.peakBps, codecs: track.codec, audioSamplingRate: track.sampleRateHz };
   const representation = element('Representation', shape, [channels]);
-  return element('AdaptationSet', attributes, [role, ...labelled(track.title), template(track), representation]);
+  return element('AdaptationSet', attributes, [...labelled(track.title), role, template(track), representation]);
 }
 
 function textRole({ forced, hearingImpaired }: TextTrack): string {
@@ -146,7 +147,7 @@ function textSet(track: TextTrack, id: number): string {
   const role = element('Role', { schemeIdUri: roleScheme, value: textRole(track) });
   const shape = { id: `text-${track.id}`, bandwidth: track.averageBps };
   const representation = element('Representation', shape, [`<BaseURL>${escapeMarkup(track.file)}</BaseURL>`]);
-  return element('AdaptationSet', attributes, [role, ...labelled(track.title), representation]);
+  return element('AdaptationSet', attributes, [...labelled(track.title), role, representation]);
 }
 
 const tileScheme = 'http://dashif.org/guidelines/thumbnail_tile';

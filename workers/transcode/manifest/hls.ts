@@ -12,22 +12,28 @@ import {
 } from './media-track.ts';
 
 /** Attribute values in quotes hold neither quotes nor line ends (RFC 8216 §4.2). */
+function quotable(value: string): string {
+  return value.replace(/["\r\n]/g, '');
+}
+
 function quoted(value: string): string {
-  return `"${value.replace(/["\r\n]/g, '')}"`;
+  return `"${quotable(value)}"`;
 }
 
 /** A name for people: what the source says, else the language, else what it is. */
 function nameOf(track: { title: string; language: string }, fallback: string): string {
-  return track.title || track.language || fallback;
+  return quotable(track.title).trim() || track.language || fallback;
 }
 
 /** Names of one group, told apart by a number where two are the same (RFC 8216 §4.3.4.1.1). */
 function uniqueNames(names: readonly string[]): string[] {
-  const seen = new Map<string, number>();
+  const taken = new Set<string>();
   return names.map((name) => {
-    const count = (seen.get(name) ?? 0) + 1;
-    seen.set(name, count);
-    return count === 1 ? name : `${name} ${count}`;
+    let unique = name;
+    // A source may itself call a track `English 2`.
+    for (let count = 2; taken.has(unique); count++) unique = `${name} ${count}`;
+    taken.add(unique);
+    return unique;
   });
 }
 
@@ -60,7 +66,8 @@ function audioLines({ id, tracks }: AudioGroup): string[] {
       `NAME=${quoted(names[index] ?? '')}`,
       ...(track.language ? [`LANGUAGE=${quoted(track.language)}`] : []),
       `DEFAULT=${index === 0 ? 'YES' : 'NO'}`,
-      `AUTOSELECT=${track.purpose === 'commentary' ? 'NO' : 'YES'}`,
+      // The default is YES by rule (RFC 8216 §4.3.4.1): a title may have nothing but commentaries.
+      `AUTOSELECT=${track.purpose === 'commentary' && index > 0 ? 'NO' : 'YES'}`,
       ...(track.purpose === 'description' ? [`CHARACTERISTICS=${quoted(describesVideo)}`] : []),
       `CHANNELS=${quoted(String(track.channels))}`,
       `URI=${quoted(`${track.folder}/${mediaPlaylistName}`)}`,
