@@ -13,11 +13,11 @@ import { type Attempt, addAttempt } from './attempts.ts';
 import { pickHost } from './balancer.ts';
 import { codeOf, isFault } from './call-codes.ts';
 import type { Discovery, Endpoint } from './endpoint.ts';
-import { addLatency, createHost, type Host } from './host.ts';
+import { addLatency, addLeastLatency, createHost, type Host } from './host.ts';
 import type { OriginCall, OriginRequest } from './origin-call.ts';
 import { noOriginKnown, originOverloaded } from './origin-errors.ts';
 import { createOutlierDetector, type OutlierConfig } from './outlier.ts';
-import { WatchedReply } from './watched-reply.ts';
+import { type ReplyEnd, WatchedReply } from './watched-reply.ts';
 
 interface ClusterConfig {
   readonly name: string;
@@ -104,6 +104,7 @@ export function createCluster(config: ClusterConfig, { origins, discovery, clock
     const { isHedge, exchange } = request;
     const startedAt = clock.monotonic();
     const attempt: Attempt = { cluster: name, address, zone, isHedge, code: undefined, reason: '', durationMs: 0 };
+    let isAlive = mayBeSilent(exchange.call);
     const timeoutAt = config.timeoutMs === undefined ? Number.POSITIVE_INFINITY : clock.now() + config.timeoutMs;
     const reply = origins.call(address, request.path, request.requests, {
       metadata: exchange.call.requestMetadata,
@@ -111,7 +112,10 @@ export function createCluster(config: ClusterConfig, { origins, discovery, clock
       addMetadata: requestMetadata(exchange.call, config, request.previousAttempts),
       deadline: Math.min(request.deadline, timeoutAt),
       signal: request.signal,
-      onHeaders: request.onHeaders,
+      onHeaders: (headers) => {
+        isAlive = true;
+        request.onHeaders(headers);
+      },
       onTrailers: request.onTrailers,
     });
     addAttempt(request.attempts, attempt);
@@ -120,19 +124,31 @@ export function createCluster(config: ClusterConfig, { origins, discovery, clock
     inFlight++;
     counters.add('calls', { cluster: name });
     return new WatchedReply(reply, {
-      first: () => addLatency(host, clock.monotonic() - startedAt, clock.monotonic()),
+      first: () => {
+        isAlive = true;
+        addLatency(host, clock.monotonic() - startedAt, clock.monotonic());
+      },
       ended: (outcome) => {
         host.inFlight--;
         inFlight--;
         attempt.durationMs = clock.monotonic() - startedAt;
-        if (outcome === 'left') return;
-        attempt.code = outcome === 'done' ? Code.OK : codeOf(outcome.error);
-        if (outcome !== 'done' && outcome.error instanceof AppError) attempt.reason = outcome.error.reason;
-        // What the caller itself ended says nothing about the host.
-        const isCallersEnd = request.signal.aborted || deadlineOf(exchange.call) <= clock.now();
-        if (!isCallersEnd) outlier.record(host, !isFault(attempt.code), hosts);
+        const code = codeOfEnd(outcome, request.signal);
+        if (outcome !== 'left') attempt.code = code;
+        if (typeof outcome === 'object' && outcome.error instanceof AppError) attempt.reason = outcome.error.reason;
+        const verdict = verdictOn(code, attempt.durationMs, isAlive, request);
+        if (verdict !== undefined) outlier.record(host, verdict, hosts);
+        if (!isAlive && wasSlow(code, request)) addLeastLatency(host, attempt.durationMs, clock.monotonic());
       },
     });
+  }
+
+  /** What the end of a call says of its host: well, unwell, or nothing (undefined), as what the caller itself ended. */
+  function verdictOn(code: Code, tookMs: number, isAlive: boolean, request: OriginRequest): boolean | undefined {
+    const isCallersEnd = request.signal.aborted || deadlineOf(request.exchange.call) <= clock.now();
+    if (!isCallersEnd) return code === Code.CANCELLED ? undefined : !isFault(code);
+    // A host that hangs is known by its silence alone, when the caller was not in too much of a hurry.
+    const hadTime = tookMs >= config.outlier.minTimeoutMs;
+    return code === Code.DEADLINE_EXCEEDED && hadTime && !isAlive ? false : undefined;
   }
 
   return {
@@ -145,6 +161,23 @@ export function createCluster(config: ClusterConfig, { origins, discovery, clock
       for (const { address } of hosts) origins.release(address);
     },
   };
+}
+
+/** The status that a call ended with; of one that was left, why. */
+function codeOfEnd(outcome: ReplyEnd, { aborted, reason }: AbortSignal): Code {
+  if (outcome === 'done') return Code.OK;
+  if (outcome !== 'left') return codeOf(outcome.error);
+  return aborted && reason instanceof AppError ? reason.code : Code.CANCELLED;
+}
+
+/** True for streams, which may have nothing to say for long; what is not known here is taken for none. */
+function mayBeSilent({ known, kind }: Call): boolean {
+  return known && (kind === 'server_stream' || kind === 'bidi_stream');
+}
+
+/** True when time ran out, or another try of the call won: the host would have taken longer still. */
+function wasSlow(code: Code, { signal, exchange }: OriginRequest): boolean {
+  return code === Code.DEADLINE_EXCEEDED || (signal.aborted && !exchange.call.signal.aborted);
 }
 
 function requestMetadata(call: Call, { metadata }: ClusterConfig, previousAttempts: number): Record<string, string> {

@@ -41,6 +41,12 @@ export function addLatency(host: Host, latencyMs: number, now: number): void {
   host.sampledAt = now;
 }
 
+/** A call without an answer took at least so long: counts when that is more than is known already, up to 10 s. */
+export function addLeastLatency(host: Host, leastMs: number, now: number): void {
+  const least = Math.min(leastMs, memoryMs);
+  if (least > latencyNow(host, now)) addLatency(host, least, now);
+}
+
 /** The average as it counts now: an old figure fades, so that a host that was slow is tried again. */
 export function latencyNow(host: Host, now: number): number {
   return host.latencyMs * Math.exp(-(now - host.sampledAt) / memoryMs);

@@ -1,4 +1,4 @@
-import { Code, OriginError } from '../engine/filter.ts';
+import { AppError, Code, OriginError } from '../engine/filter.ts';
 
 // All of these say that nothing was sent: another origin, or another try, may be asked.
 
@@ -14,8 +14,15 @@ export function noOriginKnown(cluster: string): OriginError {
   });
 }
 
-/** Says nothing about the health of an origin: the bound is this server's own. */
-export const originOverloadedReason = 'ORIGIN_OVERLOADED';
+const originOverloadedReason = 'ORIGIN_OVERLOADED';
+const ownBounds: ReadonlySet<string> = new Set([originOverloadedReason, 'ORIGINS_EXHAUSTED']);
+
+/** True for what says nothing about the health of an origin: the bound is this server's own. */
+export function isOwnBound(error: unknown): boolean {
+  // Another proxy behind this one has the same reasons.
+  const isTheirs = error instanceof OriginError && error.isProcessed;
+  return error instanceof AppError && ownBounds.has(error.reason) && !isTheirs;
+}
 
 /** UNAVAILABLE: as many calls of the cluster are in progress as are allowed. */
 export function originOverloaded(cluster: string, maxRequests: number): OriginError {

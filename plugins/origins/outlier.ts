@@ -17,6 +17,8 @@ export interface OutlierConfig {
   readonly minRequests: number;
   /** A host is ejected below mean - factor x standard deviation. */
   readonly stdevFactor: number;
+  /** A call without an answer whose caller allowed less says nothing about its host. */
+  readonly minTimeoutMs: number;
 }
 
 /** Knows which hosts of a cluster get no calls for now. */

@@ -13,7 +13,10 @@ export interface Replay {
   commit(): void;
 }
 
-/** Keeps up to `maxBytes`; beyond that the requests pass on and cannot be sent again. */
+/** Most requests kept, however small: an empty one costs memory, too. */
+export const maxKeptRequests = 4096;
+
+/** Keeps up to `maxBytes` and `maxKeptRequests`; beyond that the requests pass on and cannot be sent again. */
 export function createReplay(source: AsyncIterable<Uint8Array>, maxBytes: number): Replay {
   const iterator = source[Symbol.asyncIterator]();
   const kept: Uint8Array[] = [];
@@ -32,7 +35,7 @@ export function createReplay(source: AsyncIterable<Uint8Array>, maxBytes: number
       else {
         kept.push(result.value);
         bytes += result.value.byteLength;
-        if (bytes > maxBytes) isCommitted = true;
+        if (bytes > maxBytes || kept.length > maxKeptRequests) isCommitted = true;
       }
     } catch (error) {
       failure = { error };

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { create, toBinary } from '@bufbuild/protobuf';
+import type { CallMetadata } from '../../server/core/call.ts';
 import { Code } from '../../server/core/codes.ts';
 import { AppError } from '../../server/core/errors.ts';
 import { EchoResponseSchema } from '../rpc/fixtures/echo.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
+import { waitUntil } from '../support/wait-until.ts';
 import { allTo, pathOf, startFleet, startRouted } from './bed/routed.ts';
 
 const down = () => new AppError({ code: Code.UNAVAILABLE, reason: 'DOWN', message: 'down' });
@@ -95,6 +97,107 @@ describe('fallback', () => {
       if (shared) assert.equal((await as('bob')).text, 'private');
       else await rejectsWith(as('bob'), Code.UNAVAILABLE, 'DOWN');
     }
+  });
+
+  it('tells callers that were not authenticated here apart by what they show the origin', async () => {
+    let isDown = false;
+    await using fleet = await startFleet(1, () => ({
+      echo: async (_request, { call }) => {
+        if (isDown) throw down();
+        return { text: `of ${call.requestMetadata.get('authorization')}` };
+      },
+    }));
+    await using bed = await startRouted({
+      filters: { routing: allTo(fleet.endpoints(), { dropMetadata: [] }), fallback: rules({ kind: 'cached' }) },
+    });
+    const as = (authorization: string, from: string) =>
+      bed.client.echo({}, { metadata: { authorization, 'x-forwarded-for': from } });
+    await as('ann', '10.0.0.1');
+    isDown = true;
+    assert.equal((await as('ann', '10.0.0.1')).text, 'of ann');
+    await rejectsWith(as('bob', '10.0.0.1'), Code.UNAVAILABLE, 'DOWN');
+    await rejectsWith(as('ann', '10.0.0.2'), Code.UNAVAILABLE, 'DOWN');
+  });
+
+  for (const isKnown of [true, false]) {
+    it(`gives the last good response to a request that was never read, of ${isKnown ? 'a known' : 'an unknown'} method`, async () => {
+      await using fleet = await startFleet(1, () => ({
+        echo: async ({ text }, { signal }) => {
+          if (text === 'hold') await new Promise((resolve) => signal.addEventListener('abort', resolve));
+          return { text };
+        },
+      }));
+      await using bed = await startRouted({
+        filters: {
+          routing: allTo(fleet.endpoints(), { maxRequests: 1 }),
+          fallback: rules({ kind: 'cached' }),
+        },
+        ...(isKnown ? { local: {} } : {}),
+      });
+      assert.equal((await bed.client.echo({ text: 'a' })).text, 'a');
+      const leaving = new AbortController();
+      const held = assert.rejects(bed.client.echo({ text: 'hold' }, { signal: leaving.signal }));
+      await waitUntil('the cluster is full', () => fleet.calls[0] === 2);
+      assert.equal((await bed.client.echo({ text: 'a' })).text, 'a');
+      await rejectsWith(bed.client.echo({ text: 'b' }), Code.UNAVAILABLE, 'ORIGIN_OVERLOADED');
+      // One whose caller has more to send cannot be told from another yet.
+      const chat = bed.client.chat(
+        (async function* () {
+          yield { text: 'a' };
+          await held;
+        })(),
+      );
+      await rejectsWith(chat.next(), Code.UNAVAILABLE, 'ORIGIN_OVERLOADED');
+      leaving.abort();
+      await held;
+    });
+  }
+
+  it('gives the last good response of the endpoint here, but does not run it again for another method', async () => {
+    let isDown = false;
+    let ran = 0;
+    const local = {
+      echo: async () => {
+        ran++;
+        if (isDown) throw down();
+        return { text: 'good' };
+      },
+    };
+    await using bed = await startRouted({ filters: { routing: {}, fallback: rules({ kind: 'cached' }) }, local });
+    await bed.client.echo({ text: 'a' });
+    isDown = true;
+    assert.equal((await bed.client.echo({ text: 'a' })).text, 'good');
+    ran = 0;
+    await using other = await startRouted({
+      filters: { routing: {}, fallback: rules({ kind: 'other', path: pathOf('Join') }) },
+      local,
+    });
+    await rejectsWith(other.client.echo({}), Code.UNAVAILABLE, 'DOWN');
+    assert.equal(ran, 1);
+  });
+
+  it('shows the headers of the one that answered alone, and says so before a stream', async () => {
+    await using fleet = await startFleet(3, (index) => ({
+      async *repeat(_request, { call }) {
+        call.responseHeaders.set('x-from', `o${index}`);
+        if (index < 2) throw down();
+        yield { text: 'third' };
+      },
+    }));
+    const [first, second, third] = fleet.endpoints();
+    const routing = {
+      clusters: { c: { endpoints: [first] }, d: { endpoints: [second] }, e: { endpoints: [third] } },
+      rules: [{ cluster: 'c' }],
+    };
+    await using bed = await startRouted({
+      filters: { routing, fallback: rules({ kind: 'other', cluster: 'd' }, { kind: 'other', cluster: 'e' }) },
+    });
+    let heard: unknown;
+    const onHeader = (headers: CallMetadata) => {
+      heard = [headers.get('x-fallback'), headers.getAll('x-from')];
+    };
+    assert.equal((await bed.client.repeat({}, { onHeader }).next()).value?.text, 'third');
+    assert.deepEqual(heard, ['other', ['o2']]);
   });
 
   it('asks another cluster or method, and goes on to the next step when that fails, too', async () => {

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { Code } from '../../server/core/codes.ts';
 import { AppError } from '../../server/core/errors.ts';
+import { rejectsWith } from '../support/rejects-with.ts';
 import { waitUntil } from '../support/wait-until.ts';
-import { startFleet, startRouted, texts } from './bed/routed.ts';
+import { pathOf, startFleet, startRouted, texts } from './bed/routed.ts';
 
 const down = () => new AppError({ code: Code.UNAVAILABLE, reason: 'DOWN', message: 'down' });
 describe('mirror traffic', () => {
@@ -52,6 +53,54 @@ describe('mirror traffic', () => {
       await waitUntil('the copies have arrived', () => given.fleet.calls[1] === 1 && joined.length === 2);
       assert.deepEqual(joined, ['a', 'b']);
     }
+  });
+
+  for (const isLocal of [false, true]) {
+    it(`lets the copies of calls ${isLocal ? 'served here' : 'of an origin'} run to their end when the call has ended`, async () => {
+      const gate = Promise.withResolvers<void>();
+      const came: string[] = [];
+      const ended: string[] = [];
+      const work = async (method: string, signal: AbortSignal) => {
+        came.push(method);
+        await gate.promise;
+        ended.push(signal.aborted ? `${method} was cancelled` : method);
+      };
+      await using given = await startMirrored({
+        isLocal,
+        shadow: () => ({
+          echo: async (_request, { signal }) => {
+            await work('echo', signal);
+            return {};
+          },
+          async *repeat(_request, { signal }) {
+            await work('repeat', signal);
+            yield {};
+          },
+        }),
+      });
+      await given.client.echo({});
+      await Array.fromAsync(given.client.repeat({ count: 2 }));
+      await waitUntil('both copies have arrived', () => came.length === 2);
+      gate.resolve();
+      await waitUntil('both copies have ended', () => ended.length === 2);
+      assert.deepEqual(ended.sort(), ['echo', 'repeat']);
+    });
+  }
+
+  it('gives the place of a copy back when its call failed before its requests were read', async () => {
+    await using fleet = await startFleet(1);
+    await using bed = await startRouted({
+      filters: {
+        routing: { clusters: { c: { endpoints: [] }, m: { endpoints: fleet.endpoints() } }, rules: [{ cluster: 'c' }] },
+        mirror: { rules: [{ paths: ['*'], cluster: 'm', timeoutMs: 600_000 }] },
+        // One that begins to fail only when it is read.
+        retry: { paths: [pathOf('Join')], baseMs: 0 },
+      },
+    });
+    await rejectsWith(bed.client.echo({}), Code.UNAVAILABLE, 'ORIGIN_NONE_KNOWN');
+    await rejectsWith(bed.client.join(texts('a')), Code.UNAVAILABLE, 'ORIGIN_NONE_KNOWN');
+    assert.equal(bed.origins.stats().started, 2);
+    await waitUntil('the copies are over', () => bed.origins.stats().inFlight === 0);
   });
 
   it('never makes the caller wait or fail: a mirror that hangs, fails or is gone', async () => {

@@ -5,7 +5,7 @@ import { createFakeClock } from '../support/fake-clock.ts';
 
 const config: OutlierConfig = {
   ...{ consecutiveErrors: 5, sweepMs: 10_000, baseEjectionMs: 30_000, maxEjectionMs: 300_000, maxEjectedPercent: 10 },
-  ...{ minHosts: 5, minRequests: 100, stdevFactor: 1.9 },
+  ...{ minHosts: 5, minRequests: 100, stdevFactor: 1.9, minTimeoutMs: 100 },
 };
 const hostsOf = (count: number): Host[] =>
   Array.from({ length: count }, (_, index) => createHost({ address: `h${index}:1`, zone: '' }));

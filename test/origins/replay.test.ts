@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createTee } from '../../plugins/filters/mirror/tee.ts';
-import { createReplay } from '../../plugins/origins/replay.ts';
+import { createReplay, maxKeptRequests } from '../../plugins/origins/replay.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
 const item = (value: number, size = 1) => new Uint8Array(size).fill(value);
@@ -49,6 +49,15 @@ describe('requests kept for a second try', () => {
     assert.equal(replay.isComplete, false);
   });
 
+  it('are bounded in number, too: empty ones cost memory', async () => {
+    const replay = createReplay(counted(maxKeptRequests + 1, 0).source, 100);
+    const reader = replay.open();
+    for (let i = 0; i < maxKeptRequests; i++) await reader.next();
+    assert.ok(replay.isReplayable);
+    await reader.next();
+    assert.equal(replay.isReplayable, false);
+  });
+
   it('hand the failure of their source to every reader', async () => {
     const replay = createReplay(
       (async function* () {
@@ -83,6 +92,13 @@ describe('the copy of requests for a mirror', () => {
     assert.equal((await Array.fromAsync(tee.main)).length, 10);
     assert.deepEqual(lost, ['overrun']);
     await assert.rejects(Array.fromAsync(tee.copy), /not whole/);
+  });
+
+  it('is given up when too many wait in it, however small', async () => {
+    const lost: string[] = [];
+    const tee = createTee(counted(maxKeptRequests + 1, 0).source, 100, (why) => lost.push(why));
+    assert.equal((await Array.fromAsync(tee.main)).length, maxKeptRequests + 1);
+    assert.deepEqual(lost, ['overrun']);
   });
 
   it('waits for what the main reader reads, and fails when that leaves early', async () => {

@@ -2,7 +2,7 @@ import { AppError, type Clock, Code, type Counters } from '../../engine/filter.t
 import { codeOf, isFault, isUnprocessed } from '../../origins/call-codes.ts';
 import type { OriginCall, OriginLayer, OriginReply, OriginRequest } from '../../origins/origin-call.ts';
 import { leaveReply } from '../../origins/origin-call.ts';
-import { originOverloadedReason } from '../../origins/origin-errors.ts';
+import { isOwnBound } from '../../origins/origin-errors.ts';
 import { createReplay } from '../../origins/replay.ts';
 import type { RegionSwitch } from './region-switch.ts';
 
@@ -44,7 +44,7 @@ function allIsolated(cluster: string): AppError {
 
 /** False for what says nothing about the region: a caller that left or was in a hurry, and our own bound on a cluster. */
 function isTelling(error: unknown, { signal }: OriginRequest, hadTime: boolean): boolean {
-  if (error instanceof AppError && error.reason === originOverloadedReason) return false;
+  if (isOwnBound(error)) return false;
   const code = signal.aborted ? codeOf(signal.reason) : codeOf(error);
   return code === Code.DEADLINE_EXCEEDED ? hadTime : !signal.aborted;
 }

@@ -1,6 +1,6 @@
-import { AppError, type Call, type Code, type Counters, callKey } from '../../engine/filter.ts';
+import { AppError, type Call, type Clock, type Code, type Counters } from '../../engine/filter.ts';
 import { codeOf } from '../../origins/call-codes.ts';
-import { holdHead } from '../../origins/held-head.ts';
+import { type HeldHead, holdHead } from '../../origins/held-head.ts';
 import {
   leaveReply,
   type OriginCall,
@@ -9,7 +9,9 @@ import {
   type OriginRequest,
 } from '../../origins/origin-call.ts';
 import { createReplay, type Replay } from '../../origins/replay.ts';
+import { callerOf } from './caller-key.ts';
 import { type ResponseCache, responseKey } from './response-cache.ts';
+import { isWhole } from './whole-request.ts';
 
 /** One way to answer after a failure; they are tried in order. */
 export type FallbackStep =
@@ -23,6 +25,7 @@ interface FallbackPlan {
   readonly cache: ResponseCache;
   readonly maxReplayBytes: number;
   readonly counters: Counters<'cached' | 'other' | 'static' | 'missed'>;
+  readonly clock: Clock;
 }
 
 /** Answers in place of an endpoint that failed before its first message; the `x-fallback` header tells how. */
@@ -66,12 +69,16 @@ async function* withFallback(
     const answer = await answerBy(step, next, request, replay, plan);
     if (answer === undefined) continue;
     plan.counters.add(step.kind);
-    call.responseHeaders.set('x-fallback', step.kind);
+    name(call, step.kind);
     yield* answer;
     return undefined;
   }
   plan.counters.add('missed');
   throw failure;
+}
+
+function name(call: Call, kind: FallbackStep['kind']): void {
+  call.responseHeaders.set('x-fallback', kind);
 }
 
 /** The answer of one step; undefined when it has none. */
@@ -84,39 +91,47 @@ async function answerBy(
 ): Promise<Iterable<Uint8Array> | AsyncIterable<Uint8Array> | undefined> {
   if (step.kind === 'static') return step.messages;
   if (step.kind === 'other') return fromOther(step, next, request, replay);
-  const key = await keyOf(request, replay, step.isShared);
+  const key = await keyOf(request, replay, step.isShared, plan.clock);
   const found = key === undefined ? undefined : plan.cache.find(key, step.maxAgeMs);
   if (found === undefined) return undefined;
   request.exchange.call.responseHeaders.set('x-fallback-age-ms', String(Math.round(found.ageMs)));
   return [found.response];
 }
 
-/** Undefined when the other one fails, too, before its first message. */
+/** Undefined when there is no other one, or when it fails, too, before it has sent anything. */
 async function fromOther(
   { cluster, path }: FallbackStep & { kind: 'other' },
   next: OriginCall,
   request: OriginRequest,
   replay: Replay,
 ): Promise<AsyncIterable<Uint8Array> | undefined> {
-  if (!replay.isReplayable) return undefined;
+  const target = cluster ?? request.cluster;
+  // The endpoint here is one method: asked for another it would run the one that failed again.
+  if (target === undefined || !replay.isReplayable) return undefined;
+  const { call } = request.exchange;
+  const head = holdHead(request, () => !replay.isComplete);
+  const onHeaders: OriginRequest['onHeaders'] = (headers) => {
+    // They may go out at once.
+    if (!replay.isComplete) name(call, 'other');
+    head.onHeaders(headers);
+  };
   let reply: OriginReply | undefined;
   try {
     reply = next({
       ...request,
-      cluster: cluster ?? request.cluster,
-      path: path ?? request.path,
-      requests: replay.open(),
-      avoid: new Set(),
+      ...{ cluster: target, path: path ?? request.path, requests: replay.open(), avoid: new Set() },
+      ...{ onHeaders, onTrailers: head.onTrailers },
     });
-    return goOn(reply, await reply.next());
+    return goOn(reply, await reply.next(), head);
   } catch (error) {
-    if (!(error instanceof AppError)) throw error;
+    if (!(error instanceof AppError) || head.isCommitted) throw error;
     return undefined;
   }
 }
 
-async function* goOn(reply: OriginReply, first: IteratorResult<Uint8Array, undefined>) {
+async function* goOn(reply: OriginReply, first: IteratorResult<Uint8Array, undefined>, head: HeldHead) {
   try {
+    head.commit();
     for (let result = first; !result.done; result = await reply.next()) yield result.value;
   } finally {
     await leaveReply(reply);
@@ -127,17 +142,18 @@ async function* goOn(reply: OriginReply, first: IteratorResult<Uint8Array, undef
 async function remember(request: OriginRequest, replay: Replay, response: Uint8Array, plan: FallbackPlan) {
   for (const step of plan.steps) {
     if (step.kind !== 'cached') continue;
-    const key = await keyOf(request, replay, step.isShared);
+    const key = await keyOf(request, replay, step.isShared, plan.clock);
     if (key !== undefined) plan.cache.store(key, response);
   }
 }
 
 /** Undefined when the requests were not kept whole. A response is another caller's business only when it is shared. */
-async function keyOf(request: OriginRequest, replay: Replay, isShared: boolean): Promise<string | undefined> {
-  if (!replay.isComplete) return undefined;
-  return responseKey(request.path, callerOf(request.exchange.call, isShared), await Array.fromAsync(replay.open()));
-}
-
-function callerOf(call: Call, isShared: boolean): string {
-  return isShared ? '' : callKey(call, 'principal');
+async function keyOf(
+  { exchange: { call }, path }: OriginRequest,
+  replay: Replay,
+  isShared: boolean,
+  clock: Clock,
+): Promise<string | undefined> {
+  if (!(await isWhole(call, replay, clock))) return undefined;
+  return responseKey(path, isShared ? '' : callerOf(call), await Array.fromAsync(replay.open()));
 }

@@ -68,7 +68,7 @@ export const filter = defineFilter({
     const cache = createResponseCache({ maxEntries, maxBytes: maxCacheBytes, clock });
     return rules.map(({ paths, codes, steps }) => ({
       isMatch: globMatcher(paths),
-      layer: createFallbackLayer({ codes, steps: steps.map(readStep), cache, maxReplayBytes, counters }),
+      layer: createFallbackLayer({ codes, steps: steps.map(readStep), cache, maxReplayBytes, counters, clock }),
     }));
   },
   shouldRun: (call, { state }) => state.some(({ isMatch }) => isMatch(call.path)),

@@ -1,5 +1,6 @@
 import { type Clock, type Counters, deadlineOf } from '../../engine/filter.ts';
 import type { OriginCall, OriginLayer, OriginReply, OriginRequest } from '../../origins/origin-call.ts';
+import { WatchedReply } from '../../origins/watched-reply.ts';
 import { createTee } from './tee.ts';
 
 interface MirrorPlan {
@@ -29,7 +30,13 @@ export function createMirrorLayer(plan: MirrorPlan): OriginLayer {
         controller.abort();
       });
       void sendCopy(direct, request, tee.copy, controller, plan).finally(leave);
-      return next({ ...request, requests: tee.main });
+      try {
+        // A call that fails before its requests are read must not leave its copy waiting for them.
+        return new WatchedReply(next({ ...request, requests: tee.main }), { first: () => {}, ended: tee.leave });
+      } catch (error) {
+        tee.leave();
+        throw error;
+      }
     },
   };
 }

@@ -1,11 +1,15 @@
+import { maxKeptRequests } from '../../origins/replay.ts';
+
 /** One source read by two: the main reader sets the pace, the copy never holds it back. */
 export interface Tee {
   readonly main: AsyncIterable<Uint8Array>;
   /** Fails when the copy lags behind by more than the bound, or the main reader leaves before the end. */
   readonly copy: AsyncIterable<Uint8Array>;
+  /** Nobody will read `main` any more: a copy that is not whole by now never will be. */
+  leave(): void;
 }
 
-/** Why a copy is not whole: more than its bound waited in it, or the main reader left before the end. */
+/** Why a copy is not whole: more than its bound (or `maxKeptRequests`) waited in it, or the main reader left before the end. */
 export type TeeBreak = 'overrun' | 'left';
 
 /** `broken` is called once when the copy is given up; its reader, which may not be reading, must then be stopped. */
@@ -19,7 +23,7 @@ export function createTee(source: AsyncIterable<Uint8Array>, maxBytes: number, b
   function give(item: Uint8Array): void {
     if (isBroken) return;
     bytes += item.byteLength;
-    if (bytes > maxBytes) breakOff('overrun');
+    if (bytes > maxBytes || waiting.length >= maxKeptRequests) breakOff('overrun');
     else waiting.push(item);
     wake();
   }
@@ -61,5 +65,5 @@ export function createTee(source: AsyncIterable<Uint8Array>, maxBytes: number, b
     }
   }
 
-  return { main: main(), copy: copy() };
+  return { main: main(), copy: copy(), leave: () => breakOff('left') };
 }

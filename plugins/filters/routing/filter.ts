@@ -1,7 +1,7 @@
 import { defineFilter } from '../../engine/filter.ts';
 import { hasLocalLayer } from '../../origins/origin-call.ts';
 import { openClusters } from './clusters.ts';
-import { createProxy } from './proxy-answer.ts';
+import { createProxy, id } from './proxy-answer.ts';
 import { routingConfig } from './routing-config.ts';
 import { compileRules } from './rules.ts';
 
@@ -11,7 +11,7 @@ import { compileRules } from './rules.ts';
  * call here. Without a rule or a layer the call goes on as if this filter were not there.
  */
 export const filter = defineFilter({
-  id: 'showrunner.routing',
+  id,
   version: '1.0.0',
   type: 'endpoint',
   order: 0,

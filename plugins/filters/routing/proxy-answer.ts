@@ -8,6 +8,7 @@ import {
   contextKey,
   deadlineOf,
   type Logger,
+  localRefusal,
   type StreamAnswer,
 } from '../../engine/filter.ts';
 import { type AttemptLog, formatAttempts } from '../../origins/attempts.ts';
@@ -15,7 +16,7 @@ import { codeOf, isFault } from '../../origins/call-codes.ts';
 import type { Cluster } from '../../origins/cluster.ts';
 import { copyMetadata } from '../../origins/copy-metadata.ts';
 import { leaveReply, type OriginCall, type OriginReply, withLayers } from '../../origins/origin-call.ts';
-import { clusterUnknown } from '../../origins/origin-errors.ts';
+import { clusterUnknown, isOwnBound } from '../../origins/origin-errors.ts';
 
 interface ProxyDeps {
   readonly clusters: ReadonlyMap<string, Cluster>;
@@ -28,6 +29,9 @@ interface ProxyDeps {
 const originAttempts = contextKey<AttemptLog>('origin_attempts');
 
 const logIntervalMs = 1000;
+
+/** Id of the routing filter. */
+export const id = 'showrunner.routing';
 
 /** Makes answers that come from a cluster, or from the endpoint in this process through the layers of the call. */
 export function createProxy({ clusters, showAttempts, clock, log }: ProxyDeps) {
@@ -77,6 +81,7 @@ export function createProxy({ clusters, showAttempts, clock, log }: ProxyDeps) {
       });
     return new ProxiedReply(start, (error) => {
       if (error !== undefined) report(call, attempts, error);
+      if (isOwnBound(error)) localRefusal.set(call, id);
       if (showAttempts && attempts.length > 0) {
         call.responseTrailers.set('x-origin-attempts', formatAttempts(attempts));
       }

@@ -14,6 +14,8 @@ const outlier = schema.shape({
   minHosts: schema.withDefault(schema.integer(2, 10_000), 5),
   minRequests: schema.withDefault(schema.integer(1, 1_000_000), 100),
   stdevFactor: schema.withDefault(schema.number(0.1, 10), 1.9),
+  /** A call without an answer whose caller allowed less counts as nothing. */
+  minTimeoutMs: schema.withDefault(schema.integer(0, 60_000), 100),
 });
 
 const cluster = schema.shape({

@@ -57,9 +57,14 @@ async function* decodeAll(desc: MethodEntry['desc']['input'], requests: AsyncIte
   for await (const bytes of requests) yield decodeRequest(desc, bytes as Uint8Array);
 }
 
+/** Reads on to the end: a filter that copies or keeps the requests learns only there that it has all of them. */
 async function onlyItem(path: string, items: AsyncIterable<unknown>): Promise<unknown> {
-  for await (const item of items) return item;
-  throw answerInvalid(path, 'passed no request on to the endpoint');
+  const all: unknown[] = [];
+  for await (const item of items) {
+    if (all.push(item) > 1) throw answerInvalid(path, 'passed more than one request on to the endpoint');
+  }
+  if (all.length === 0) throw answerInvalid(path, 'passed no request on to the endpoint');
+  return all[0];
 }
 
 /** The request of a unary or server-streaming call as a stream of one. */
