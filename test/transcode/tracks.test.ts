@@ -6,6 +6,7 @@ import type { LoudnessReport } from '../../workers/transcode/encode/loudness.ts'
 import { planAudio } from '../../workers/transcode/plan/plan-audio.ts';
 import type { TranscodeResult } from '../../workers/transcode/publish/encode-set.ts';
 import { planText } from '../../workers/transcode/text/plan-text.ts';
+import { parseSrt } from '../../workers/transcode/text/srt.ts';
 import { cleanCueText, parseWebVtt, webVttSegment } from '../../workers/transcode/text/webvtt.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
 import type { JobRun } from './run-job.ts';
@@ -14,7 +15,9 @@ import { createTranscodeFixture, smallLadder, type TranscodeFixture } from './tr
 
 const english = `1
 00:00:00,500 --> 00:00:01,500
-Plain words & <b>bold</b> ones
+{\\an8}Plain words & <b>bold</b> ones
+
+after a blank line
 
 2
 00:00:01,800 --> 00:00:02,300
@@ -34,24 +37,35 @@ Style: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10
 
 [Events]
 Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
-Dialogue: 0,0:00:01.00,0:00:03.00,Default,,0,0,0,,{\\i1}Schräge{\\i0} Worte
+Dialogue: 0,0:00:01.00,0:00:03.00,Default,,0,0,0,,{\\i1}Schräge{\\i0} Worte\\N\\Nund mehr
+Dialogue: 0,0:00:03.00,0:00:03.50,Default,,0,0,0,,{\\p1}m 0 0 l 10 10 0 10{\\p0}
+`;
+
+const french = `WEBVTT
+
+sign
+00:01.000 --> 00:02.000 line:0 position:10% align:left
+<v Anne>Voix &amp; <i.loud>couleur <c.yellow>jaune</c></i>
 `;
 
 /** Four seconds with stereo English, quiet 5.1 German as its default, a commentary, and subtitles in SRT and ASS. */
 async function manyTracks(fixture: TranscodeFixture): Promise<string> {
-  const [srt, ass] = [join(fixture.dir, 'en.srt'), join(fixture.dir, 'de.ass')];
+  const [srt, ass, vtt] = ['en.srt', 'de.ass', 'fr.vtt'].map((name) => join(fixture.dir, name));
+  assert.ok(srt && ass && vtt);
   await writeFile(srt, english);
   await writeFile(ass, german);
+  await writeFile(vtt, french);
   const sine = (hz: number, db: number) => `sine=f=${hz}:r=48000:d=4,volume=${db}dB`;
   const surround = `${sine(300, -30)}[c];[c]pan=5.1|FL=c0|FR=c0|FC=c0|LFE=c0|BL=c0|BR=c0`;
   const inputs = [numberedFrames('25/1', 4), `${sine(440, -6)},pan=stereo|c0=c0|c1=c0`, surround, sine(880, -20)];
   return makeSource('many-tracks.mkv', [
     ...inputs.flatMap((graph) => ['-f', 'lavfi', '-i', graph]),
-    ...['-i', srt, '-i', ass],
-    ...['-map', '0:v', '-map', '1:a', '-map', '2:a', '-map', '3:a', '-map', '4:s', '-map', '5:s'],
-    ...[...sourceCodec, '-c:a', 'flac', '-c:s:0', 'srt', '-c:s:1', 'ass'],
+    ...['-i', srt, '-i', ass, '-i', vtt],
+    ...['-map', '0:v', '-map', '1:a', '-map', '2:a', '-map', '3:a', '-map', '4:s', '-map', '5:s', '-map', '6:s'],
+    ...[...sourceCodec, '-c:a', 'flac', '-c:s:0', 'srt', '-c:s:1', 'ass', '-c:s:2', 'copy'],
     ...['-metadata:s:a:0', 'language=eng', '-metadata:s:a:1', 'language=ger', '-metadata:s:a:2', 'language=eng'],
     ...['-metadata:s:a:2', 'title=Director', '-metadata:s:s:0', 'language=eng', '-metadata:s:s:1', 'language=ger'],
+    ...['-metadata:s:s:2', 'language=fre'],
     ...['-disposition:a:0', '0', '-disposition:a:1', 'default', '-disposition:a:2', 'comment'],
     ...['-disposition:s:0', 'hearing_impaired', '-disposition:s:1', 'forced'],
   ]);
@@ -177,6 +191,7 @@ describe('audio and text of a title', () => {
       [
         ...['audio de main', 'audio de main', 'audio de main', 'audio en alternate', 'audio en alternate'],
         ...['audio en commentary', 'audio en commentary', 'text en caption', 'text de forced-subtitle'],
+        'text fr subtitle',
       ],
     );
     assert.ok(mpd.includes('<BaseURL>text/en/subtitles.vtt</BaseURL>'));
@@ -187,11 +202,16 @@ describe('audio and text of a title', () => {
       await textOf('text/en/subtitles.vtt'),
       [
         'WEBVTT\n',
-        '00:00:00.500 --> 00:00:01.500\nPlain words &amp; <b>bold</b> ones\n',
+        '00:00:00.500 --> 00:00:01.500 line:0\nPlain words &amp; <b>bold</b> ones\nafter a blank line\n',
         '00:00:01.800 --> 00:00:02.300\nalert(1) across an edge\n',
       ].join('\n'),
     );
-    assert.match(await textOf('text/de/subtitles.vtt'), /00:00:01\.000 --> 00:00:03\.000\n<i>Schräge<\/i> Worte/);
+    const [, ...cues] = (await textOf('text/de/subtitles.vtt')).split('\n\n');
+    assert.deepEqual(cues, ['00:00:01.000 --> 00:00:03.000\n<i>Schräge</i> Worte\nund mehr\n']);
+    assert.equal(
+      await textOf('text/fr/subtitles.vtt'),
+      'WEBVTT\n\n00:00:01.000 --> 00:00:02.000 line:0 position:10% align:left\nVoix &amp; <i>couleur jaune</i>\n',
+    );
   });
 
   it('has subtitles in HLS segments with a clock, which ffmpeg reads back', async () => {
@@ -226,6 +246,21 @@ describe('loudness of audio whose peaks leave no room for a gain', () => {
 });
 
 describe('text of cues', () => {
+  it('stands where SRT puts it, by the places of a number pad', () => {
+    const places = Array.from({ length: 9 }, (_, index) => {
+      return `${index + 1}\n00:00:0${index},000 --> 00:00:0${index},500\n{\\an${index + 1}}{\\fs20}<font size="9">x</font>\n`;
+    });
+    const cues = parseSrt(places.join('\n'));
+    assert.deepEqual(
+      cues.map(({ settings, text }) => [settings, text]),
+      [
+        ...['align:left', '', 'align:right'].map((align) => [align, 'x']),
+        ...['line:50% align:left', 'line:50%', 'line:50% align:right'].map((place) => [place, 'x']),
+        ...['line:0 align:left', 'line:0', 'line:0 align:right'].map((place) => [place, 'x']),
+      ],
+    );
+  });
+
   it('keeps known tags and entities, and makes text of all other markup', () => {
     const text = 'a < b & c --> d <i>e</i> &amp; <script>f</script> <v Bob>g\n\n  h  ';
     const clean = 'a &lt; b &amp; c --&gt; d <i>e</i> &amp; &lt;script&gt;f&lt;/script&gt; &lt;v Bob&gt;g\nh';

@@ -14,7 +14,8 @@ import { arePartsWhole, type StoredPart } from '../read-part.ts';
 import { sourceInput } from '../source/probe-streams.ts';
 import { findJson, putJsonOnce } from '../stored-json.ts';
 import { runtimeFor, type TranscodeDeps } from '../transcode-deps.ts';
-import { fitCues, parseWebVtt, writeWebVtt } from './webvtt.ts';
+import { parseSrt } from './srt.ts';
+import { fitCues, parseWebVtt, plainTags, writeWebVtt } from './webvtt.ts';
 
 /** Commit record of a title's subtitles: whole WebVTT files, in the plan's order. */
 export type TextRecord = {
@@ -26,9 +27,11 @@ const maxFileBytes = 64 * 1024 ** 2;
 const timeoutMs = 3_600_000;
 
 function textArguments(plan: TranscodePlan, source: string, paths: readonly string[]): string[] {
-  const outputs = plan.subtitles.flatMap(({ streamIndex }, index) => [
-    ...['-map', `0:${streamIndex}`, '-c:s', 'webvtt', '-map_metadata', '-1', '-avoid_negative_ts', 'disabled'],
-    ...['-f', 'webvtt', paths[index] ?? ''],
+  const outputs = plan.subtitles.flatMap(({ streamIndex, codec }, index) => [
+    ...['-map', `0:${streamIndex}`, '-map_metadata', '-1', '-avoid_negative_ts', 'disabled'],
+    // WebVTT is copied: what ffmpeg decodes of it has no settings any more.
+    ...(codec === 'webvtt' ? ['-c:s', 'copy', '-f', 'webvtt'] : ['-c:s', 'srt', '-f', 'srt']),
+    paths[index] ?? '',
   ]);
   return ['-copyts', ...sourceInput(plan.source.demuxer, source), ...outputs];
 }
@@ -38,7 +41,7 @@ async function extract(deps: TranscodeDeps, context: JobContext, plan: Transcode
   const { build } = runtime.binaries;
   if (build !== plan.encoderBuild) throw encoderMismatch(plan.encoderBuild, build);
   const source = await sourcePath(deps.objects, plan, context.signal);
-  const paths = plan.subtitles.map(({ id }) => join(context.workDir, `${id}.vtt`));
+  const paths = plan.subtitles.map(({ id }) => join(context.workDir, `${id}.txt`));
   const end = await runFfmpeg(
     { ...runtime, limits: { ...runtime.limits, maxFileBytes } },
     { args: textArguments(plan, source, paths), timeoutMs, noProgressMs: 600_000 },
@@ -48,7 +51,11 @@ async function extract(deps: TranscodeDeps, context: JobContext, plan: Transcode
   const startMs = Math.round(plan.video.startTicks * toNumber(plan.video.timeBase) * 1000);
   const durationMs = Math.floor((plan.frameCount * plan.rate.den * 1000) / plan.rate.num);
   return Promise.all(
-    paths.map(async (path) => writeWebVtt(fitCues(parseWebVtt(await readFile(path, 'utf8')), -startMs, durationMs))),
+    paths.map(async (path, index) => {
+      const file = await readFile(path, 'utf8');
+      const cues = plan.subtitles[index]?.codec === 'webvtt' ? parseWebVtt(plainTags(file)) : parseSrt(file);
+      return writeWebVtt(fitCues(cues, -startMs, durationMs));
+    }),
   );
 }
 

@@ -6,6 +6,8 @@ export type PlannedText = {
   /** Unique in the title, also its folder: `main`, `en`, `en-2`. */
   readonly id: string;
   readonly streamIndex: number;
+  /** As ffmpeg names it. */
+  readonly codec: string;
   /** BCP 47, empty when unknown. */
   readonly language: string;
   /** What the source calls it; empty = nothing. */
@@ -39,9 +41,9 @@ export function planText(streams: readonly SourceText[]): { planned: PlannedText
       const name = language.toLowerCase() || 'main';
       const count = (taken.get(name) ?? 0) + 1;
       taken.set(name, count);
-      const { streamIndex, title, forced, hearingImpaired } = stream;
+      const { streamIndex, codec, title, forced, hearingImpaired } = stream;
       const id = count === 1 ? name : `${name}-${count}`;
-      planned.push({ id, streamIndex, language, title, forced, hearingImpaired });
+      planned.push({ id, streamIndex, codec, language, title, forced, hearingImpaired });
     }
   }
   return { planned, refused };

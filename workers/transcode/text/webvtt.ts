@@ -36,6 +36,16 @@ export function cleanCueText(text: string): string {
   return lines.filter((line) => line !== '').join('\n');
 }
 
+/**
+ * Text of a foreign WebVTT cue without what stands for style, speaker or karaoke: `<v Ann><c.loud>Hi</c>` becomes `Hi`.
+ * The words stay, and so do the tags that {@link cleanCueText} knows, though not their classes.
+ */
+export function plainTags(text: string): string {
+  return text
+    .replaceAll(/<\/?(?:c|v|lang)(?:[.\s][^>]*)?>|<\d[\d:.]*>/g, '')
+    .replaceAll(/<(b|i|u|ruby|rt)[.\s][^>]*>/g, '<$1>');
+}
+
 /** Cues of a WebVTT file in order of time; blocks that are none (notes, styles, regions) are left out. */
 export function parseWebVtt(file: string): Cue[] {
   const blocks = file.replaceAll(/\r\n?/g, '\n').split(/\n{2,}/);
