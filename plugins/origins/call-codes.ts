@@ -26,9 +26,17 @@ export function isUnprocessed(error: unknown): boolean {
 
 const codes = new Map<string, Code>(Object.entries(Code));
 
+/** Names of all codes of failures. */
+export const failureNames: readonly string[] = [...codes.keys()].filter((name) => name !== 'OK');
+
+/** The code of a name; undefined for what is none. */
+export function codeNamed(name: string): Code | undefined {
+  return codes.get(name);
+}
+
 /** A list of status code names, e.g. `["UNAVAILABLE"]`, read as a set of codes. */
 export const codeNames: Schema<ReadonlySet<Code>> = {
-  expects: `a list of ${[...codes.keys()].filter((name) => name !== 'OK').join(', ')}`,
+  expects: `a list of ${failureNames.join(', ')}`,
   read: (raw, at, faults) => {
     const read = new Set<Code>();
     for (const [index, name] of (Array.isArray(raw) ? raw : [undefined]).entries()) {

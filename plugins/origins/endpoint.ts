@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net';
 import { messageOf } from '../engine/filter.ts';
 
 /** Where one instance of an origin listens. */
@@ -15,8 +16,14 @@ export interface Discovery {
   close(): void;
 }
 
-/** `host:port`, `grpc://host:port` or, with TLS, `grpcs://host:port`; IPv6 hosts in brackets. */
-export const addressForm = /^(?:grpcs?:\/\/)?(?:[\w.-]{1,253}|\[[0-9a-fA-F:]{2,39}\]):\d{1,5}$/;
+const addressForm = /^(?:grpcs?:\/\/)?(?:[\w.-]{1,253}|\[([0-9a-fA-F:]{2,39})\]):(\d{1,5})$/;
+
+/** True for `host:port`, `grpc://host:port` and, with TLS, `grpcs://host:port`; IPv6 hosts in brackets. */
+export function isAddress(text: string): boolean {
+  const [isFormed, ipv6, port] = addressForm.exec(text) ?? [];
+  return isFormed !== undefined && Number(port) >= 1 && Number(port) <= 65_535 && (ipv6 === undefined || isIPv6(ipv6));
+}
+
 const maxEndpoints = 10_000;
 
 /** The same instances in one order, each once: two lists of equal text are equal. */
@@ -40,7 +47,7 @@ export function parseEndpoints(text: string): readonly Endpoint[] {
 
 function readEndpoint(raw: unknown, index: number): Endpoint {
   const { address, zone = '' } = (raw ?? {}) as { address?: unknown; zone?: unknown };
-  if (typeof address !== 'string' || !addressForm.test(address)) {
+  if (typeof address !== 'string' || !isAddress(address)) {
     throw new Error(`entry ${index}: address must be host:port or grpcs://host:port`);
   }
   if (typeof zone !== 'string') throw new Error(`entry ${index}: zone must be text`);

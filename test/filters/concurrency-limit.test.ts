@@ -279,7 +279,7 @@ describe('the concurrency limit', () => {
     const faulty = [{ unary: { initial: 0 } }, { shares: { a: 2 } }, { algorithm: 'none' }, { tolerance: 0.5 }];
     for (const config of faulty) await rejectsWith(start(config), Code.INVALID_ARGUMENT, 'FILTER_CONFIG_INVALID');
     for (const config of [{ shares: { a: 0.7, b: 0.7 } }, { unary: { initial: 10, min: 20 } }]) {
-      await rejectsWith(start(config), Code.FAILED_PRECONDITION, 'FILTER_LOAD_FAILED');
+      await rejectsWith(start(config), Code.INVALID_ARGUMENT, 'FILTER_CONFIG_INVALID');
     }
   });
 });

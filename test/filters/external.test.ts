@@ -130,6 +130,6 @@ describe('a filter in a process of its own', () => {
     judge = () => assert.fail('it was asked');
     await using engine = await start({ enabled: false });
     await runCall(engine, createFakeCall());
-    await assert.rejects(start({ target: undefined }), /target is missing/);
+    await assert.rejects(start({ target: undefined }), /config.target: expected host:port/);
   });
 });

@@ -276,7 +276,7 @@ describe('fault injection', () => {
       await rejectsWith(start({ rules: [rule] }), Code.INVALID_ARGUMENT, 'FILTER_CONFIG_INVALID');
     }
     for (const rule of [{ abortAfter: 1 }, { resetSpread: 1 }, { resetAfter: 1, abort: 'ABORTED', abortAfter: 1 }]) {
-      await rejectsWith(start({ rules: [rule] }), Code.FAILED_PRECONDITION, 'FILTER_LOAD_FAILED');
+      await rejectsWith(start({ rules: [rule] }), Code.INVALID_ARGUMENT, 'FILTER_CONFIG_INVALID');
     }
   });
 });

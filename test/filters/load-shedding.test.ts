@@ -214,6 +214,6 @@ describe('load shedding', () => {
     ];
     for (const config of faulty) await rejectsWith(start(config), Code.INVALID_ARGUMENT, 'FILTER_CONFIG_INVALID');
     const starting = start({ heap: { throttleAt: 0.9, saturateAt: 0.9 } });
-    await rejectsWith(starting, Code.FAILED_PRECONDITION, 'FILTER_LOAD_FAILED');
+    await rejectsWith(starting, Code.INVALID_ARGUMENT, 'FILTER_CONFIG_INVALID');
   });
 });

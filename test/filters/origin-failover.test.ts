@@ -84,7 +84,10 @@ describe('multi-region failover', () => {
     for (let i = 0; i < 20; i++) assert.equal(await call(10), Code.DEADLINE_EXCEEDED);
     const patient = await Promise.all([1, 2, 3].map(() => call(1_500)));
     assert.deepEqual(new Set(patient), new Set([Code.DEADLINE_EXCEEDED]));
-    assert.equal((await bed.client.echo({}, { deadlineMs: 20_000 })).text, 'away');
+    // The server learns of the end of their time a little later than they do.
+    let next = await call(1_500);
+    while (next === Code.DEADLINE_EXCEEDED) next = await call(1_500);
+    assert.equal(Object(next).text, 'away');
   });
 
   it('does not leave a home region for its own bound on calls in progress', async () => {

@@ -252,10 +252,10 @@ describe('routing to remote origins', () => {
     ['two places for one cluster', { clusters: { c: { endpoints: [], file: '/x' } } }, /give one of endpoints/],
     ['a malformed address', { clusters: { c: { endpoints: [{ address: 'nowhere' }] } } }, /no host:port/],
     ['a missing file', { clusters: { c: { file: '/nowhere.json' } } }, /ENOENT/],
-    ['a rule without a target', { rules: [{ name: 'r' }] }, /rule r: give one of/],
-    ['a rule with two', { rules: [{ name: 'r', local: true, answer: {} }] }, /rule r: give one of/],
+    ['a rule without a target', { rules: [{ name: 'r' }] }, /rules\[0\]: give one of/],
+    ['a rule with two', { rules: [{ name: 'r', local: true, answer: {} }] }, /rules\[0\]: give one of/],
     ['a rule to an unknown cluster', { rules: [{ name: 'r', cluster: 'no' }] }, /there is no cluster no/],
-    ['a code that is none', { rules: [{ name: 'r', answer: { code: 'BAD' } }] }, /BAD is no failure code/],
+    ['a code that is none', { rules: [{ name: 'r', answer: { code: 'BAD' } }] }, /answer.code: expected one of/],
   ] as const) {
     it(`does not load with ${what}`, async () => {
       await assert.rejects(startRouted({ filters: { routing } }), message);

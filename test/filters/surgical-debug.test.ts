@@ -154,12 +154,8 @@ describe('surgical debugging', () => {
 
   it('refuses rules that cannot be', async () => {
     const load = (fields: object) => start({ rules: [rule(fields)] });
-    await rejectsWith(load({}), Code.FAILED_PRECONDITION, 'FILTER_LOAD_FAILED');
-    await rejectsWith(
-      load({ paths: ['*'], expiresAt: 'tomorrow-ish' }),
-      Code.FAILED_PRECONDITION,
-      'FILTER_LOAD_FAILED',
-    );
-    await rejectsWith(load({ paths: ['*'], maxCalls: 0 }), Code.INVALID_ARGUMENT, 'FILTER_CONFIG_INVALID');
+    for (const faulty of [{}, { paths: ['*'], expiresAt: 'tomorrow-ish' }, { paths: ['*'], maxCalls: 0 }]) {
+      await rejectsWith(load(faulty), Code.INVALID_ARGUMENT, 'FILTER_CONFIG_INVALID');
+    }
   });
 });

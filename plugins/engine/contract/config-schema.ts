@@ -18,6 +18,9 @@ export interface Schema<T> {
 /** The type that a schema reads. */
 export type SchemaValue<S> = S extends Schema<infer T> ? T : never;
 
+/** Says what is wrong at a place within a value. */
+type FaultTeller = (place: string, description: string) => void;
+
 function checked<T>(expects: string, accept: (raw: unknown) => raw is T): Schema<T> {
   return {
     expects,
@@ -151,6 +154,26 @@ function shape<S extends Record<string, Schema<unknown>>>(
   };
 }
 
+/**
+ * A value of which more must hold than its form says. `check` sees it only when its form is right, and tells what is
+ * wrong with its place within the value, e.g. `rules[0].path`; '' is the value itself.
+ */
+function where<T>(inner: Schema<T>, check: (value: T, fault: FaultTeller) => void): Schema<T> {
+  return {
+    ...inner,
+    read: (raw, at, faults) => {
+      const before = faults.length;
+      const value = inner.read(raw, at, faults);
+      if (faults.length > before) return value;
+      check(value, (place, description) => {
+        const isWithin = place !== '' && !place.startsWith('[');
+        faults.push({ field: isWithin ? `${at}.${place}` : `${at}${place}`, description });
+      });
+      return value;
+    },
+  };
+}
+
 /** Building blocks for a filter's `config`. All faults of a configuration are found in one reading. */
 export const schema = {
   text,
@@ -164,4 +187,5 @@ export const schema = {
   optional,
   shape,
   secret,
+  where,
 } as const;

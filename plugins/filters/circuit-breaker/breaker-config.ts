@@ -17,8 +17,7 @@ const codes = [
 ] as const;
 const failures = ['UNKNOWN', 'DEADLINE_EXCEEDED', 'INTERNAL', 'UNAVAILABLE', 'DATA_LOSS'] as const;
 
-/** Configuration of `showrunner.circuit-breaker`. */
-export const breakerConfig = schema.shape({
+const fields = schema.shape({
   enabled: withDefault(schema.flag(), false),
   /** What has a breaker of its own. */
   by: withDefault(schema.oneOf(...callKeyKinds), 'service'),
@@ -52,6 +51,11 @@ export const breakerConfig = schema.shape({
   minTimeoutMs: withDefault(schema.integer(0, 60_000), 100),
   /** Most breakers; the one used longest ago makes room, closed ones first. */
   maxKeys: withDefault(schema.integer(1, 1e6), 10_000),
+});
+
+/** Configuration of `showrunner.circuit-breaker`. */
+export const breakerConfig = schema.where(fields, ({ openMs, maxOpenMs }, fault) => {
+  if (maxOpenMs < openMs) fault('maxOpenMs', 'expected at least openMs');
 });
 
 /** The configuration as it was read. */

@@ -1,4 +1,4 @@
-import { type SchemaValue, schema } from '../../engine/filter.ts';
+import { callPriorities, type SchemaValue, schema } from '../../engine/filter.ts';
 
 const { withDefault } = schema;
 const codes = ['DEADLINE_EXCEEDED', 'UNAVAILABLE', 'RESOURCE_EXHAUSTED', 'ABORTED', 'INTERNAL', 'UNKNOWN'] as const;
@@ -7,22 +7,27 @@ const codes = ['DEADLINE_EXCEEDED', 'UNAVAILABLE', 'RESOURCE_EXHAUSTED', 'ABORTE
 const algorithmNames = ['gradient', 'vegas', 'aimd', 'original-gradient2', 'original-vegas', 'original-aimd'] as const;
 
 /** Bounds of one limit, in calls. */
-const limitOf = (initial: number, most: number) => ({
-  initial: withDefault(schema.integer(1, 100_000), initial),
-  min: withDefault(schema.integer(1, 100_000), 4),
-  max: withDefault(schema.integer(1, 100_000), most),
-});
+const limitOf = (most: number, start: number) =>
+  schema.where(
+    schema.shape({
+      initial: withDefault(schema.integer(1, 100_000), start),
+      min: withDefault(schema.integer(1, 100_000), 4),
+      max: withDefault(schema.integer(1, 100_000), most),
+    }),
+    ({ initial, min, max }, fault) => {
+      if (min > initial || initial > max) fault('initial', 'expected min ≤ initial ≤ max');
+    },
+  );
 
-/** Configuration of `showrunner.concurrency-limit`. */
-export const limitConfig = schema.shape({
+const fields = schema.shape({
   enabled: withDefault(schema.flag(), false),
   algorithm: withDefault(schema.oneOf(...algorithmNames), 'gradient'),
   /** Latency that is tolerated, as a multiple of the unloaded one; absent = 1.5, for AIMD 2. */
   tolerance: schema.optional(schema.number(1, 3)),
   /** Limit of unary calls. */
-  unary: withDefault(schema.shape(limitOf(50, 1000)), { initial: 50, min: 4, max: 1000 }),
+  unary: withDefault(limitOf(1000, 50), { initial: 50, min: 4, max: 1000 }),
   /** Limit of streams, which hold their place until they end. */
-  streams: withDefault(schema.shape(limitOf(500, 10_000)), { initial: 500, min: 4, max: 10_000 }),
+  streams: withDefault(limitOf(10_000, 500), { initial: 500, min: 4, max: 10_000 }),
   /** What the guaranteed shares are for: priorities (as load-shedding grants them) or principal ids. */
   partitionBy: withDefault(schema.oneOf('none', 'priority', 'principal'), 'none'),
   /** Share of the limit, 0-1, by partition; together at most 1. They bind only while the limit is reached. */
@@ -39,6 +44,16 @@ export const limitConfig = schema.shape({
     '/grpc.reflection.*/*',
     '/showrunner.filters.*/*',
   ]),
+});
+
+/** Configuration of `showrunner.concurrency-limit`. */
+export const limitConfig = schema.where(fields, ({ partitionBy, shares }, fault) => {
+  const total = [...shares.values()].reduce((sum, share) => sum + share, 0);
+  if (total > 1 + 1e-9) fault('shares', 'expected shares that add up to 1 at most');
+  if (partitionBy !== 'priority') return;
+  for (const name of shares.keys()) {
+    if (!callPriorities.some((priority) => priority === name)) fault(`shares.${name}`, 'expected a priority');
+  }
 });
 
 /** The configuration as it was read. */

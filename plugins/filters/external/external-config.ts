@@ -1,13 +1,13 @@
 import { type SchemaValue, schema } from '../../engine/filter.ts';
+import { originAddress } from '../../origins/config-parts.ts';
 
 const { optional, withDefault } = schema;
 const keys = schema.list(schema.text(1, 128), 100);
 
-/** Configuration of `showrunner.external`. */
-export const externalConfig = schema.shape({
+const fields = schema.shape({
   enabled: withDefault(schema.flag(), false),
   /** `host:port`, or `grpcs://host:port`, of the server that judges. */
-  target: optional(schema.text(1, 256)),
+  target: optional(originAddress),
   /** Globs on the paths that it judges. */
   paths: withDefault(schema.list(schema.text(1, 256), 100), [
     '*',
@@ -27,6 +27,11 @@ export const externalConfig = schema.shape({
   responseHeaders: withDefault(keys, []),
   /** Most calls that it is told of at once in `observe`; it is not told of others. */
   maxObserved: withDefault(schema.integer(1, 10_000), 100),
+});
+
+/** Configuration of `showrunner.external`. */
+export const externalConfig = schema.where(fields, ({ enabled, target }, fault) => {
+  if (enabled && target === undefined) fault('target', 'expected host:port or grpcs://host:port');
 });
 
 /** The configuration as it was read. */

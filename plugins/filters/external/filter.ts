@@ -70,7 +70,6 @@ function isSet(into: CallMetadata, key: string, value: string): boolean {
 }
 
 function openState(config: ExternalConfig) {
-  if (config.enabled && config.target === undefined) throw new Error('target is missing');
   return {
     target: config.target ?? '',
     isJudged: pathMatcher(config.paths),

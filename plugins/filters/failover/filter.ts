@@ -1,4 +1,4 @@
-import { createCounters, defineFilter, type SchemaValue, schema } from '../../engine/filter.ts';
+import { createCounters, defineFilter, schema } from '../../engine/filter.ts';
 import { addLayer } from '../../origins/origin-call.ts';
 import { watchFile } from '../../origins/watched-file.ts';
 import { createFailoverLayer, type RegionGroup } from './failover-layer.ts';
@@ -7,7 +7,7 @@ import { createRegionSwitch } from './region-switch.ts';
 const ms = schema.integer(1, 86_400_000);
 const name = schema.text(1, 64);
 
-const group = schema.shape({
+const groupFields = schema.shape({
   /** In order of preference, the home region first; clusters of the routing filter. */
   regions: schema.list(schema.shape({ name, cluster: name }), 20),
   windowMs: schema.withDefault(ms, 10_000),
@@ -21,7 +21,15 @@ const group = schema.shape({
   stepMs: schema.withDefault(ms, 20_000),
 });
 
-const config = schema.shape({
+const group = schema.where(groupFields, ({ regions, holdMs, maxHoldMs, steps }, fault) => {
+  if (new Set(regions.map((region) => region.name)).size < Math.max(2, regions.length)) {
+    fault('regions', 'expected at least two, each with a name of its own');
+  }
+  if (maxHoldMs < holdMs) fault('maxHoldMs', 'expected at least holdMs');
+  if (steps.some((share, index) => share < (steps[index - 1] ?? 0))) fault('steps', 'expected shares that grow');
+});
+
+const fields = schema.shape({
   /** By the cluster that rules of the routing filter name; none = the filter is off. */
   groups: schema.optional(schema.table(group, 100)),
   /** Regions that get no calls. */
@@ -30,6 +38,18 @@ const config = schema.shape({
   isolationFile: schema.optional(schema.text()),
   maxReplayBytes: schema.withDefault(schema.integer(0, 16_777_216), 262_144),
 });
+
+const config = schema.where(fields, ({ groups, isolated }, fault) => {
+  const known = namesOf(groups?.values() ?? []);
+  for (const [index, region] of isolated.entries()) {
+    // A slip in a name would leave the calls where they must not be.
+    if (!known.has(region)) fault(`isolated[${index}]`, `no group has a region ${region}`);
+  }
+});
+
+function namesOf(groups: Iterable<Pick<RegionGroup, 'regions'>>): ReadonlySet<string> {
+  return new Set([...groups].flatMap(({ regions }) => regions.map((region) => region.name)));
+}
 
 function parseRegions(text: string): readonly string[] {
   const raw: unknown = JSON.parse(text);
@@ -40,10 +60,6 @@ function parseRegions(text: string): readonly string[] {
 function isolate(group: RegionGroup, names: readonly string[]): void {
   const indices = group.regions.flatMap((region, index) => (names.includes(region.name) ? [index] : []));
   group.choice.isolate(new Set(indices));
-}
-
-function checkRegions(cluster: string, { regions }: SchemaValue<typeof group>): void {
-  if (regions.length < 2) throw new Error(`group ${cluster}: needs at least two regions`);
 }
 
 /**
@@ -62,11 +78,14 @@ export const filter = defineFilter({
   open: async (settings, { clock, random, log }) => {
     const groups = new Map<string, RegionGroup>();
     for (const [cluster, entry] of settings.groups ?? []) {
-      checkRegions(cluster, entry);
       const choice = createRegionSwitch(entry.regions.length, entry, { clock, random });
       groups.set(cluster, { regions: entry.regions, choice, minTimeoutMs: entry.minTimeoutMs });
     }
+    const known = namesOf(groups.values());
     const apply = (listed: readonly string[]) => {
+      // The file may be one for many servers, which have other groups.
+      const unknown = listed.filter((region) => !known.has(region));
+      if (unknown.length > 0) log.warn('isolated regions that no group has', { regions: unknown.join(', ') });
       for (const one of groups.values()) isolate(one, [...settings.isolated, ...listed]);
     };
     const path = settings.isolationFile;

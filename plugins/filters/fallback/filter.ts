@@ -1,10 +1,13 @@
 import { Code, createCounters, defineFilter, globMatcher, type SchemaValue, schema } from '../../engine/filter.ts';
 import { codeNames } from '../../origins/call-codes.ts';
+import { bytesOf, encodedMessages, someGlobs } from '../../origins/config-parts.ts';
 import { addLayer } from '../../origins/origin-call.ts';
 import { createFallbackLayer, type FallbackStep } from './fallback-layer.ts';
 import { createResponseCache } from './response-cache.ts';
 
-const step = schema.shape({
+const methodPath = /^\/[\w.]+\/\w+$/;
+
+const stepFields = schema.shape({
   /** `cached`: the last good response to the same request; `other`: another cluster or method; `static`: fixed messages. */
   kind: schema.oneOf('cached', 'other', 'static'),
   /** Of `cached`: older ones do not count. */
@@ -14,14 +17,21 @@ const step = schema.shape({
   /** Of `other`: a cluster of the routing filter, a path, or both. */
   cluster: schema.optional(schema.text(1, 64)),
   path: schema.optional(schema.text(3, 256)),
-  /** Of `static`: encoded messages in base64; an empty text is the empty message. */
-  messages: schema.withDefault(schema.list(schema.text(0, 1_000_000), 100), []),
+  /** Of `static`. */
+  messages: schema.withDefault(encodedMessages, []),
+});
+
+const step = schema.where(stepFields, ({ kind, cluster, path }, fault) => {
+  if (kind === 'other' && cluster === undefined && path === undefined) fault('', 'needs a cluster or a path');
+  if (path !== undefined && !methodPath.test(path)) fault('path', 'expected /package.Service/Method');
 });
 
 const rule = schema.shape({
-  paths: schema.list(schema.text(1, 256), 100),
+  paths: someGlobs,
   codes: schema.withDefault(codeNames, new Set<Code>([Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.INTERNAL])),
-  steps: schema.list(step, 5),
+  steps: schema.where(schema.list(step, 5), (steps, fault) => {
+    if (steps.length === 0) fault('', 'expected at least one');
+  }),
 });
 
 const config = schema.shape({
@@ -38,10 +48,9 @@ function readStep(given: SchemaValue<typeof step>): FallbackStep {
     case 'cached':
       return { kind, maxAgeMs, isShared: given.shared };
     case 'other':
-      if (cluster === undefined && path === undefined) throw new Error('a step "other" needs a cluster or a path');
       return { kind, cluster, path };
     case 'static':
-      return { kind, messages: given.messages.map((text) => new Uint8Array(Buffer.from(text, 'base64'))) };
+      return { kind, messages: bytesOf(given.messages) };
   }
 }
 

@@ -1,9 +1,17 @@
 import { type SchemaValue, schema } from '../../engine/filter.ts';
-import { abortCodes, maxAbortAfter, maxDelayMs, maxMessagesBeforeReset, messageRates } from './fault.ts';
+import {
+  abortCodes,
+  findCode,
+  maxAbortAfter,
+  maxDelayMs,
+  maxMessagesBeforeReset,
+  messageRates,
+  wrongIn,
+} from './fault.ts';
 
 const { optional, withDefault } = schema;
 
-const rule = schema.shape({
+const ruleFields = schema.shape({
   /** Globs on the path. */
   paths: withDefault(schema.list(schema.text(1, 256), 100), ['*']),
   /** Share of these calls that get the fault. */
@@ -20,6 +28,11 @@ const rule = schema.shape({
   resetAfter: optional(schema.integer(0, maxMessagesBeforeReset)),
   /** Up to so many more, drawn per call. */
   resetSpread: optional(schema.integer(0, maxMessagesBeforeReset)),
+});
+
+const rule = schema.where(ruleFields, (fault, tell) => {
+  const wrong = wrongIn({ ...fault, abort: fault.abort === undefined ? undefined : findCode(fault.abort) });
+  if (wrong !== undefined) tell('', wrong);
 });
 
 /** Configuration of `showrunner.fault-injection`. */

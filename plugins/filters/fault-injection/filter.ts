@@ -7,7 +7,7 @@ import {
   globMatcher,
   type Random,
 } from '../../engine/filter.ts';
-import { type Fault, findCode, parseFault, wrongIn } from './fault.ts';
+import { type Fault, findCode, parseFault } from './fault.ts';
 import { type FaultConfig, faultConfig } from './fault-config.ts';
 import { type ActiveFault, beginFault, injected, passMessage } from './message-faults.ts';
 
@@ -61,11 +61,7 @@ export const filter = defineFilter({
   config: faultConfig,
   isEnabled: ({ enabled }) => enabled,
   open: (config, { random }) => {
-    const { rules, seed } = config;
-    for (const [index, { abort, ...rest }] of rules.entries()) {
-      const wrong = wrongIn({ ...rest, abort: abort === undefined ? undefined : findCode(abort) });
-      if (wrong !== undefined) throw new Error(`rules[${index}]: ${wrong}`);
-    }
+    const { seed } = config;
     const own = seed === undefined ? random : createSeededRandom(seed);
     return {
       faultOf: faultFinder(config, own),

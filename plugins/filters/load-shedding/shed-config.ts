@@ -6,10 +6,15 @@ const priority = schema.oneOf(...callPriorities);
 /** Where a source begins to count (pressure 0) and where it is full (pressure 1). */
 const range = (throttleAt: number, saturateAt: number, most: number) =>
   withDefault(
-    schema.shape({
-      throttleAt: withDefault(schema.number(0, most), throttleAt),
-      saturateAt: withDefault(schema.number(0, most), saturateAt),
-    }),
+    schema.where(
+      schema.shape({
+        throttleAt: withDefault(schema.number(0, most), throttleAt),
+        saturateAt: withDefault(schema.number(0, most), saturateAt),
+      }),
+      (given, fault) => {
+        if (given.throttleAt >= given.saturateAt) fault('saturateAt', 'expected more than throttleAt');
+      },
+    ),
     { throttleAt, saturateAt },
   );
 

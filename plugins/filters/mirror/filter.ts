@@ -1,9 +1,10 @@
 import { createCounters, defineFilter, globMatcher, schema } from '../../engine/filter.ts';
+import { someGlobs } from '../../origins/config-parts.ts';
 import { addLayer } from '../../origins/origin-call.ts';
 import { createMirrorLayer } from './mirror-layer.ts';
 
 const rule = schema.shape({
-  paths: schema.list(schema.text(1, 256), 100),
+  paths: someGlobs,
   /** A cluster of the routing filter. */
   cluster: schema.text(1, 64),
   percent: schema.withDefault(schema.number(0, 100), 100),

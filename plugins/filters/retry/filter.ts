@@ -7,7 +7,7 @@ import { createRetryLayer } from './retry-layer.ts';
 const globs = schema.list(schema.text(1, 256), 100);
 const ms = schema.integer(0, 600_000);
 
-const config = schema.shape({
+const fields = schema.shape({
   /** Globs on paths whose calls may be tried again; none = the filter is off. */
   paths: schema.withDefault(globs, []),
   /** Tries in all, the first included. */
@@ -28,6 +28,10 @@ const config = schema.shape({
   budgetLeast: schema.withDefault(schema.integer(0, 1000), 3),
   /** Requests kept to be sent again, per call; larger ones are tried once. */
   maxReplayBytes: schema.withDefault(schema.integer(0, 16_777_216), 262_144),
+});
+
+const config = schema.where(fields, ({ baseMs, maxMs }, fault) => {
+  if (maxMs < baseMs) fault('maxMs', 'expected at least baseMs');
 });
 
 /**

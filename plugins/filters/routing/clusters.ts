@@ -1,7 +1,7 @@
 import type { Clock, Logger, Origins, Random } from '../../engine/filter.ts';
 import { type Cluster, createCluster } from '../../origins/cluster.ts';
 import { createDnsDiscovery, createFileDiscovery, createStaticDiscovery } from '../../origins/discovery.ts';
-import { addressForm, type Discovery } from '../../origins/endpoint.ts';
+import type { Discovery } from '../../origins/endpoint.ts';
 import { type ClusterEntry, outlierDefaults, type RoutingConfig } from './routing-config.ts';
 
 interface ClusterSetDeps {
@@ -19,7 +19,7 @@ export async function openClusters(
   const opened = new Map<string, Cluster>();
   try {
     for (const [name, entry] of clusters ?? []) {
-      const discovery = discoveryOf(name, entry, deps);
+      const discovery = discoveryOf(entry, deps);
       const cluster = createCluster(
         {
           ...{ name, zone, spillAt: entry.spillAt, maxRequests: entry.maxRequests, timeoutMs: entry.timeoutMs },
@@ -39,16 +39,8 @@ export async function openClusters(
   }
 }
 
-function discoveryOf(name: string, { endpoints, file, dns }: ClusterEntry, deps: ClusterSetDeps): Discovery {
-  if ([endpoints, file, dns].filter((given) => given !== undefined).length !== 1) {
-    throw new Error(`cluster ${name}: give one of endpoints, file and dns`);
-  }
+function discoveryOf({ endpoints, file, dns }: ClusterEntry, deps: ClusterSetDeps): Discovery {
   if (file !== undefined) return createFileDiscovery(file, deps);
   if (dns !== undefined) return createDnsDiscovery({ ...dns, ...deps });
-  for (const { address } of endpoints ?? []) {
-    if (!addressForm.test(address)) {
-      throw new Error(`cluster ${name}: ${address} is no host:port or grpcs://host:port`);
-    }
-  }
   return createStaticDiscovery(endpoints ?? []);
 }

@@ -1,11 +1,13 @@
 import { type SchemaValue, schema } from '../../engine/filter.ts';
+import { failureNames } from '../../origins/call-codes.ts';
+import { encodedMessages, originAddress, sentMetadata } from '../../origins/config-parts.ts';
 
 const percent = schema.number(0, 100);
 const ms = schema.integer(1, 3_600_000);
 const globs = schema.list(schema.text(1, 256), 100);
-const address = schema.text(3, 300);
+const hostForm = /^[\w.-]+$/;
 
-const outlier = schema.shape({
+const outlierFields = schema.shape({
   consecutiveErrors: schema.withDefault(schema.integer(1, 1000), 5),
   sweepMs: schema.withDefault(ms, 10_000),
   baseEjectionMs: schema.withDefault(ms, 30_000),
@@ -18,18 +20,26 @@ const outlier = schema.shape({
   minTimeoutMs: schema.withDefault(schema.integer(0, 60_000), 100),
 });
 
-const cluster = schema.shape({
+const outlier = schema.where(outlierFields, ({ baseEjectionMs, maxEjectionMs }, fault) => {
+  if (maxEjectionMs < baseEjectionMs) fault('maxEjectionMs', 'expected at least baseEjectionMs');
+});
+
+const dns = schema.shape({
+  host: schema.where(schema.text(1, 253), (host, fault) => {
+    if (!hostForm.test(host)) fault('', 'expected the name of a host');
+  }),
+  port: schema.integer(1, 65_535),
+  zone: schema.withDefault(schema.text(0, 64), ''),
+});
+
+const clusterFields = schema.shape({
   /** One of `endpoints`, `file` and `dns` says where the instances are. */
-  endpoints: schema.optional(schema.list(schema.shape({ address, zone: schema.withDefault(schema.text(0, 64), '') }))),
+  endpoints: schema.optional(
+    schema.list(schema.shape({ address: originAddress, zone: schema.withDefault(schema.text(0, 64), '') })),
+  ),
   /** JSON file of `[{"address", "zone"}]`, followed as it changes. */
   file: schema.optional(schema.text()),
-  dns: schema.optional(
-    schema.shape({
-      host: schema.text(1, 253),
-      port: schema.integer(1, 65_535),
-      zone: schema.withDefault(schema.text(0, 64), ''),
-    }),
-  ),
+  dns: schema.optional(dns),
   /** Longest call, streams included; absent = the caller's deadline alone. */
   timeoutMs: schema.optional(ms),
   maxRequests: schema.withDefault(schema.integer(1, 1_000_000), 1024),
@@ -37,7 +47,7 @@ const cluster = schema.shape({
   spillAt: schema.withDefault(schema.integer(1, 1_000_000), 32),
   outlier: schema.optional(outlier),
   /** Sent with each request, e.g. a token of this service. */
-  metadata: schema.optional(schema.table(schema.text(0, 4096), 50)),
+  metadata: schema.optional(sentMetadata),
   /** Keys of the caller's metadata that are not sent on. */
   dropMetadata: schema.withDefault(schema.list(schema.text(1, 256), 100), [
     'authorization',
@@ -46,16 +56,20 @@ const cluster = schema.shape({
   ] as const),
 });
 
-const answer = schema.shape({
-  /** Name of a failure code; absent = success with `messages`. */
-  code: schema.optional(schema.text(2, 32)),
-  text: schema.withDefault(schema.text(0, 1024), ''),
-  /** Encoded messages in base64; an empty text is the empty message. */
-  messages: schema.withDefault(schema.list(schema.text(0, 1_000_000), 100), []),
-  headers: schema.optional(schema.table(schema.text(0, 4096), 50)),
+const cluster = schema.where(clusterFields, ({ endpoints, file, dns }, fault) => {
+  const given = [endpoints, file, dns].filter((place) => place !== undefined);
+  if (given.length !== 1) fault('', 'give one of endpoints, file and dns');
 });
 
-const rule = schema.shape({
+const answer = schema.shape({
+  /** Name of a failure code; absent = success with `messages`. */
+  code: schema.optional(schema.oneOf(...failureNames)),
+  text: schema.withDefault(schema.text(0, 1024), ''),
+  messages: schema.withDefault(encodedMessages, []),
+  headers: schema.optional(sentMetadata),
+});
+
+const ruleFields = schema.shape({
   /** Shown in errors and as the `x-route` header when `showRoute` is set. */
   name: schema.withDefault(schema.text(1, 64), 'unnamed'),
   /** Globs on the path, e.g. `/shop.v1.*`; absent = every path. */
@@ -74,8 +88,12 @@ const rule = schema.shape({
   answer: schema.optional(answer),
 });
 
-/** Configuration of `showrunner.routing`. */
-export const routingConfig = schema.shape({
+const rule = schema.where(ruleFields, ({ local, cluster, answer }, fault) => {
+  const targets = [local, cluster !== undefined, answer !== undefined].filter(Boolean);
+  if (targets.length !== 1) fault('', 'give one of local, cluster and answer');
+});
+
+const fields = schema.shape({
   /** Zone of this process. */
   zone: schema.withDefault(schema.text(0, 64), ''),
   clusters: schema.optional(schema.table(cluster, 200)),
@@ -85,6 +103,15 @@ export const routingConfig = schema.shape({
   showAttempts: schema.withDefault(schema.flag(), false),
   /** Tell callers the rule in the `x-route` header. */
   showRoute: schema.withDefault(schema.flag(), false),
+});
+
+/** Configuration of `showrunner.routing`. */
+export const routingConfig = schema.where(fields, ({ rules, clusters }, fault) => {
+  for (const [index, { cluster }] of rules.entries()) {
+    if (cluster !== undefined && !clusters?.has(cluster)) {
+      fault(`rules[${index}].cluster`, `there is no cluster ${cluster}`);
+    }
+  }
 });
 
 /** The configuration as it was read. */

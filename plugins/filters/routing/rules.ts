@@ -2,12 +2,13 @@ import {
   type Answer,
   AppError,
   type Call,
-  Code,
   callKey,
   globMatcher,
   type Random,
   type TextMatcher,
 } from '../../engine/filter.ts';
+import { codeNamed } from '../../origins/call-codes.ts';
+import { bytesOf } from '../../origins/config-parts.ts';
 import type { AnswerConfig, RoutingConfig, RuleConfig } from './routing-config.ts';
 
 /** Where a rule sends a call: to a cluster, to the endpoint in this process (undefined), or to a fixed answer. */
@@ -23,14 +24,9 @@ type Matcher = (call: Call) => boolean;
 /** Gives the route of the first rule that matches; undefined when none does. */
 export type RuleTable = (call: Call) => Route | undefined;
 
-/** Throws an Error that names the rule when one is contradictory or names an unknown cluster. */
-export function compileRules({ rules, clusters }: RoutingConfig, random: Random): RuleTable {
+/** Makes the table of the configured rules. */
+export function compileRules({ rules }: RoutingConfig, random: Random): RuleTable {
   const compiled = rules.map((rule) => {
-    const targets = [rule.local, rule.cluster !== undefined, rule.answer !== undefined].filter(Boolean).length;
-    if (targets !== 1) throw new Error(`rule ${rule.name}: give one of local, cluster and answer`);
-    if (rule.cluster !== undefined && !clusters?.has(rule.cluster)) {
-      throw new Error(`rule ${rule.name}: there is no cluster ${rule.cluster}`);
-    }
     const answer = rule.answer && fixedAnswer(rule.name, rule.answer);
     const route: Route = { rule: rule.name, cluster: rule.cluster, answer };
     return { matchers: matchersOf(rule, random), route };
@@ -74,11 +70,8 @@ function shareOf(text: string): number {
 }
 
 function fixedAnswer(rule: string, { code, text, messages, headers }: AnswerConfig): (call: Call) => Answer {
-  const failure = code === undefined ? undefined : Object.entries(Code).find(([name]) => name === code)?.[1];
-  if (code !== undefined && (failure === undefined || failure === Code.OK)) {
-    throw new Error(`rule ${rule}: ${code} is no failure code`);
-  }
-  const bytes = messages.map((message) => new Uint8Array(Buffer.from(message, 'base64')));
+  const failure = code === undefined ? undefined : codeNamed(code);
+  const bytes = bytesOf(messages);
   return (call) => {
     for (const [key, value] of headers ?? []) call.responseHeaders.set(key, value);
     if (failure === undefined) return { messages: bytes };

@@ -20,7 +20,7 @@ import { createStepMeter } from './step-meter.ts';
 const id = 'showrunner.stress';
 const { optional, withDefault } = schema;
 
-const stressConfig = schema.shape({
+const fields = schema.shape({
   enabled: withDefault(schema.flag(), false),
   /** Globs on the paths that take part. */
   paths: withDefault(schema.list(schema.text(1, 256), 100), ['*', '!/grpc.*', '!/showrunner.filters.*']),
@@ -43,6 +43,10 @@ const stressConfig = schema.shape({
   maxSteps: withDefault(schema.integer(1, 1000), 100),
   /** Percent that is admitted when the ramp is over; absent = 0 of mirrored calls, 100 of real ones. */
   restPercent: optional(schema.number(0, 100)),
+});
+
+const stressConfig = schema.where(fields, ({ startPercent, maxPercent }, fault) => {
+  if (maxPercent < startPercent) fault('maxPercent', 'expected at least startPercent');
 });
 
 type StressConfig = SchemaValue<typeof stressConfig>;

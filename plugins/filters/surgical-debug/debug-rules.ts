@@ -3,8 +3,7 @@ import { type Call, globMatcher, type SchemaValue, schema, type TextMatcher } fr
 const { optional, withDefault } = schema;
 const globs = optional(schema.list(schema.text(1, 256), 100));
 
-/** Which calls are looked at: all of the given criteria hold. At least one is to be given. */
-export const debugRule = schema.shape({
+const fields = schema.shape({
   /** Shown in the lines of its calls. */
   name: schema.text(1, 64),
   /** Globs on the principal's id. */
@@ -14,9 +13,18 @@ export const debugRule = schema.shape({
   /** Globs on request metadata, by key in lower case. */
   headers: withDefault(schema.table(schema.text(1, 256), 20), new Map<string, string>()),
   /** When the rule ends, e.g. `2026-01-31T12:00:00Z`; a day after it was loaded at the latest. */
-  expiresAt: schema.text(10, 40),
+  expiresAt: schema.where(schema.text(10, 40), (text, fault) => {
+    if (Number.isNaN(Date.parse(text))) fault('', 'expected a time, e.g. 2026-01-31T12:00:00Z');
+  }),
   /** Most calls that are looked at. */
   maxCalls: withDefault(schema.integer(1, 10_000), 20),
+});
+
+/** Which calls are looked at: all of the given criteria hold. At least one is to be given: not every call is meant. */
+export const debugRule = schema.where(fields, ({ principals, paths, headers }, fault) => {
+  if (principals === undefined && paths === undefined && headers.size === 0) {
+    fault('', 'expected principals, paths or headers');
+  }
 });
 
 /** A rule as it is configured. */
@@ -45,19 +53,11 @@ function matcherOf(rule: DebugRule): (call: Call) => boolean {
   };
 }
 
-/**
- * Gives the first rule that a call falls under and that is neither over nor used up. Throws on a time that cannot be
- * read, and on a rule without criteria, which would look at every call.
- */
+/** Gives the first rule that a call falls under and that is neither over nor used up. */
 export function createDebugRules(rules: readonly DebugRule[], nowMs: number) {
   const live = rules.map((rule) => {
-    const asked = Date.parse(rule.expiresAt);
-    if (Number.isNaN(asked)) throw new Error(`rule ${rule.name}: expiresAt is no time`);
-    if (rule.principals === undefined && rule.paths === undefined && rule.headers.size === 0) {
-      throw new Error(`rule ${rule.name}: expected principals, paths or headers`);
-    }
     const state: LiveRule = { name: rule.name, left: rule.maxCalls };
-    return { state, endsAt: Math.min(asked, nowMs + longestMs), matches: matcherOf(rule) };
+    return { state, endsAt: Math.min(Date.parse(rule.expiresAt), nowMs + longestMs), matches: matcherOf(rule) };
   });
   return {
     find: (call: Call, now: number): LiveRule | undefined =>
