@@ -2,6 +2,7 @@ import type { Clock } from '../../server/core/clock.ts';
 import type { Logger } from '../../server/core/log.ts';
 import type { JsonObject } from '../nbformat/json-value.ts';
 import { type ExecuteOutcome, missingReply, readExecuteReply } from './execute-reply.ts';
+import { type ExecuteTimes, noteTime } from './execute-times.ts';
 import type { IncomingChannel, KernelChannels } from './kernel-channels.ts';
 import type { KernelExit, KernelProcess } from './kernel-process.ts';
 import type { Kernelspec } from './kernelspec.ts';
@@ -21,8 +22,8 @@ export interface Kernel {
   listen(listener: (message: WireMessage) => void): void;
   /** Asks for kernel_info; true when the reply came AND anything was ever heard on iopub: our subscription works. */
   probe(replyWaitMs: number): Promise<boolean>;
-  /** Runs code; `ended` never rejects and resolves after reply and idle, or when the kernel died. */
-  execute(code: string, options?: ExecuteOptions): { readonly id: string; readonly ended: Promise<ExecuteOutcome> };
+  /** Runs code; one at a time. */
+  execute(code: string, options?: ExecuteOptions): Execution;
   /**
    * Makes a kernel that is ready also quick to use and to end; call once, before any cell. Leaves no trace in the
    * notebook: no name, no count, no output.
@@ -52,6 +53,15 @@ export interface Kernel {
   refusedMessages(): number;
   /** Sends new state to the kernel's end of a comm (widgets). */
   sendComm(commId: string, data: JsonObject): void;
+}
+
+/** A request to run code. */
+interface Execution {
+  readonly id: string;
+  /** Never rejects; resolves after reply and idle, or when the kernel died. */
+  readonly ended: Promise<ExecuteOutcome>;
+  /** Filled while it runs. */
+  readonly times: ExecuteTimes;
 }
 
 interface ExecuteOptions {
@@ -94,9 +104,11 @@ export function createKernel({ spec, process, clock, log, open, refusedMessages 
   let isHeard = false;
   let isLeaving = false;
   let listener: (message: WireMessage) => void = () => {};
+  let timed: Pick<Execution, 'id' | 'times'> = { id: '', times: {} };
 
   const channels = open((channel, message) => {
     requests.touch();
+    if (message.parentId === timed.id) noteTime(timed.times, channel, message);
     if (channel === 'iopub') receiveIopub(message);
     else if (channel === 'stdin') refuseInput(message);
     else if (channel === 'shell' && message.parentId !== undefined) {
@@ -125,7 +137,7 @@ export function createKernel({ spec, process, clock, log, open, refusedMessages 
     channels.send('stdin', 'input_reply', { value: '' });
   }
 
-  function execute(code: string, { silent = false, mayFail = false }: ExecuteOptions = {}) {
+  function execute(code: string, { silent = false, mayFail = false }: ExecuteOptions = {}): Execution {
     const id = channels.send('shell', 'execute_request', {
       code,
       silent,
@@ -140,7 +152,8 @@ export function createKernel({ spec, process, clock, log, open, refusedMessages 
       isLeaving ||= reply.asksExit;
       return { kind: 'replied', reply };
     });
-    return { id, ended };
+    timed = { id, times: {} };
+    return { ...timed, ended };
   }
 
   const barrier = createOutputBarrier({

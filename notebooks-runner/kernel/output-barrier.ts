@@ -51,7 +51,8 @@ export function createOutputBarrier({ execute, settles, deliver }: OutputBarrier
   function releaseHeld(): void {
     for (const [name, filter] of filters ?? []) {
       const text = filter.rest();
-      if (text !== '') deliver({ type: 'stream', id: '', parentId: undefined, content: { name, text }, metadata: {} });
+      if (text !== '')
+        deliver({ type: 'stream', id: '', parentId: undefined, date: '', content: { name, text }, metadata: {} });
     }
     filters = undefined;
   }

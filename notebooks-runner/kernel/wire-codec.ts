@@ -7,6 +7,8 @@ export interface WireMessage {
   readonly id: string;
   /** msg_id of the request it belongs to; undefined when the kernel names none. */
   readonly parentId: string | undefined;
+  /** When it was sent, as the kernel dates it; empty when it does not. */
+  readonly date: string;
   readonly content: JsonObject;
   readonly metadata: JsonObject;
   /** Raw frames behind the signed ones, e.g. arrays of a widget; absent when there are none. */
@@ -77,6 +79,7 @@ function toMessage(parts: readonly Buffer[]): WireMessage | undefined {
     type: header['msg_type'],
     id: typeof header['msg_id'] === 'string' ? header['msg_id'] : '',
     parentId: typeof parentId === 'string' ? parentId : undefined,
+    date: typeof header['date'] === 'string' ? header['date'] : '',
     content: isJsonObject(content) ? content : {},
     metadata: isJsonObject(metadata) ? metadata : {},
   };

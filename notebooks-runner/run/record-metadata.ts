@@ -109,13 +109,18 @@ function exactOf(exactParameters: JsonObject): JsonObject {
   return Object.keys(exactParameters).length === 0 ? {} : { exact_parameters: exactParameters };
 }
 
-/** Writes the same two records into a code cell. */
+/**
+ * Writes the same two records into a code cell, and `metadata.execution` as nbclient does: what stood there is of another
+ * run.
+ */
 export function stampCodeCell(cell: Cell, record: CellRecord): void {
   const { status, startedAtMs, durationMs, error } = record;
   const endedAtMs = startedAtMs === undefined || durationMs === undefined ? undefined : startedAtMs + durationMs;
   const paper = papermillStatus[status];
   const exception = paper === 'failed' ? true : paper === 'completed' ? false : null;
   cell.metadata['papermill'] = papermillCell(paper, exception, startedAtMs, endedAtMs);
+  delete cell.metadata['execution'];
+  if (record.times !== undefined) cell.metadata['execution'] = { ...record.times };
   const own = cell.metadata['showrunner'];
   const timeout = isJsonObject(own) ? own['timeout_seconds'] : undefined;
   cell.metadata['showrunner'] = {

@@ -1,5 +1,6 @@
 import type { Clock } from '../../server/core/clock.ts';
 import type { ExecuteOutcome } from '../kernel/execute-reply.ts';
+import type { ExecuteTimes } from '../kernel/execute-times.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import type { CodeCell } from '../nbformat/notebook.ts';
 import type { CellOutputs } from '../outputs/cell-outputs.ts';
@@ -21,6 +22,7 @@ export interface CellEnd {
   readonly isCleanExit: boolean;
   /** False when the kernel never confirmed that all output had come. */
   readonly isOutputComplete: boolean;
+  readonly times: ExecuteTimes;
 }
 
 interface RunCellOptions {
@@ -50,7 +52,8 @@ export async function runCell(options: RunCellOptions): Promise<CellEnd> {
       ? () => {}
       : clock.schedule(cellTimeoutMs, () => stop.request({ kind: 'cell_timeout', timeoutMs: cellTimeoutMs }));
   const stopIdleWatch = watchIdle(options);
-  let outcome = await execute(options);
+  const { times, ...executed } = await execute(options);
+  let { outcome } = executed;
   cancelTimer();
   stopIdleWatch();
   const isOutputComplete = await kernel.barrier();
@@ -67,7 +70,7 @@ export async function runCell(options: RunCellOptions): Promise<CellEnd> {
   if (end.error !== undefined && (isOurs || !outputs.hasError())) {
     outputs.error(end.error.ename, end.error.evalue, end.error.traceback);
   }
-  return { ...end, executionCount: end.executionCount ?? router.executionCount(), isOutputComplete };
+  return { ...end, executionCount: end.executionCount ?? router.executionCount(), isOutputComplete, times };
 }
 
 /** Ends the run when the cell puts nothing out for too long; gives the function that stops watching. */
@@ -90,18 +93,18 @@ export function redactedError({ ename, evalue, traceback }: CellError, redactor:
 }
 
 /** Sends the cell; a kernel that was still discarding requests after an earlier failure gets it again. */
-async function execute({ kernel, cell, router, stop, clock, mayFail }: RunCellOptions): Promise<ExecuteOutcome> {
+async function execute({ kernel, cell, router, stop, clock, mayFail }: RunCellOptions) {
   for (let resends = 0; ; resends++) {
-    const { id, ended } = kernel.execute(cell.source, { mayFail });
+    const { id, ended, times } = kernel.execute(cell.source, { mayFail });
     router.bind(id);
     const outcome = await ended;
     const isAborted = outcome.kind === 'replied' && outcome.reply.status === 'aborted';
-    if (!isAborted || resends === maxResends || stop.reason() !== undefined) return outcome;
+    if (!isAborted || resends === maxResends || stop.reason() !== undefined) return { outcome, times };
     await clock.sleep(resendDelayMs * (resends + 1));
   }
 }
 
-type Judgement = Omit<CellEnd, 'isOutputComplete'>;
+type Judgement = Omit<CellEnd, 'isOutputComplete' | 'times'>;
 
 function judge(outcome: ExecuteOutcome, { stop, kernel, cell, mayFail }: RunCellOptions): Judgement {
   const plain = { executionCount: null, isErrorExpected: false, isCleanExit: false };

@@ -93,10 +93,10 @@ async function runOne(options: RunCellsOptions, router: CellRouter, target: Runn
   const cellTimeoutMs = plan.timeoutMsOf(cell) ?? options.cellTimeoutMs;
   const end = await runCell({ ...options, cell, outputs: cellOutputs, router, cellTimeoutMs, mayFail });
   const durationMs = Math.round(clock.monotonic() - startedMs);
-  const { status, error, executionCount, isErrorExpected } = end;
+  const { status, error, executionCount, isErrorExpected, times } = end;
   const replay = status === 'succeeded' ? compareReplay(options, cell, index) : undefined;
   const counts = cellOutputs.counts();
-  state.update(target, { status, error, executionCount, isErrorExpected, replay, durationMs, ...counts });
+  state.update(target, { status, error, executionCount, isErrorExpected, times, replay, durationMs, ...counts });
   if (!end.isOutputComplete) state.warn(`cells[${index}]: the kernel never confirmed that all output had come`);
   emit({ type: 'cell:finished', index, id, status, durationMs });
   onChange();

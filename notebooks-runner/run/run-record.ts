@@ -1,3 +1,4 @@
+import type { ExecuteTimes } from '../kernel/execute-times.ts';
 import type { JsonObject, JsonValue } from '../nbformat/json-value.ts';
 import type { Notebook } from '../nbformat/notebook.ts';
 
@@ -37,6 +38,8 @@ export interface CellRecord {
   /** Unix ms; undefined when it never started. */
   startedAtMs: number | undefined;
   durationMs: number | undefined;
+  /** What the kernel says of the times; undefined until the cell has ended. */
+  times: ExecuteTimes | undefined;
   error: CellError | undefined;
   /** True when the error was allowed by the tag `raises-exception`: the cell then succeeded. */
   isErrorExpected: boolean;

@@ -175,6 +175,7 @@ function newRecord(cell: CodeCell, index: number, sourceIndex: number | undefine
     executionCount: null,
     startedAtMs: undefined,
     durationMs: undefined,
+    times: undefined,
     error: undefined,
     isErrorExpected: false,
     replay: undefined,

@@ -145,5 +145,5 @@ function merged(outputs: JsonValue[], output: Output): JsonValue[] {
 }
 
 function asMessage(data: JsonObject): WireMessage {
-  return { type: 'comm_msg', id: '', parentId: undefined, content: { data }, metadata: {} };
+  return { type: 'comm_msg', id: '', parentId: undefined, date: '', content: { data }, metadata: {} };
 }

@@ -94,6 +94,15 @@ export function codeCells(notebook: Notebook): CodeCell[] {
   return notebook.cells.filter((cell) => cell.cell_type === 'code');
 }
 
+/** Asserts that the cell tells the four times of its run as nbclient does, in the order in which they come. */
+export function assertTimed(cell: Cell | undefined): void {
+  const times = cell?.metadata['execution'] as Readonly<Record<string, string>> | undefined;
+  const names = ['iopub.status.busy', 'iopub.execute_input', 'shell.execute_reply', 'iopub.status.idle'];
+  assert.deepEqual(Object.keys(times ?? {}).toSorted(), names.toSorted());
+  const [busy = 0, input = 0, reply = 0, idle = 0] = names.map((name) => Date.parse(times?.[name] ?? ''));
+  assert.ok(busy <= input && input <= reply && input <= idle, JSON.stringify(times));
+}
+
 export function statuses(record: RunRecord): string[] {
   return record.cells.map((cell) => cell.status);
 }

@@ -2,7 +2,16 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { KernelSearch } from '../../notebooks-runner/kernel/kernelspec.ts';
-import { code, codeCells, createNotebookBed, onceOn, outputsOf, printed, statuses } from './notebook-bed.ts';
+import {
+  assertTimed,
+  code,
+  codeCells,
+  createNotebookBed,
+  onceOn,
+  outputsOf,
+  printed,
+  statuses,
+} from './notebook-bed.ts';
 import { openPythonOrSkip } from './python-bed.ts';
 
 describe('running a notebook on ipykernel', () => {
@@ -31,6 +40,7 @@ describe('running a notebook on ipykernel', () => {
     );
     assert.equal(record.failure, undefined);
     const cells = codeCells(await bed.readOutput());
+    for (const cell of cells) assertTimed(cell);
     assert.equal(printed(cells[2]), '"é\u2028\\\n');
     const types = outputsOf(cells[2]).map((output) => output.output_type);
     assert.deepEqual(types, ['display_data', 'stream', 'execute_result']);

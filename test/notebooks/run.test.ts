@@ -3,7 +3,16 @@ import { readFile } from 'node:fs/promises';
 import type { RunEvent } from '../../notebooks-runner/run/run-record.ts';
 import { Code } from '../../server/core/codes.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
-import { code, codeCells, createNotebookBed, markdown, outputsOf, printed, statuses } from './notebook-bed.ts';
+import {
+  assertTimed,
+  code,
+  codeCells,
+  createNotebookBed,
+  markdown,
+  outputsOf,
+  printed,
+  statuses,
+} from './notebook-bed.ts';
 
 const papermillMarker = 'papermill-error-cell-tag';
 
@@ -107,10 +116,14 @@ describe('running a notebook on the Deno kernel', () => {
 
   it('does not run cells tagged skip-execution or empty ones and says so', async () => {
     await using bed = await createNotebookBed();
-    const record = await bed.run([code('throw 1', 'skip-execution'), code('  \n'), code('console.log(1)')]);
+    const stale = { execution: { 'iopub.status.busy': '2020-01-01T00:00:00.000Z' }, tags: ['skip-execution'] };
+    const skipping = { ...code('throw 1'), metadata: stale };
+    const record = await bed.run([skipping, code('  \n'), code('console.log(1)')]);
     assert.deepEqual([record.status, statuses(record)], ['succeeded', ['skipped', 'skipped', 'succeeded']]);
-    const [skipped] = codeCells(await bed.readOutput());
+    const [skipped, , ran] = codeCells(await bed.readOutput());
     assert.deepEqual([skipped?.execution_count, skipped?.outputs], [null, []]);
+    assert.equal('execution' in (skipped?.metadata ?? {}), false, 'times of an earlier run');
+    assertTimed(ran);
     assert.match(JSON.stringify(skipped?.metadata['papermill']), /"status":"pending"/);
   });
 
