@@ -37,6 +37,7 @@ function vpx(rung: Rung, gop: number): string[] {
     ...['-deadline', 'good', '-cpu-used', rung.preset, '-row-mt', '0', '-tile-columns', '0', '-crf', String(rung.crf)],
     ...['-b:v', `${rung.maxrateKbps}k`, '-bufsize', `${rung.bufsizeKbps}k`, '-flags:v', '+bitexact'],
     ...['-g', String(gop), '-keyint_min', String(gop)],
+    ...(rung.leastQuantizer === undefined ? [] : ['-qmin', String(rung.leastQuantizer)]),
   ];
 }
 

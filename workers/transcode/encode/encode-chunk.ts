@@ -35,8 +35,13 @@ export type ChunkRecord = {
 
 /** An encode may break its cap by this much: boxes and rounding. */
 const capTolerance = 1.05;
-/** Encodes of a rung that breaks its cap before the job fails. */
-const mostAttempts = 4;
+/** Encodes of a rung that breaks its cap, each under a tighter one. */
+const tighterAttempts = 4;
+/**
+ * Further encodes of VP9, and how coarse they are: on pure noise (the snow of an old television) libvpx takes many
+ * times its cap while it may choose its quantizers. Coarse snow is better than a title that fails.
+ */
+const coarsestVp9 = [60, 63];
 
 interface ChunkWork {
   readonly runtime: FfmpegRuntime;
@@ -96,9 +101,11 @@ async function encodeWhole(work: ChunkWork, rungs: readonly Rung[], paths: reado
 function tighter(rung: Rung, attempt: number): Rung {
   const part = 0.8 ** attempt;
   const coarser = rung.codec === 'vp9' || rung.codec === 'av1' ? 8 * attempt : 0;
+  const leastQuantizer = coarsestVp9[attempt - tighterAttempts];
   return {
     ...rung,
-    crf: Math.min(codecTraits(rung.codec).maxCrf, rung.crf + coarser),
+    ...(leastQuantizer === undefined ? {} : { leastQuantizer }),
+    crf: Math.max(leastQuantizer ?? 0, Math.min(codecTraits(rung.codec).maxCrf, rung.crf + coarser)),
     maxrateKbps: Math.round(rung.maxrateKbps * part),
     bufsizeKbps: Math.round(rung.bufsizeKbps * part),
   };
@@ -113,6 +120,7 @@ async function withinCap(work: ChunkWork, rung: Rung, path: string, cost: Encode
   let { excusedErrors } = cost;
   let cpuSeconds = 0;
   let used = rung;
+  const mostAttempts = tighterAttempts + (rung.codec === 'vp9' ? coarsestVp9.length : 0);
   for (let attempt = 1; ; attempt++) {
     const { data, samples } = await check(work, rung, path);
     const peak = bucketPeakKilobits(samples, work.plan.timescale, rung.maxrateKbps);

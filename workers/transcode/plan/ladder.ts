@@ -25,6 +25,8 @@ export type Rung = {
   readonly height: number;
   /** On the encoder's own scale. */
   readonly crf: number;
+  /** Finest quantizer that may be used, on the encoder's own scale; absent in plans, set to bring VP9 under a cap. */
+  readonly leastQuantizer?: number;
   readonly maxrateKbps: number;
   readonly bufsizeKbps: number;
   /** e.g. `high`; empty where the encoder has only one. */
