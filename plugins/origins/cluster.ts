@@ -53,6 +53,9 @@ export interface Cluster {
   close(): void;
 }
 
+/** Most connections opened ahead per new list, near ones first: thousands at once would hold up every call. */
+const maxWarmed = 100;
+
 type ClusterCounters = Counters<'calls' | 'overloaded' | 'none_known'>;
 
 /** A cluster without instances; `start` finds them. Calls fail with ORIGIN_NONE_KNOWN while there are none. */
@@ -78,10 +81,13 @@ export function createCluster(config: ClusterConfig, { origins, discovery, clock
       return known !== undefined && known.zone === endpoint.zone ? known : createHost(endpoint);
     });
     const kept = new Set(after.map(({ address }) => address));
-    for (const { address } of after) if (!before.has(address)) origins.connect(address);
+    const near = config.zone === '' ? after : after.filter(({ zone }) => zone === config.zone);
+    const far = config.zone === '' ? [] : after.filter(({ zone }) => zone !== config.zone);
+    const added = [...near, ...far].filter(({ address }) => !before.has(address));
+    for (const { address } of added.slice(0, maxWarmed)) origins.connect(address);
     hosts = after;
-    own = config.zone === '' ? hosts : hosts.filter(({ zone }) => zone === config.zone);
-    others = config.zone === '' ? [] : hosts.filter(({ zone }) => zone !== config.zone);
+    own = near;
+    others = far;
     for (const { address } of before.values()) if (!kept.has(address)) origins.release(address);
   }
 

@@ -34,23 +34,43 @@ export interface ResolvedAddress {
 /** Looks a name up; rejects when it cannot be resolved. */
 export type Resolve = (host: string) => Promise<readonly ResolvedAddress[]>;
 
-/** Addresses by DNS; names that only the hosts file knows are found too and hold for 30 s. Rejects when there is none. */
-export const systemResolve: Resolve = async (host) => {
-  const results = await Promise.allSettled([dns.resolve4(host, { ttl: true }), dns.resolve6(host, { ttl: true })]);
-  const found = results.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));
-  if (found.length > 0) return found.map(({ address, ttl }) => ({ address, ttlSeconds: ttl }));
-  return (await dns.lookup(host, { all: true })).map(({ address }) => ({ address, ttlSeconds: 30 }));
-};
+/** Answers that say that there are no such addresses; without one of them nothing is known of them. */
+const noneCodes: ReadonlySet<string> = new Set([dns.NODATA, dns.NOTFOUND]);
+
+/**
+ * Addresses by DNS, of both families. When the servers answer for one alone, the other keeps its last addresses: a lost
+ * datagram must not take half of the instances out. Names that only the hosts file knows are found too and hold for
+ * 30 s. Rejects when there is no address.
+ */
+export function createSystemResolve(resolver: Pick<dns.Resolver, 'resolve4' | 'resolve6'> = dns): Resolve {
+  let last: readonly (readonly ResolvedAddress[])[] = [];
+  return async (host) => {
+    const asked = [resolver.resolve4(host, { ttl: true }), resolver.resolve6(host, { ttl: true })];
+    const results = await Promise.allSettled(asked);
+    const found = results.map((result, index): readonly ResolvedAddress[] => {
+      if (result.status === 'fulfilled') return result.value.map(({ address, ttl }) => ({ address, ttlSeconds: ttl }));
+      if (noneCodes.has(Object(result.reason).code)) return [];
+      return (last[index] ?? []).map(({ address }) => ({ address, ttlSeconds: 0 }));
+    });
+    if (results.some(({ status }) => status === 'fulfilled')) {
+      last = found;
+      return found.flat();
+    }
+    return (await dns.lookup(host, { all: true })).map(({ address }) => ({ address, ttlSeconds: 30 }));
+  };
+}
 
 interface DnsDiscoveryOptions extends DiscoveryDeps {
   readonly host: string;
   readonly port: number;
   readonly zone: string;
-  /** Default `systemResolve`. */
+  /** Default `createSystemResolve()`. */
   readonly resolve?: Resolve;
   /** Bounds of the time between two look-ups, in ms; default 5000 and 300,000. */
   readonly minTtlMs?: number;
   readonly maxTtlMs?: number;
+  /** Longest wait of the start for the first answer, in ms; default 3000. Without one it starts with no instances. */
+  readonly firstWaitMs?: number;
 }
 
 /**
@@ -58,7 +78,8 @@ interface DnsDiscoveryOptions extends DiscoveryDeps {
  * addresses stay; at the start there are then none.
  */
 export function createDnsDiscovery(options: DnsDiscoveryOptions): Discovery {
-  const { host, port, zone, clock, log, resolve = systemResolve, minTtlMs = 5000, maxTtlMs = 300_000 } = options;
+  const { host, port, zone, clock, log, resolve = createSystemResolve(), firstWaitMs = 3000 } = options;
+  const { minTtlMs = 5000, maxTtlMs = 300_000 } = options;
   let isClosed = false;
   let cancel = () => {};
   let last = '';
@@ -85,7 +106,15 @@ export function createDnsDiscovery(options: DnsDiscoveryOptions): Discovery {
   }
 
   return {
-    start: look,
+    start: async (changed) => {
+      const isLate = Promise.withResolvers<void>();
+      const cancelWait = clock.schedule(firstWaitMs, () => {
+        log.warn('no answer to a name yet, it has no instances until then', { host });
+        isLate.resolve();
+      });
+      await Promise.race([look(changed), isLate.promise]);
+      cancelWait();
+    },
     close: () => {
       isClosed = true;
       cancel();

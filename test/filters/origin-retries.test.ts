@@ -100,7 +100,7 @@ describe('retries', () => {
     assert.deepEqual(fleet.calls, [4], 'a negative pushback means no retry');
   });
 
-  it('cut a try at its own limit and go on', async () => {
+  it('cut a try at its own limit and go on, whatever the listed codes are', async () => {
     await using fleet = await startFleet(2, (index) => ({
       echo: async (_request, { signal }) => {
         if (fleet.calls[0] === 1 && fleet.calls[1] === 0) {
@@ -115,7 +115,7 @@ describe('retries', () => {
     await using bed = await startRouted({
       filters: {
         routing: allTo(fleet.endpoints()),
-        retry: { ...retry, tryTimeoutMs: 60, codes: ['DEADLINE_EXCEEDED'] },
+        retry: { ...retry, tryTimeoutMs: 200 },
       },
     });
     assert.match((await bed.client.echo({})).text, /^o\d$/);

@@ -107,4 +107,19 @@ describe('the choice of an origin over real connections', () => {
     );
     await waitUntil('the old connection is let go', () => bed.origins.stats().origins === 1);
   });
+
+  it('opens few connections ahead, however many instances its file has', async () => {
+    await using dir = await createTempDir();
+    const path = join(dir.path, 'shop.json');
+    // Nobody is asked: there is no call.
+    const endpoints = Array.from({ length: 1_500 }, (_, index) => ({
+      address: `127.0.${index >> 8}.${index & 255}:9`,
+      zone: index >= 1_490 ? 'a' : 'b',
+    }));
+    await writeFile(path, JSON.stringify(endpoints));
+    await using bed = await startRouted({
+      filters: { routing: { zone: 'a', clusters: { c: { file: path } }, rules: [{ cluster: 'c' }] } },
+    });
+    assert.equal(bed.origins.stats().origins, 100);
+  });
 });

@@ -1,17 +1,19 @@
 import assert from 'node:assert/strict';
+import { promises as dns } from 'node:dns';
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   createDnsDiscovery,
   createFileDiscovery,
+  createSystemResolve,
   type ResolvedAddress,
-  systemResolve,
 } from '../../plugins/origins/discovery.ts';
 import { type Endpoint, parseEndpoints } from '../../plugins/origins/endpoint.ts';
 import { systemClock } from '../../server/core/clock.ts';
 import { silentLogger } from '../../server/core/log.ts';
 import { createRecordingLogger } from '../rpc/fixtures/echo-server.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
+import { startNameServer } from '../support/name-server.ts';
 import { createTempDir } from '../support/temp-dir.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
@@ -134,8 +136,43 @@ describe('discovery by DNS', () => {
     discovery.close();
   });
 
+  it('does not hold up a start when no server answers, and has the addresses when one does', async () => {
+    const answer = Promise.withResolvers<readonly ResolvedAddress[]>();
+    const clock = createFakeClock();
+    const seen: (readonly Endpoint[])[] = [];
+    const options = { host: 'shop.test', port: 7400, zone: '', clock, log: createRecordingLogger() };
+    const discovery = createDnsDiscovery({ ...options, resolve: () => answer.promise });
+    const ready = discovery.start((endpoints) => seen.push(endpoints));
+    await clock.advance(3000);
+    await ready;
+    assert.equal(seen.length, 0);
+    answer.resolve([{ address: '10.0.0.1', ttlSeconds: 30 }]);
+    await waitUntil('the answer has arrived', () => seen.length === 1);
+    discovery.close();
+    assert.equal(clock.waiting, 0);
+  });
+
   it('resolves names of the hosts file', async () => {
-    const found = await systemResolve('localhost');
+    const found = await createSystemResolve()('localhost');
     assert.ok(found.some(({ address }) => address === '127.0.0.1' || address === '::1'));
+  });
+
+  it('keeps the addresses of a family for which no server answers', async () => {
+    const hasFailed = { A: false, AAAA: false };
+    await using server = await startNameServer((type) => {
+      if (hasFailed[type]) return undefined;
+      return type === 'A' ? ['10.0.0.1', '10.0.0.2'] : ['fd00::1'];
+    });
+    const resolver = new dns.Resolver({ timeout: 200, tries: 1 });
+    resolver.setServers([server.address]);
+    const resolve = createSystemResolve(resolver);
+    const all = ['10.0.0.1', '10.0.0.2', 'fd00::1'];
+    const ask = async () => (await resolve('shop.test')).map(({ address }) => address).sort();
+    assert.deepEqual(await ask(), all);
+    hasFailed.A = true;
+    assert.deepEqual(await ask(), all);
+    assert.deepEqual(await ask(), all);
+    Object.assign(hasFailed, { A: false, AAAA: true });
+    assert.deepEqual(await ask(), all);
   });
 });

@@ -12,7 +12,7 @@ const fields = schema.shape({
   paths: schema.withDefault(globs, []),
   /** Tries in all, the first included. */
   maxAttempts: schema.withDefault(schema.integer(2, 10), 3),
-  /** Longest one try; absent = the rest of the call. */
+  /** Longest one try, after which an idempotent call is tried again; absent = the rest of the call. */
   tryTimeoutMs: schema.optional(schema.integer(1, 600_000)),
   /** Codes after which an idempotent call is tried again; one that reached no origin always is. */
   codes: schema.withDefault(codeNames, new Set<Code>([Code.UNAVAILABLE])),

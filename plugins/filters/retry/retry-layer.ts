@@ -1,12 +1,4 @@
-import {
-  AppError,
-  type Call,
-  type Clock,
-  type Code,
-  type Counters,
-  OriginError,
-  type Random,
-} from '../../engine/filter.ts';
+import { AppError, type Call, type Clock, Code, type Counters, OriginError, type Random } from '../../engine/filter.ts';
 import { codeOf, isUnprocessed } from '../../origins/call-codes.ts';
 import { holdHead } from '../../origins/held-head.ts';
 import {
@@ -62,11 +54,12 @@ async function* retried(
       let reply: OriginReply | undefined;
       let isAnswering = false;
       let waitMs: number | undefined;
+      const tryEndsAt = clock.now() + (plan.tryTimeoutMs ?? Number.POSITIVE_INFINITY);
       try {
         reply = next({
           ...request,
           requests: replay.open(),
-          deadline: Math.min(request.deadline, clock.now() + (plan.tryTimeoutMs ?? Number.POSITIVE_INFINITY)),
+          deadline: Math.min(request.deadline, tryEndsAt),
           onHeaders: head.onHeaders,
           onTrailers: head.onTrailers,
           previousAttempts: retries,
@@ -80,7 +73,7 @@ async function* retried(
         return undefined;
       } catch (error) {
         const mayRetry = !isAnswering && !head.isCommitted && replay.isReplayable;
-        waitMs = mayRetry ? waitBefore(retries + 1, error, request, plan) : undefined;
+        waitMs = mayRetry ? waitBefore(retries + 1, error, tryEndsAt, request, plan) : undefined;
         giveBack?.();
         giveBack = waitMs === undefined ? undefined : budget.take();
         if (waitMs !== undefined && giveBack === undefined) counters.add('budget_refused');
@@ -101,11 +94,20 @@ async function* retried(
 }
 
 /** How long to wait before the n-th retry, in ms; undefined = no retry. */
-function waitBefore(retry: number, error: unknown, request: OriginRequest, plan: RetryPlan): number | undefined {
+function waitBefore(
+  retry: number,
+  error: unknown,
+  tryEndsAt: number,
+  request: OriginRequest,
+  plan: RetryPlan,
+): number | undefined {
   const { clock, counters } = plan;
   const { call } = request.exchange;
   if (call.signal.aborted || !(error instanceof AppError)) return undefined;
-  if (!isUnprocessed(error) && !(plan.codes.has(codeOf(error)) && plan.isIdempotent(call))) return undefined;
+  // What else would the limit of one try be for.
+  const isCut = codeOf(error) === Code.DEADLINE_EXCEEDED && clock.now() >= tryEndsAt;
+  const isListed = isCut || plan.codes.has(codeOf(error));
+  if (!isUnprocessed(error) && !(isListed && plan.isIdempotent(call))) return undefined;
   const pushbackMs = error instanceof OriginError ? error.pushbackMs : undefined;
   if (pushbackMs !== undefined && (pushbackMs < 0 || pushbackMs > plan.maxPushbackMs)) {
     counters.add('pushed_back');
