@@ -73,6 +73,28 @@ describe('the circuit breaker filter', () => {
     await lost.end();
   });
 
+  it('closes by streams that answer, however long they go on', async () => {
+    const clock = createFakeClock();
+    await using engine = await start({ probeLeaseMs: 300 }, clock);
+    await fail(engine, 4, Code.INTERNAL);
+    await clock.advance(1100);
+    const probe = engine.open(createFakeCall({ kind: 'server_stream', method: 'Watch' }));
+    await probe?.inbound?.();
+    assert.equal(await reasonOf(engine), 'CIRCUIT_OPEN');
+    await probe?.responseMessage?.({});
+    await clock.advance(300);
+    assert.equal(await reasonOf(engine), undefined);
+    await probe?.responseMessage?.({});
+    probe?.end?.({
+      code: Code.UNAVAILABLE,
+      error: undefined,
+      durationMs: 300,
+      requestMessages: 1,
+      responseMessages: 2,
+    });
+    assert.equal(await reasonOf(engine), undefined);
+  });
+
   it('has a breaker per service, method or principal, as configured', async () => {
     const other = { service: 'test.Other' };
     const principal = (name: string) => ({ id: name, scopes: new Set<string>(), method: 'jwt' as const });

@@ -44,6 +44,8 @@ export interface BreakerPass {
   record(isFailure: boolean, isSlow: boolean, nowMs?: number): void;
   /** The call ended without telling anything. */
   drop(): void;
+  /** The call, a stream, gave a response: a probe is well then, for the end of a stream may be beyond every lease. */
+  heard(): void;
 }
 
 /** One circuit breaker. */
@@ -167,6 +169,9 @@ export function createBreaker(options: BreakerOptions): Breaker {
     }
     drop(): void {
       this.#finish();
+    }
+    heard(): void {
+      if (this.#lease !== 0) this.record(false, false);
     }
     #finish(): boolean {
       if (this.#isDone) return false;

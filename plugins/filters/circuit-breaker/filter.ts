@@ -137,6 +137,8 @@ export const filter = defineFilter({
     }
     passed.set(call, { pass, sinceMs: nowMs });
   },
+  messageKinds: ['server_stream', 'bidi_stream'],
+  onResponseMessage: (_message, call) => passed.get(call)?.pass.heard(),
   onEnd: (call, outcome, { config, state, nowMs }) => {
     const own = passed.get(call);
     if (own === undefined) return;
