@@ -46,11 +46,14 @@ export function createUploadParts(objects: ObjectStore): UploadParts {
     for (;;) {
       const page = await objects.list(`${partsFolder(sha256)}/`, { after, limit: pageSize });
       for (const { key, bytes } of page) {
+        after = key;
+        const offset = Number(key.slice(key.lastIndexOf('/') + 1));
+        // Streams on two servers cut the same bytes differently: what a longer part holds already is passed over.
+        if (offset < receivedBytes) continue;
         // A part behind a hole is the rest of a stream that another one overtook.
-        if (Number(key.slice(key.lastIndexOf('/') + 1)) !== receivedBytes) return { parts, receivedBytes };
+        if (offset > receivedBytes) return { parts, receivedBytes };
         parts.push(key);
         receivedBytes += bytes;
-        after = key;
       }
       if (page.length < pageSize) return { parts, receivedBytes };
     }

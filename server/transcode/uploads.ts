@@ -131,7 +131,16 @@ export function createUploads(options: UploadsOptions): Uploads {
 
   async function complete(sha256: string, signal: AbortSignal): Promise<UploadState> {
     const found = await parts.find(sha256);
-    if (!found) throw uploadNotFound(`uploads/${sha256}`);
+    if (!found) {
+      // A stream on another server was faster, and did not know of the parts that came here since.
+      const done = await findComplete(sha256);
+      if (!done) throw uploadNotFound(`uploads/${sha256}`);
+      await parts.remove(sha256);
+      return done;
+    }
+    const { sizeBytes } = found.record;
+    // One on another server put a shorter part in the place of ours: what is there is right, and not all.
+    if (found.receivedBytes < sizeBytes) throw uploadOffsetMismatch(sizeBytes, found.receivedBytes);
     try {
       const body = checked(parts.read(found, signal), sha256);
       await objects.put(sourceKeyOf(sha256), body, { signal });
@@ -140,7 +149,6 @@ export function createUploads(options: UploadsOptions): Uploads {
       throw error;
     }
     await parts.remove(sha256);
-    const { sizeBytes } = found.record;
     return { sha256, sizeBytes, receivedBytes: sizeBytes, sourceKey: sourceKeyOf(sha256) };
   }
 

@@ -1,95 +1,37 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
-import type { MessageInitShape } from '@bufbuild/protobuf';
 import { timestampMs } from '@bufbuild/protobuf/wkt';
 import { Upload_State } from '../../proto/gen/showrunner/transcode/v1/transcode_pb.ts';
-import {
-  TranscodeService,
-  type UploadSourceRequestSchema,
-} from '../../proto/gen/showrunner/transcode/v1/transcode_service_pb.ts';
 import { systemClock } from '../../server/core/clock.ts';
 import { Code } from '../../server/core/codes.ts';
 import { AppError } from '../../server/core/errors.ts';
 import { silentLogger } from '../../server/core/log.ts';
-import { createRpcClient, type RpcClient } from '../../server/rpc/client.ts';
-import type { RpcServer } from '../../server/rpc/server.ts';
-import { openFolderObjects } from '../../server/stores/objects/folder-objects.ts';
 import type { ObjectStore } from '../../server/stores/objects/object-store.ts';
 import { cleanUploads } from '../../server/transcode/clean-uploads.ts';
-import { createTranscodeService } from '../../server/transcode/service.ts';
-import { createUploads, type UploadsOptions } from '../../server/transcode/uploads.ts';
+import { createUploads } from '../../server/transcode/uploads.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { rejectsWith } from '../support/rejects-with.ts';
-import { startServices } from '../support/start-services.ts';
-import { createTempDir, type TempDir } from '../support/temp-dir.ts';
 import { waitUntil } from '../support/wait-until.ts';
-
-type Request = MessageInitShape<typeof UploadSourceRequestSchema>;
-
-const unused = () => Promise.reject(new Error('uploads make no jobs'));
-const noJobs = {
-  create: unused,
-  get: unused,
-  cancel: unused,
-  parts: () => Promise.resolve([]),
-  watch: () => unused() as never,
-};
-
-/** Bytes that no two positions share, as good as a video here. */
-function content(size: number, seed = 1): Buffer {
-  return Buffer.from(Uint32Array.from({ length: size / 4 }, (_, index) => index * 2_654_435_761 + seed).buffer);
-}
-
-const digestOf = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
-
-const header = (bytes: Uint8Array, more: { offset?: number; sha256?: string; size?: number } = {}): Request => ({
-  part: {
-    case: 'header',
-    value: {
-      sha256: more.sha256 ?? digestOf(bytes),
-      sizeBytes: BigInt(more.size ?? bytes.length),
-      offsetBytes: BigInt(more.offset ?? 0),
-    },
-  },
-});
-
-function* dataOf(bytes: Uint8Array, start = 0, end = bytes.length): Generator<Request> {
-  for (let at = start; at < end; at += 50_000) {
-    yield { part: { case: 'data', value: bytes.subarray(at, Math.min(end, at + 50_000)) } };
-  }
-}
-
-async function* stream(...messages: readonly Request[]): AsyncGenerator<Request> {
-  yield* messages;
-}
+import {
+  content,
+  createUploadServers,
+  dataOf,
+  digestOf,
+  header,
+  type Request,
+  received,
+  stream,
+  type UploadServers,
+} from './upload-fixture.ts';
 
 describe('UploadSource', () => {
-  let temp: TempDir;
+  let servers: UploadServers;
+  let serve: UploadServers['serve'];
   let objects: ObjectStore;
-  const servers: RpcServer[] = [];
-  const clients: RpcClient<typeof TranscodeService>[] = [];
   before(async () => {
-    temp = await createTempDir();
-    objects = await openFolderObjects({ dir: temp.path, clock: systemClock, log: silentLogger });
+    servers = await createUploadServers();
+    ({ serve, objects } = servers);
   });
-  after(async () => {
-    for (const client of clients) client.close();
-    for (const server of servers) await server.close();
-    await objects.close();
-    await temp[Symbol.asyncDispose]();
-  });
-
-  async function serve(options: Partial<UploadsOptions> = {}) {
-    const uploads = createUploads({ objects, clock: systemClock, maxBytes: 4_000_000, partBytes: 100_000, ...options });
-    const server = await startServices(createTranscodeService({ uploads, objects, jobs: noJobs, clock: systemClock }));
-    servers.push(server);
-    const client = createRpcClient(TranscodeService, { address: server.address });
-    clients.push(client);
-    return client;
-  }
-
-  const received = async (client: RpcClient<typeof TranscodeService>, bytes: Uint8Array) =>
-    Number((await client.getUpload({ name: `uploads/${digestOf(bytes)}` })).upload?.receivedBytes);
+  after(() => servers[Symbol.asyncDispose]());
 
   it('stores a source under its digest, byte for byte, and keeps nothing else', async () => {
     const client = await serve();
