@@ -35,4 +35,20 @@ describe('the terminal', () => {
     assert.equal(written[0]?.length, written[1]?.length);
     assert.match(written[1] ?? '', /100 %/);
   });
+
+  it('never wraps its line, which could not be drawn over', () => {
+    const note = '5 of 20 parts done, 123 s of encoding left';
+    const widths = [undefined, 60, 20].map((columns) => {
+      const written: string[] = [];
+      const bar = createProgressBar({ isTTY: true, columns, write: (text) => written.push(text) }, 'title');
+      bar.update(0.5, 'encode', note);
+      bar.update(1, 'done', '');
+      return written.map((text) => text.length - 1);
+    });
+    assert.deepEqual(widths, [
+      [79, 79],
+      [59, 59],
+      [19, 19],
+    ]);
+  });
 });

@@ -1,6 +1,8 @@
 /** Where progress is shown; a bar that redraws itself on a terminal, a line per stage elsewhere. */
 export interface ProgressOutput {
   readonly isTTY?: boolean | undefined;
+  /** Width of a terminal; it may change. Default 80. */
+  readonly columns?: number | undefined;
   write(text: string): unknown;
 }
 
@@ -21,8 +23,11 @@ export function createProgressBar(output: ProgressOutput, title: string): Progre
   const draw = (fraction: number, stage: string, note: string) => {
     const filled = Math.round(Math.min(1, Math.max(0, fraction)) * barWidth);
     const bar = '█'.repeat(filled) + '░'.repeat(barWidth - filled);
-    const line = `  ${title} ${bar} ${String(Math.floor(fraction * 100)).padStart(3)} %  ${stage} ${note}`.trimEnd();
-    output.write(`\r${line}${' '.repeat(Math.max(0, lastWidth - line.length))}`);
+    const whole = `  ${title} ${bar} ${String(Math.floor(fraction * 100)).padStart(3)} %  ${stage} ${note}`.trimEnd();
+    // A line that wraps cannot be drawn over: each update would leave one behind.
+    const most = Math.max(1, (output.columns ?? 80) - 1);
+    const line = whole.slice(0, most);
+    output.write(`\r${line}${' '.repeat(Math.max(0, Math.min(lastWidth, most) - line.length))}`);
     lastWidth = line.length;
   };
   return {
