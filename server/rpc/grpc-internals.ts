@@ -1,4 +1,4 @@
-import type { ServerHttp2Session, ServerOptions } from 'node:http2';
+import type { ServerHttp2Session, ServerHttp2Stream, ServerOptions } from 'node:http2';
 import type { Metadata, Server, ServerInterceptingCallInterface } from '@grpc/grpc-js';
 import { internalError } from './errors.ts';
 
@@ -60,6 +60,33 @@ export function fieldsOf(metadata: Metadata): Iterable<readonly [string, readonl
  */
 export function transportCallOf(wire: object): ServerInterceptingCallInterface {
   return Reflect.get(wire, 'call');
+}
+
+/** The HTTP/2 stream of a transport call, which grpc-js keeps in a private field. */
+export function streamOf(call: ServerInterceptingCallInterface): ServerHttp2Stream {
+  return Reflect.get(call, 'stream');
+}
+
+/** A transport call by the private method that takes what arrives of its request. */
+interface DataTaker extends ServerInterceptingCallInterface {
+  handleDataFrame?(this: DataTaker, data: Buffer): void;
+}
+
+/** Gives what makes a transport call tell `look` after each piece of its request that has arrived. */
+export function createDataHook(look: (call: ServerInterceptingCallInterface) => void) {
+  function take(this: DataTaker, data: Buffer): void {
+    Object.getPrototypeOf(this).handleDataFrame.call(this, data);
+    look(this);
+  }
+  return (call: DataTaker): void => {
+    call.handleDataFrame = take;
+  };
+}
+
+/** What has arrived of a request message whose rest has not, in bytes. */
+export function unfinishedBytesOf(call: ServerInterceptingCallInterface): number {
+  const { readMessageSize = 0, readMessageRemaining = 0 } = Reflect.get(call, 'decoder');
+  return readMessageRemaining === 0 ? 0 : readMessageSize - readMessageRemaining;
 }
 
 /** Takes data of a call whose request was read to its end: there is none. */

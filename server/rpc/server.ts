@@ -6,10 +6,11 @@ import { messageOf } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import { PlaceList } from '../core/place-list.ts';
 import type { CallRun, RpcHost } from './call/call-run.ts';
+import { createHeldBytes, type HeldBytes } from './call/held-bytes.ts';
 import { entriesOf, type MethodEntry } from './call/method-entry.ts';
 import { clientStreamAdapter, unaryAdapter } from './call/single-answer.ts';
 import { bidiAdapter, serverStreamAdapter } from './call/stream-answer.ts';
-import { watchStatus } from './call/transport-status.ts';
+import { watchCalls } from './call/transport-status.ts';
 import { unknownMethodEntry } from './call/unknown-method.ts';
 import { passBytes } from './codec.ts';
 import { closeServer } from './drain.ts';
@@ -43,6 +44,11 @@ export interface RpcServerOptions {
   readonly health: boolean;
   /** Calls one connection may have in progress; more wait on the client. Default 4096. */
   readonly maxStreamsPerConnection?: number;
+  /**
+   * Bytes of requests that have not arrived in full and of single answers that were not taken, of all callers together;
+   * past it the slowest calls of whoever holds most are cut. Default 64 of the largest messages, 64 MiB at least.
+   */
+  readonly maxHeldBytes?: number;
 }
 
 /** Counters since the start. Calls that the transport refused before a handler was found are not in them. */
@@ -50,6 +56,8 @@ export interface RpcServerStats {
   readonly callsInFlight: number;
   readonly callsStarted: number;
   readonly callsFailed: number;
+  /** What waits for slow callers, see `maxHeldBytes`. */
+  readonly heldBytes: number;
 }
 
 /** A server that listens. */
@@ -89,6 +97,7 @@ const resetOptions = { streamResetBurst: 10_000, streamResetRate: 1_000 };
  * and no less than by Node's default.
  */
 const leastHeaderListBytes = 65_535;
+const leastHeldBytes = 64 * 1024 * 1024;
 
 /**
  * Starts a gRPC server. Throws ADDRESS_IN_USE, ADDRESS_UNUSABLE or TLS_INVALID.
@@ -108,7 +117,9 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
   };
   const credentials = serverCredentials(options.tls);
   redirectTransportLog(options.log);
-  const server = createServer(options);
+  const { maxHeldBytes = Math.max(leastHeldBytes, 64 * options.maxMessageBytes) } = options;
+  const held = createHeldBytes(maxHeldBytes);
+  const server = createServer(options, held);
   catchUnknownMethods(server, (path) => unknownMethodEntry(host, path));
   addHttp2Options(server, {
     ...resetOptions,
@@ -126,7 +137,12 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
     close,
     setServing: (service, isServing) => health?.setServing(service, isServing),
     announceClose: () => health?.announceClose(),
-    stats: () => ({ callsInFlight: host.inFlight.size, callsStarted: host.started, callsFailed: host.failed }),
+    stats: () => ({
+      callsInFlight: host.inFlight.size,
+      callsStarted: host.started,
+      callsFailed: host.failed,
+      heldBytes: held.total,
+    }),
     [Symbol.asyncDispose]: () => close(),
   };
 }
@@ -137,14 +153,14 @@ function redirectTransportLog(log: Logger): void {
   setLogger({ error: write, info: write, debug: write });
 }
 
-function createServer({ maxMessageBytes, maxStreamsPerConnection = 4_096 }: RpcServerOptions): Server {
+function createServer({ maxMessageBytes, maxStreamsPerConnection = 4_096 }: RpcServerOptions, held: HeldBytes): Server {
   return new Server({
     ...connectionOptions,
     'grpc.max_concurrent_streams': maxStreamsPerConnection,
     'grpc.max_receive_message_length': maxMessageBytes,
     // Checked by the adapter, which gives the error its details.
     'grpc.max_send_message_length': -1,
-    interceptors: [watchStatus],
+    interceptors: [watchCalls(held)],
   });
 }
 

@@ -150,6 +150,6 @@ describe('rpc server lifecycle', () => {
     await echo.client.echo({});
     async function* none() {}
     await assert.rejects(echo.client.join(none()));
-    assert.deepEqual(echo.server.stats(), { callsInFlight: 0, callsStarted: 2, callsFailed: 1 });
+    assert.deepEqual(echo.server.stats(), { callsInFlight: 0, callsStarted: 2, callsFailed: 1, heldBytes: 0 });
   });
 });
