@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { AppError } from '../../server/core/errors.ts';
-import { chunkFaults } from '../../workers/transcode/encode/verify-chunk.ts';
+import { chunkFaults, headerFaults } from '../../workers/transcode/encode/verify-chunk.ts';
 import { makeBox, parseBoxes, uint32 } from '../../workers/transcode/mp4/boxes.ts';
 import { makeInitSegment, readTrackInfo } from '../../workers/transcode/mp4/init-segment.ts';
 import { isIdr, nalUnitTypes } from '../../workers/transcode/mp4/nal-units.ts';
 import { readSamples, type Sample } from '../../workers/transcode/mp4/read-fragments.ts';
 import { writeSegment } from '../../workers/transcode/mp4/write-segment.ts';
+import { type CodecChoice, chooseRungs } from '../../workers/transcode/plan/ladder.ts';
+import { rational } from '../../workers/transcode/rational.ts';
 import { ffprobe, makeSource } from './sources.ts';
 
 const malformed = (error: unknown) => error instanceof AppError && error.reason === 'MP4_MALFORMED';
@@ -90,6 +92,30 @@ describe('fragmented MP4', () => {
     assert.match(chunkFaults(change(5, { durationTicks: 511 }), expected).join(), /frame 5 lasts 511/);
     const shownTwice = chunkFaults(change(5, { offsetTicks: (samples[5]?.offsetTicks ?? 0) + 512 }), expected);
     assert.match(shownTwice.join(), /is shown 0 times.*is shown 2 times|is shown 2 times.*is shown 0 times/);
+  });
+
+  it('fails a header that is not what was asked for', () => {
+    const display = { width: 1280, height: 720 };
+    const step = [{ height: 720, crf: 23, maxrateKbps: 3500 }];
+    const rungOf = (choice: CodecChoice) => {
+      const [rung] = chooseRungs(step, display, rational(25, 1), choice);
+      assert.ok(rung);
+      return rung;
+    };
+    const h264 = rungOf({ codec: 'h264', encoder: 'libx264' });
+    const hdr = { range: 'PQ', primaries: 'bt2020', matrix: 'bt2020nc' } as const;
+    const hevc = rungOf({ codec: 'hevc', encoder: 'libx265', hdr });
+    assert.deepEqual(headerFaults({ ...display, codec: 'avc1.64001f' }, h264), []);
+    assert.deepEqual(headerFaults({ ...display, codec: 'hvc1.2.4.L93.90' }, hevc), []);
+    for (const [rung, header, fault] of [
+      [h264, { ...display, codec: 'avc1.640028' }, /is not high at level 3\.1/],
+      [h264, { ...display, codec: 'avc1.42c01f' }, /is not high at level 3\.1/],
+      [h264, { ...display, codec: 'hvc1.1.6.L93.90' }, /its codec is hvc1\.1\.6\.L93\.90, not h264/],
+      [h264, { width: 720, height: 1280, codec: 'avc1.64001f' }, /its pictures are 720x1280, not 1280x720/],
+      [hevc, { ...display, codec: 'hvc1.1.6.L93.90' }, /^not in 10 bit$/],
+    ] as const) {
+      assert.match(headerFaults(header, rung).join(), fault);
+    }
   });
 
   it('is MP4_MALFORMED when cut anywhere in its fragments', async () => {

@@ -16,7 +16,7 @@ import { runtimeFor, type TranscodeDeps } from '../transcode-deps.ts';
 import { rungOutput } from './chunk-command.ts';
 import { type EncodeCost, encodeOutputs, encodeTimeoutMs, mostBytes } from './encode-outputs.ts';
 import { type EncodedRung, findRung, type RungRecord, rungFolder, storeRung } from './rung-store.ts';
-import { chunkFaults } from './verify-chunk.ts';
+import { chunkFaults, headerFaults } from './verify-chunk.ts';
 
 /** One encoded rung of one chunk in the object store. */
 export type ChunkRung = RungRecord & {
@@ -69,9 +69,8 @@ async function inspect(work: ChunkWork, rung: Rung, path: string) {
   const { plan, chunk, context } = work;
   const data = await readFile(path, { signal: context.signal });
   const samples = readSamples(data);
-  const faults = chunkFaults(samples, { ...plan, frames: chunk.end - chunk.start, codec: rung.codec });
-  // A build without 10 bit falls back to 8, where dark steps show.
-  if (rung.hdr && !readTrackInfo(data).codec.startsWith('hvc1.2.')) faults.push('not in 10 bit');
+  const expected = { ...plan, frames: chunk.end - chunk.start, codec: rung.codec };
+  const faults = [...chunkFaults(samples, expected), ...headerFaults(readTrackInfo(data), rung)];
   return { data, samples, faults };
 }
 
