@@ -153,7 +153,7 @@ async function buildAreas(config: Config, log: Logger, env: Environment, lifecyc
   announceJobs(jobs, events);
   admitTranscodes(jobs, manifest);
   publishResults({ jobs, manifest, ranking, events });
-  const cache = createCache({ store: cacheStore, maxBulkBytes: Math.floor(config.MAX_MESSAGE_BYTES * 0.95) });
+  const cache = createCache({ store: cacheStore, maxBulkBytes: config.MAX_MESSAGE_BYTES });
   return { ...stores, traces, jobs, manifest, ranking, notifications, events, cache };
 }
 

@@ -8,7 +8,7 @@ import { toWireKey, toWireKeys } from './namespaced-key.ts';
 export interface CacheDomainOptions {
   readonly store: CacheStore;
   readonly counters: NamespaceCounters;
-  /** Values of one bulk answer together, in bytes; default 4,000,000, which fits the default message limit. */
+  /** Keys, values and 45 bytes per key of one bulk answer together; default 4,000,000, which fits the default message limit. */
   readonly maxBulkBytes?: number;
 }
 
@@ -47,6 +47,8 @@ export interface CacheDomain {
 const maxBulkKeys = 1_000;
 /** Keys read at once: what a bulk of the largest values may take in memory before its size is noticed. */
 const keysAtOnce = 100;
+/** What an item's other fields take in the answer at most, in bytes: lengths, flags, CAS and time to live. */
+const itemBytes = 45;
 
 /** Keeps namespaces apart by a prefix of the store's keys, and counts what each does. */
 export function createCacheDomain({ store, counters, maxBulkBytes = 4_000_000 }: CacheDomainOptions): CacheDomain {
@@ -67,7 +69,7 @@ export function createCacheDomain({ store, counters, maxBulkBytes = 4_000_000 }:
         const key = wireKey.slice(namespace.length + 1);
         if (item === undefined) missingKeys.push(key);
         else items.push([key, item]);
-        bytes += item?.value.byteLength ?? 0;
+        bytes += Buffer.byteLength(key) + itemBytes + (item?.value.byteLength ?? 0);
       }
       if (bytes > maxBulkBytes) throw bulkTooLarge(maxBulkBytes);
     }
@@ -107,7 +109,7 @@ function bulkTooLarge(maxBytes: number): AppError {
   return new AppError({
     code: Code.RESOURCE_EXHAUSTED,
     reason: 'BULK_TOO_LARGE',
-    message: `the values of these keys exceed ${maxBytes} bytes together; ask for fewer at once`,
+    message: `these keys and their values exceed ${maxBytes} bytes together; ask for fewer at once`,
     metadata: { max_bytes: String(maxBytes) },
   });
 }

@@ -102,6 +102,13 @@ for (const backend of backends) {
       assert.equal(many.missingKeys[999], 'm999');
     });
 
+    it('counts keys of a bulk answer as well as values', async () => {
+      const keys = Array.from({ length: 1_000 }, (_, index) => `${index}`.padEnd(200, '-'));
+      await Promise.all(keys.map((key) => client.set({ namespace, key, value: new Uint8Array(3_980) })));
+      await rejectsWith(client.getBulk({ namespace, keys }), Code.RESOURCE_EXHAUSTED, 'BULK_TOO_LARGE');
+      assert.equal((await client.getBulk({ namespace, keys: keys.slice(0, 900) })).items.length, 900);
+    });
+
     it('refuses a bulk answer that would not fit one message', async () => {
       const value = new Uint8Array(900_000);
       const keys = ['b1', 'b2', 'b3', 'b4', 'b5'];

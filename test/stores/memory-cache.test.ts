@@ -47,6 +47,16 @@ describe('memory cache', () => {
     assert.deepEqual([items, evictions], [10, 0]);
   });
 
+  it('keeps items for their time whatever the clock of the machine is set to', async () => {
+    const clock = createFakeClock();
+    const store = createMemoryCache({ maxBytes: 110_000, clock });
+    await store.set('k', value, { ttlSeconds: 60 });
+    clock.skip(3_600_000);
+    assert.equal((await store.get('k'))?.ttlSeconds, 60);
+    await clock.advance(60_000);
+    assert.equal(await store.get('k'), undefined);
+  });
+
   it('refuses a value larger than the whole cache', async () => {
     const store = createMemoryCache({ maxBytes: 5_000, clock: createFakeClock() });
     await rejectsWith(store.set('k', value), Code.INVALID_ARGUMENT, 'VALUE_TOO_LARGE');

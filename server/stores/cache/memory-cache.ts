@@ -49,7 +49,7 @@ export function createMemoryCache({ maxBytes, clock }: MemoryCacheOptions): Cach
 
   function findLive(key: string): Entry | undefined {
     const entry = entries.get(key);
-    if (entry === undefined || entry.expiresAtMs > clock.now()) return entry;
+    if (entry === undefined || entry.expiresAtMs > clock.monotonic()) return entry;
     remove(key, entry);
     return undefined;
   }
@@ -65,7 +65,7 @@ export function createMemoryCache({ maxBytes, clock }: MemoryCacheOptions): Cach
   function dropOldest(): void {
     let looked = 0;
     for (const [key, entry] of entries) {
-      const isExpired = entry.expiresAtMs <= clock.now();
+      const isExpired = entry.expiresAtMs <= clock.monotonic();
       if (bytes <= maxBytes && !(isExpired && looked < expiredLookedAt)) return;
       if (!isExpired) counts.evictions++;
       remove(key, entry);
@@ -82,12 +82,12 @@ export function createMemoryCache({ maxBytes, clock }: MemoryCacheOptions): Cach
     counts.hits++;
     entries.delete(key);
     entries.set(key, entry);
-    const leftMs = entry.expiresAtMs - clock.now();
+    const leftMs = entry.expiresAtMs - clock.monotonic();
     const ttlSeconds = leftMs === Infinity ? -1 : Math.ceil(leftMs / 1000);
     return { value: new Uint8Array(entry.value), flags: entry.flags, cas: entry.cas, ttlSeconds };
   }
 
-  const expiryOf = (ttlSeconds: number) => (ttlSeconds === 0 ? Infinity : clock.now() + ttlSeconds * 1000);
+  const expiryOf = (ttlSeconds: number) => (ttlSeconds === 0 ? Infinity : clock.monotonic() + ttlSeconds * 1000);
 
   function write(key: string, value: Uint8Array, options: CacheSetOptions): { stored: boolean; cas: bigint } {
     checkCacheSet(key, value, options);
