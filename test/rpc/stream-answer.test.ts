@@ -82,6 +82,26 @@ describe('an answer that streams', () => {
     });
   }
 
+  it('passes exactly one request on where one is due, and is read to its end', async () => {
+    let isRead = false;
+    const repeated = (times: number): StreamAnswer => ({
+      encoding: 'message',
+      respond: (requests, { local }) => {
+        const passed = (async function* () {
+          for await (const request of requests) for (let i = 0; i < times; i++) yield request;
+          isRead = true;
+        })();
+        return local?.(passed) ?? assert.fail('no endpoint');
+      },
+    });
+    await using echo = await startWith(repeated(1), {}, { echo: async () => ({ text: isRead ? 'all read' : 'left' }) });
+    assert.equal((await echo.client.echo({})).text, 'all read');
+    for (const times of [0, 2]) {
+      await using wrong = await startWith(repeated(times));
+      await rejectsWith(wrong.client.echo({}), Code.INTERNAL, 'ANSWER_INVALID');
+    }
+  });
+
   it('hears of a failure of the endpoint that it called', async () => {
     const failing = async () => {
       throw new AppError({ code: Code.NOT_FOUND, reason: 'NO_ITEM', message: 'none' });
