@@ -4,6 +4,7 @@ import { writeMasterPlaylist, writeMediaPlaylist } from '../../workers/transcode
 import type { AudioTrack, MediaSegment, VideoTrack } from '../../workers/transcode/manifest/media-track.ts';
 import { segmentName } from '../../workers/transcode/manifest/media-track.ts';
 import { averageRate, peakRate } from '../../workers/transcode/manifest/peak-rate.ts';
+import { declaredRate } from '../../workers/transcode/publish/declared-rate.ts';
 import { rational } from '../../workers/transcode/rational.ts';
 
 function segmentsOf(durations: readonly number[], bytes: readonly number[]): MediaSegment[] {
@@ -173,6 +174,19 @@ describe('DASH MPD', () => {
   it('escapes what XML does not hold', () => {
     const odd = writeMpd({ ...presentation, audio: [{ ...audio, language: '"><x' }] });
     assert.ok(odd.includes('lang="&quot;&gt;&lt;x"'));
+  });
+});
+
+describe('rates that manifests declare', () => {
+  it('are read from their text, the lowest of all, and 0 where one of them is silent', () => {
+    const manifests = { master: writeMasterPlaylist(presentation), mpd: writeMpd(presentation) };
+    const rung = (id: string, more = manifests) => declaredRate(more, id, `video/${id}/index.m3u8`);
+    assert.equal(rung('270p'), 400_000);
+    assert.equal(rung('720p'), 2_000_000);
+    assert.equal(declaredRate(manifests, 'en'), 140_000);
+    assert.equal(rung('270p', { ...manifests, master: manifests.master.replace('=540000', '=54000') }), 54_000);
+    assert.equal(rung('270p', { ...manifests, master: '#EXTM3U\n' }), 0);
+    assert.equal(rung('270p', { ...manifests, mpd: '<MPD/>' }), 0);
   });
 });
 

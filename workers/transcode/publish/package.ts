@@ -8,7 +8,13 @@ import type { ThumbnailRecord } from '../images/make-thumbnails-kind.ts';
 import { type PublishedThumbnails, publishThumbnails } from '../images/publish-thumbnails.ts';
 import { writeMpd } from '../manifest/dash.ts';
 import { writeMasterPlaylist } from '../manifest/hls.ts';
-import { type AudioTrack, masterPlaylistName, mpdName, type VideoTrack } from '../manifest/media-track.ts';
+import {
+  type AudioTrack,
+  masterPlaylistName,
+  mediaPlaylistName,
+  mpdName,
+  type VideoTrack,
+} from '../manifest/media-track.ts';
 import type { Rung } from '../plan/ladder.ts';
 import type { TranscodePlan } from '../plan/plan.ts';
 import { audioProfile, type PlannedAudio } from '../plan/plan-audio.ts';
@@ -17,6 +23,7 @@ import { rational, rationalText, toNumber } from '../rational.ts';
 import { putJsonOnce } from '../stored-json.ts';
 import type { TextRecord } from '../text/extract-text-kind.ts';
 import { type PublishedText, publishText } from '../text/publish-text.ts';
+import { declaredRate } from './declared-rate.ts';
 import type { EncodeSet, EncodeSetFile, EncodeSetObject } from './encode-set.ts';
 import {
   commitName,
@@ -162,15 +169,20 @@ async function publishTracks(objects: ObjectStore, job: PackageJob, out: Version
 
 type Tracks = Awaited<ReturnType<typeof publishTracks>>;
 
-function verify(plan: TranscodePlan, { video, audio }: Tracks) {
+/** Rates are those that the manifests' own text declares, or a fault of their writers would never be found. */
+function verify(plan: TranscodePlan, { video, audio }: Tracks, manifests: Manifests) {
   return verifyTitle(
     plan,
-    video.map(({ rung, track }) => ({ ...rung, audit: track.audit, declaredPeakBps: track.peakBps })),
+    video.map(({ rung, track }) => ({
+      ...rung,
+      audit: track.audit,
+      declaredPeakBps: declaredRate(manifests, rung.id, `${track.folder}/${mediaPlaylistName}`),
+    })),
     audio.map(({ planned, record, track }) => ({
       audit: track.audit,
       timescale: track.info.timescale,
       skipTicks: track.info.skipTicks,
-      declaredPeakBps: track.peakBps,
+      declaredPeakBps: declaredRate(manifests, planned.id),
       frameSamples: frameSamples[planned.codec],
       loudness: record.loudness,
     })),
@@ -190,7 +202,13 @@ function tightened(plan: TranscodePlan, chunks: readonly ChunkRecord[]): string[
   });
 }
 
-async function publishManifests(plan: TranscodePlan, { video, audio, text, images }: Tracks, out: VersionFolder) {
+/** Both manifests as text. */
+interface Manifests {
+  readonly master: string;
+  readonly mpd: string;
+}
+
+function manifestsOf(plan: TranscodePlan, { video, audio, text, images }: Tracks): Manifests {
   const presentation = {
     seconds: rational(plan.frameCount * plan.rate.den, plan.rate.num),
     video: video.map((each) => videoTrack(plan, each)),
@@ -198,11 +216,13 @@ async function publishManifests(plan: TranscodePlan, { video, audio, text, image
     text: text.map(({ track }) => track),
     images: images.track,
   };
-  const master = Buffer.from(writeMasterPlaylist(presentation));
-  const mpd = Buffer.from(writeMpd(presentation));
+  return { master: writeMasterPlaylist(presentation), mpd: writeMpd(presentation) };
+}
+
+async function publishManifests({ master, mpd }: Manifests, out: VersionFolder) {
   return {
-    hls: await out.put(masterPlaylistName, master, 'application/vnd.apple.mpegurl'),
-    dash: await out.put(mpdName, mpd, 'application/dash+xml'),
+    hls: await out.put(masterPlaylistName, Buffer.from(master), 'application/vnd.apple.mpegurl'),
+    dash: await out.put(mpdName, Buffer.from(mpd), 'application/dash+xml'),
   };
 }
 
@@ -215,7 +235,8 @@ export async function packageTitle(objects: ObjectStore, job: PackageJob): Promi
   const { plan, signal } = job;
   const out = createVersionFolder(objects, job.folder, signal);
   const tracks = await publishTracks(objects, job, out);
-  const verified = verify(plan, tracks);
+  const manifests = manifestsOf(plan, tracks);
+  const verified = verify(plan, tracks, manifests);
   if (!verified.ok) {
     const failed = verified.checks.filter((check) => !check.ok);
     throw titleRejected(failed.map((check) => `${check.name}: ${check.detail}`));
@@ -226,7 +247,7 @@ export async function packageTitle(objects: ObjectStore, job: PackageJob): Promi
   const reportObject = await out.put('verification.json', report, 'application/json');
   const page = verificationPage({ title: job.title, version: job.version, plan, verification });
   await out.put('verification.html', Buffer.from(page), 'text/html; charset=utf-8');
-  const { hls, dash } = await publishManifests(plan, tracks, out);
+  const { hls, dash } = await publishManifests(manifests, out);
   const ladder = await publishLadder(objects, plan, out, signal);
   const encodeSet: EncodeSet = {
     format: 1,
