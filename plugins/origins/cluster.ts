@@ -151,10 +151,13 @@ export function createCluster(config: ClusterConfig, { origins, discovery, clock
   /** What the end of a call says of its host: well, unwell, or nothing (undefined), as what the caller itself ended. */
   function verdictOn(code: Code, tookMs: number, isAlive: boolean, request: OriginRequest): boolean | undefined {
     const isCallersEnd = request.signal.aborted || deadlineOf(request.exchange.call) <= clock.now();
-    if (!isCallersEnd) return code === Code.CANCELLED ? undefined : !isFault(code);
-    // A host that hangs is known by its silence alone, when the caller was not in too much of a hurry.
+    const isLate = code === Code.DEADLINE_EXCEEDED;
     const hadTime = tookMs >= config.outlier.minTimeoutMs;
-    return code === Code.DEADLINE_EXCEEDED && hadTime && !isAlive ? false : undefined;
+    // A host that hangs is known by its silence alone, when the caller was not in too much of a hurry.
+    if (isCallersEnd) return isLate && hadTime && !isAlive ? false : undefined;
+    // A hedge has what the first try has left, which may be next to nothing.
+    if (isLate && request.isHedge && !hadTime) return undefined;
+    return code === Code.CANCELLED ? undefined : !isFault(code);
   }
 
   return {
