@@ -16,10 +16,16 @@ export interface Drain {
 /** After the abort, calls get this long to send their status before connections are cut, in ms. */
 const forceDelayMs = 250;
 
-/** Health first, then no new calls, then the wait, then force. Never rejects. */
+/** Streams that tell of changes have no end of their own, and their callers go on elsewhere from what they saw last. */
+const endless = /^Watch/;
+
+/** Health first, then no new calls, then an end to watches, then the wait, then force. Never rejects. */
 export async function closeServer({ server, host, health, drainTimeoutMs }: Drain): Promise<void> {
   health?.close();
   host.isClosing = true;
+  for (const run of host.inFlight.toArray()) {
+    if (run.kind === 'server_stream' && endless.test(run.method)) run.stop(serverClosing());
+  }
   const { promise: isDrained, resolve } = Promise.withResolvers<true>();
   // It resolves when all connections are closed; they close after their last stream.
   server.tryShutdown(() => resolve(true));
