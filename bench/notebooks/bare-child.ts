@@ -79,7 +79,10 @@ async function ask(type: string, content: object): Promise<void> {
 
 const run = (code: string) => ask('execute_request', { code, silent: false, store_history: true, allow_stdin: false });
 // The kernel's first words are lost where it speaks before we listen: asked again until it is heard.
-while (!(await Promise.race([ask('kernel_info_request', {}).then(() => true), sleep(500, false)])));
+const asked: Promise<boolean>[] = [];
+do {
+  asked.push(ask('kernel_info_request', {}).then(() => true));
+} while (!(await Promise.race([...asked, sleep(20, false)])));
 const { cells } = JSON.parse(readFileSync(notebookPath, 'utf8')) as { cells: { source: string }[] };
 for (const [index, { source }] of cells.entries()) {
   await run(source);
