@@ -1,4 +1,5 @@
 import type { Server } from '@grpc/grpc-js';
+import { settlesWithin } from '../core/settles-within.ts';
 import type { RpcHost } from './call/call-run.ts';
 import { serverClosing } from './errors.ts';
 import { destroySessions } from './grpc-internals.ts';
@@ -26,24 +27,14 @@ export async function closeServer({ server, host, health, drainTimeoutMs }: Drai
   for (const run of host.inFlight.toArray()) {
     if (run.kind === 'server_stream' && endless.test(run.method)) run.stop(serverClosing());
   }
-  const { promise: isDrained, resolve } = Promise.withResolvers<true>();
+  const { promise: isDrained, resolve } = Promise.withResolvers<void>();
   // It resolves when all connections are closed; they close after their last stream.
-  server.tryShutdown(() => resolve(true));
-  if (await within(host, drainTimeoutMs, isDrained)) return;
+  server.tryShutdown(() => resolve());
+  if (await settlesWithin(host.clock, drainTimeoutMs, isDrained)) return;
   const calls = host.inFlight.toArray();
   host.log.warn('drain timeout: aborting calls in flight', { calls: calls.length });
   for (const run of calls) run.stop(serverClosing());
-  await within(host, forceDelayMs, isDrained);
+  await settlesWithin(host.clock, forceDelayMs, isDrained);
   destroySessions(server);
   server.forceShutdown();
-}
-
-async function within(host: RpcHost, timeoutMs: number, isDrained: Promise<true>): Promise<boolean> {
-  const { promise: isLate, resolve } = Promise.withResolvers<false>();
-  const cancel = host.clock.schedule(timeoutMs, () => resolve(false));
-  try {
-    return await Promise.race([isDrained, isLate]);
-  } finally {
-    cancel();
-  }
 }

@@ -4,6 +4,7 @@ import type { Clock } from '../core/clock.ts';
 import { type Counters, createCounters } from '../core/counters.ts';
 import { listenHttp } from '../core/http-listen.ts';
 import type { Logger } from '../core/log.ts';
+import { settlesWithin } from '../core/settles-within.ts';
 import { createOrigins } from '../rpc/raw-client.ts';
 import type { ServerTls } from '../rpc/server-tls.ts';
 import { formOf } from './call-head.ts';
@@ -95,7 +96,7 @@ export async function startWebBridge(options: WebBridgeOptions): Promise<WebBrid
     ...{ address: bound, counters, stop, inFlight: calls.inFlight },
     close: async () => {
       stop();
-      await within(clock, flushTimeoutMs, calls.drain());
+      await settlesWithin(clock, flushTimeoutMs, calls.drain());
       server.closeAllConnections();
       await isClosed.promise;
       origins.close();
@@ -151,11 +152,4 @@ function createListener({ tls, maxMetadataBytes }: WebBridgeOptions, handler: Ha
 /** A server that listens everywhere is reached on the loopback. */
 function reachable(address: string): string {
   return address.replace(/^0\.0\.0\.0:/, '127.0.0.1:').replace(/^\[::\]:/, '[::1]:');
-}
-
-async function within(clock: Clock, timeoutMs: number, work: Promise<void>): Promise<void> {
-  const isLate = Promise.withResolvers<void>();
-  const cancel = clock.schedule(timeoutMs, isLate.resolve);
-  await Promise.race([work, isLate.promise]);
-  cancel();
 }

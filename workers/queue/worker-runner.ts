@@ -7,6 +7,7 @@ import { type Clock, systemClock } from '../../server/core/clock.ts';
 import { messageOf } from '../../server/core/errors.ts';
 import type { Logger } from '../../server/core/log.ts';
 import { type Random, systemRandom } from '../../server/core/random.ts';
+import { settlesWithin } from '../../server/core/settles-within.ts';
 import { createClockGuard } from './clock-guard.ts';
 import { openConnection, redisOptions } from './connection.ts';
 import { createJobAttempts, type JobAttempts } from './job-attempts.ts';
@@ -151,15 +152,15 @@ export async function createWorkerRunner(options: WorkerRunnerOptions): Promise<
       const closed = Promise.all(workers.map((worker) => worker.close()));
       // While Redis is away nothing comes in and nothing can be handed back: only what runs is worth a wait.
       const isWorthIt = () => commands.status === 'ready' || attempts.running().length > 0;
-      if (commands.status === 'ready') await settledWithin(register.leave(workerId, classes), leaveTimeoutMs, clock);
-      if (isWorthIt()) await settledWithin(closed, deadlineMs, clock);
+      if (commands.status === 'ready') await settlesWithin(clock, leaveTimeoutMs, register.leave(workerId, classes));
+      if (isWorthIt()) await settlesWithin(clock, deadlineMs, closed);
       const lastWait = isWorthIt() ? closeTimeoutMs + (options.abortGraceMs ?? 5_000) : 0;
       for (const attempt of attempts.running()) attempt.abort(workerStopping());
-      await settledWithin(closed, lastWait, clock);
+      await settlesWithin(clock, lastWait, closed);
       stopVerifying();
       await leases.close();
-      await settledWithin(logs.close(), closeTimeoutMs, clock);
-      await settledWithin(Promise.all([...queues.values()].map((queue) => queue.close())), closeTimeoutMs, clock);
+      await settlesWithin(clock, closeTimeoutMs, logs.close());
+      await settlesWithin(clock, closeTimeoutMs, Promise.all([...queues.values()].map((queue) => queue.close())));
       subscriber.disconnect();
       commands.disconnect();
       await rm(workDir, { recursive: true, force: true });
@@ -215,13 +216,6 @@ function startTurns(clock: Clock, work: () => Promise<void>): () => void {
     stopped = true;
     cancelNext();
   };
-}
-
-/** Waits for the work, but no longer than `ms`; a failure of it is the same as its end. */
-async function settledWithin(work: Promise<unknown>, ms: number, clock: Clock): Promise<void> {
-  const enough = new AbortController();
-  await Promise.race([work.catch(() => {}), clock.sleep(ms, enough.signal).catch(() => {})]);
-  enough.abort();
 }
 
 /** This process's own folder; those of processes that are gone are removed. */
