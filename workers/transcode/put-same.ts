@@ -1,13 +1,8 @@
-import { createHash } from 'node:crypto';
-import { AppError } from '../../server/core/errors.ts';
 import type { ObjectInfo, ObjectStore } from '../../server/stores/objects/object-store.ts';
 import { storedObjectChanged } from './errors.ts';
+import { type OnceObject, putOnce } from './put-once.ts';
 
-interface SameObject {
-  readonly key: string;
-  readonly body: Uint8Array;
-  readonly contentType: string;
-  readonly signal: AbortSignal;
+interface SameObject extends OnceObject {
   /** Key of the record that vouches for the object once it is there. */
   readonly commitKey: string;
 }
@@ -17,18 +12,11 @@ interface SameObject {
  * slept through its lease must not touch what another has published, nor what somebody reads at this moment. What an
  * attempt left that ended before its record is replaced; DATA_LOSS CONTENT_MISMATCH where a record vouches for other bytes.
  */
-export async function putSame(
-  objects: ObjectStore,
-  { key, body, contentType, signal, commitKey }: SameObject,
-): Promise<ObjectInfo> {
-  try {
-    return await objects.put(key, body, { ifAbsent: true, contentType, signal });
-  } catch (error) {
-    if (!(error instanceof AppError) || error.reason !== 'OBJECT_EXISTS') throw error;
-  }
-  const there = await objects.stat(key);
-  if (there?.sha256 === createHash('sha256').update(body).digest('hex')) return there;
-  if (there !== undefined && (await vouchesFor(objects, commitKey, there, signal))) throw storedObjectChanged(key);
+export async function putSame(objects: ObjectStore, { commitKey, ...object }: SameObject): Promise<ObjectInfo> {
+  const { isStored, info } = await putOnce(objects, object);
+  if (isStored) return info;
+  const { key, body, contentType, signal } = object;
+  if (info !== undefined && (await vouchesFor(objects, commitKey, info, signal))) throw storedObjectChanged(key);
   return objects.put(key, body, { contentType, signal });
 }
 

@@ -1,8 +1,7 @@
-import { createHash } from 'node:crypto';
 import { canonicalJson } from '../../server/core/canonical-json.ts';
-import { AppError } from '../../server/core/errors.ts';
 import type { ObjectInfo, ObjectStore } from '../../server/stores/objects/object-store.ts';
 import { storedObjectChanged } from './errors.ts';
+import { putOnce } from './put-once.ts';
 
 /** Largest record read back: the commit record of a title of a day has about 20 MB. */
 const maxRecordBytes = 64 * 1024 ** 2;
@@ -18,14 +17,9 @@ export async function putJsonOnce(
   signal: AbortSignal,
 ): Promise<ObjectInfo> {
   const body = Buffer.from(canonicalJson(value));
-  try {
-    return await objects.put(key, body, { ifAbsent: true, contentType: 'application/json', signal });
-  } catch (error) {
-    if (!(error instanceof AppError) || error.reason !== 'OBJECT_EXISTS') throw error;
-    const there = await objects.stat(key);
-    if (there?.sha256 === createHash('sha256').update(body).digest('hex')) return there;
-    throw storedObjectChanged(key);
-  }
+  const { isStored, info } = await putOnce(objects, { key, body, contentType: 'application/json', signal });
+  if (!isStored) throw storedObjectChanged(key);
+  return info;
 }
 
 /** A record put by putJsonOnce; undefined when the key is free. The keys are this folder's own, and so is the shape. */
