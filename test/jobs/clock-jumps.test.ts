@@ -90,6 +90,14 @@ describe('a wall clock that is set', () => {
     assert.equal((await harness.untilEnded(id)).error?.reason, 'ENCODER_MISSING');
   });
 
+  it('back does not leave a job that nobody can do on offer for an hour', async () => {
+    await startRunner(500);
+    const { id } = await harness.create('picky', { dir: harness.dir });
+    await waitUntil('it was left once', async () => (await redis('hexists', keys().unfit(id), 'since')) === 1);
+    await redis('hset', keys().unfit(id), 'since', String(Date.now() + hourMs));
+    assert.equal((await harness.untilEnded(id)).error?.reason, 'ENCODER_MISSING');
+  });
+
   it('forward, by which leases run out, does not take jobs from workers that live', async () => {
     // Nobody looks for lost workers just in between: that is a race, and both ends of it are fine.
     await startRunner(1_000, { stallCheckMs: 600_000 });

@@ -1,26 +1,15 @@
 import assert from 'node:assert/strict';
-import { silentLogger } from '../../server/core/log.ts';
-import { type OpenedRedis, openRedis } from '../../workers/redis/private-redis.ts';
-import { createTempDir, type TempDir } from '../support/temp-dir.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { type JobsHarness, openJobsHarness } from './fixtures/harness.ts';
+import { useSharedRedis } from './fixtures/shared-redis.ts';
 
 describe('a lost worker', () => {
   let harness: JobsHarness;
-  let redis: OpenedRedis;
-  let temp: TempDir;
-  before(async () => {
-    temp = await createTempDir();
-    redis = await openRedis({ dir: temp.path, log: silentLogger });
-  });
+  const redis = useSharedRedis();
   beforeEach(async () => {
-    harness = await openJobsHarness({ sharedRedis: redis });
+    harness = await openJobsHarness({ sharedRedis: redis() });
   });
   afterEach(() => harness.close());
-  after(async () => {
-    await redis.close();
-    await temp[Symbol.asyncDispose]();
-  });
 
   const pidOf = (line = '') => Number(line.split(' ').at(-1));
   const startsOf = (name: string) => harness.lines(name).filter((line) => line.startsWith('start'));
@@ -28,7 +17,7 @@ describe('a lost worker', () => {
   it('leaves its job to another one soon after kill -9, as attempt 2 with a higher fence', async () => {
     await harness.close();
     // With the lease that workers have by default; how soon is measured by the bench of jobs.
-    harness = await openJobsHarness({ sharedRedis: redis, lease: {} });
+    harness = await openJobsHarness({ sharedRedis: redis(), lease: {} });
     const workers = [await harness.startWorker(), await harness.startWorker()];
     const { id } = await harness.create('hold', { log: harness.path('log'), until: harness.path('go') });
     await waitUntil('it runs', () => startsOf('log').length === 1);

@@ -1,26 +1,15 @@
 import assert from 'node:assert/strict';
-import { silentLogger } from '../../server/core/log.ts';
-import { type OpenedRedis, openRedis } from '../../workers/redis/private-redis.ts';
-import { createTempDir, type TempDir } from '../support/temp-dir.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { type JobsHarness, openJobsHarness } from './fixtures/harness.ts';
+import { useSharedRedis } from './fixtures/shared-redis.ts';
 
 describe('a worker that cannot do a job', () => {
   let harness: JobsHarness;
-  let redis: OpenedRedis;
-  let temp: TempDir;
-  before(async () => {
-    temp = await createTempDir();
-    redis = await openRedis({ dir: temp.path, log: silentLogger });
-  });
+  const redis = useSharedRedis();
   beforeEach(async () => {
-    harness = await openJobsHarness({ sharedRedis: redis });
+    harness = await openJobsHarness({ sharedRedis: redis() });
   });
   afterEach(() => harness.close());
-  after(async () => {
-    await redis.close();
-    await temp[Symbol.asyncDispose]();
-  });
 
   const create = (kind: string) => harness.create(kind, { dir: harness.dir });
   const startFit = async (slots: Record<string, number>) => {

@@ -33,7 +33,7 @@ redis.call('HSET', KEYS[1], 'w' .. ARGV[1], 1)
 local times = redis.call('HINCRBY', KEYS[1], 'times', 1)
 redis.call('HSETNX', KEYS[1], 'since', now)
 redis.call('EXPIRE', KEYS[1], ${unfitTtlSeconds})
-if now - redis.call('HGET', KEYS[1], 'since') < ${offeredMs} then return {times, 1} end
+if math.abs(now - redis.call('HGET', KEYS[1], 'since')) < ${offeredMs} then return {times, 1} end
 for _, worker in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], now - ${goneMs}, now + ${goneMs})) do
   if redis.call('HEXISTS', KEYS[1], 'w' .. worker) == 0 then return {times, 1} end
 end
